@@ -1,0 +1,235 @@
+"""Everything that can go wrong with an upload, as one tree.
+
+    UploadError                     code, status, field
+    ├── SenderError                 the sender has to act
+    │   ├── MalformedForm           400  the body or its Content-Type breaks the format
+    │   ├── TruncatedForm           400  the body ended too early
+    │   ├── LimitExceeded           413  limit, allowed, seen
+    │   ├── UnsupportedMediaType    415  not a form, or an encoding that is not read
+    │   ├── FileRefused             415 or 422  filter, detected
+    │   ├── UnexpectedField         422  a file in a field that takes none
+    │   ├── FieldMissing            422  a required field was not sent
+    │   ├── FieldRefused            422  a text value breaks a rule of its field
+    │   └── ClientDisconnected      499  never answered: nobody is there
+    └── ServiceError                the service has to act
+        ├── StorageFailed           503  storage, key, retryable
+        ├── ObjectMissing           404  storage, key
+        ├── ObjectExists            409  storage, key
+        └── KeyRefused              500  storage, key
+
+An error carries facts as attributes; its text is built from them, is safe to show to the sender, holds no path of
+the server, and is at most 200 characters. A programmer's mistake is a plain `TypeError`, `ValueError` or
+`RuntimeError` and is not part of this tree.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+TEXT_LIMIT = 200
+
+
+class UploadError(Exception):
+    """The root of every error of an upload.
+
+    `code` is stable across releases; `status` is the HTTP status an adapter answers with; `field` is the form field
+    that is meant, where there is one. `str(error)` is safe to show to the sender.
+    """
+
+    code: ClassVar[str] = "upload_error"
+    status: int = 500
+    _facts: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, text: str, *, field: str | None = None) -> None:
+        super().__init__(_shortened(text, TEXT_LIMIT))
+        self.field = field
+
+    def problem(self) -> dict[str, object]:
+        """The members of an RFC 9457 problem details object (media type `application/problem+json`)."""
+        members: dict[str, object] = {
+            "type": "about:blank",
+            "title": _TITLES[self.status],
+            "status": self.status,
+            "detail": str(self),
+            "code": self.code,
+        }
+        facts = {name: getattr(self, name) for name in ("field", *self._facts)}
+        return members | {name: fact for name, fact in facts.items() if fact is not None}
+
+
+class SenderError(UploadError):
+    """The sender has to act: another attempt with the same bytes fails the same way."""
+
+    code = "sender_error"
+    status = 400
+
+
+class MalformedForm(SenderError):
+    """The form breaks RFC 7578, RFC 2046 or the URL Standard, or is ambiguous."""
+
+    code = "malformed_form"
+
+
+class TruncatedForm(SenderError):
+    """The body ended before the form did."""
+
+    code = "truncated_form"
+
+    def __init__(self, text: str = "the body ended before the form did") -> None:
+        super().__init__(text)
+
+
+class LimitExceeded(SenderError):
+    """More was sent than is allowed.
+
+    `limit` names the limit as it is written in `Limits` or in a field's rules; `allowed` is its value; `seen` is how
+    much had been seen when it was exceeded, which may be less than what was sent. Sizes are bytes.
+    """
+
+    code = "limit_exceeded"
+    status = 413
+    _facts = ("limit", "allowed", "seen")
+
+    def __init__(self, text: str, *, limit: str, allowed: int, seen: int, field: str | None = None) -> None:
+        super().__init__(text, field=field)
+        self.limit = limit
+        self.allowed = allowed
+        self.seen = seen
+
+
+class UnsupportedMediaType(SenderError):
+    """The Content-Type is not one of a form, or a part is encoded in a way that is not read."""
+
+    code = "unsupported_media_type"
+    status = 415
+
+
+class FileRefused(SenderError):
+    """A rule, a filter or a check refused a file.
+
+    `filter` names who refused: "accept" and "min_size" are the built-in rules. `detected` is the type that the
+    file's own bytes show. The status is 415 when the type was the reason and 422 otherwise.
+    """
+
+    code = "file_refused"
+    status = 422
+    _facts = ("filter", "detected")
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        field: str | None = None,
+        filter: str | None = None,
+        detected: str | None = None,
+        status: int = 422,
+    ) -> None:
+        super().__init__(text, field=field)
+        self.filter = filter
+        self.detected = detected
+        self.status = status
+
+
+class UnexpectedField(SenderError):
+    """A file arrived in a field that takes none."""
+
+    code = "unexpected_field"
+    status = 422
+
+
+class FieldMissing(SenderError):
+    """A required field was not sent."""
+
+    code = "field_missing"
+    status = 422
+
+
+class FieldRefused(SenderError):
+    """A text value breaks a rule of its field."""
+
+    code = "field_refused"
+    status = 422
+
+
+class ClientDisconnected(SenderError):
+    """The client closed the connection in the middle of its body. It is never answered."""
+
+    code = "client_disconnected"
+    status = 499  # unofficial, from nginx
+
+    def __init__(self, text: str = "the client closed the connection") -> None:
+        super().__init__(text)
+
+
+class ServiceError(UploadError):
+    """The service has to act: the sender did nothing wrong.
+
+    `storage` is the storage's name and `key` the object's key. Neither is in the text or in the problem details: a
+    sender has no use for them.
+    """
+
+    code = "service_error"
+    status = 500
+
+    def __init__(self, text: str, *, storage: str, key: str | None = None, field: str | None = None) -> None:
+        super().__init__(text, field=field)
+        self.storage = storage
+        self.key = key
+
+
+class StorageFailed(ServiceError):
+    """The storage could not do what it was asked; the cause is the chained exception.
+
+    `retryable` is true where the same call may succeed later without anybody acting.
+    """
+
+    code = "storage_failed"
+    status = 503
+
+    def __init__(self, text: str, *, storage: str, key: str | None = None, retryable: bool = False) -> None:
+        super().__init__(text, storage=storage, key=key)
+        self.retryable = retryable
+
+
+class ObjectMissing(ServiceError):
+    """There is no object under this key."""
+
+    code = "object_missing"
+    status = 404
+
+
+class ObjectExists(ServiceError):
+    """There is an object under this key already, and it is not replaced."""
+
+    code = "object_exists"
+    status = 409
+
+
+class KeyRefused(ServiceError):
+    """The storage does not take this key: it is empty, too long, or would leave the storage's root."""
+
+    code = "key_refused"
+    status = 500
+
+
+def quoted(name: str) -> str:
+    """A name from the client as it stands in an error's text: printable, quoted, at most about 60 characters."""
+    return repr(_shortened(name, 60))
+
+
+def _shortened(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+# RFC 9110 §15, whatever the phrases of this Python's http.HTTPStatus are.
+_TITLES = {
+    400: "Bad Request",
+    404: "Not Found",
+    409: "Conflict",
+    413: "Content Too Large",
+    415: "Unsupported Media Type",
+    422: "Unprocessable Content",
+    499: "Client Closed Request",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}

@@ -1,0 +1,200 @@
+"""The fields of a form and their rules: what a user declares (`File`, `Text`) and what a form's fields come to.
+
+No I/O. A mistake in the rules is a `TypeError` or `ValueError` when they are built, never at the first upload.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias, TypedDict
+
+from ..storage.contract import ExclusiveCommit, ReadsStaged, Storage
+from .accept import Accept, AcceptRule
+from .filters import Filter, IncomingFile, StagedCheck, StreamCheck
+from .limits import parse_size
+
+KeyMaker: TypeAlias = Callable[[IncomingFile], str]
+"""Proposes the storage key of a file. The storage checks it again."""
+
+Check: TypeAlias = StreamCheck | StagedCheck
+
+
+class FileRules(TypedDict, total=False):
+    """Rules of a file field, as keywords. What a field leaves out, or sets to None, is taken from its `Uploader`."""
+
+    accept: AcceptRule | None
+    """Media types, wildcards, extensions or groups such as `IMAGES`. Default: everything."""
+    max_size: int | str | None
+    """Bytes, or a text such as "5 MB". Default: `Limits.file_size`."""
+    min_size: int | str | None
+    """Bytes, or a text. Default: 0, an empty file may come in."""
+    filename: KeyMaker | None
+    """Proposes the storage key. Default: 128 random bits and the extension of the detected type."""
+    filter: Filter | None
+    """May refuse a file when its first bytes are there."""
+    check: Check | Iterable[Check] | None
+    """Content checks, on the passing bytes or on the staged file."""
+
+
+class FieldRules(FileRules, total=False):
+    """Rules of one file field, as keywords."""
+
+    storage: Storage | None
+    """Where the files go. Default: the storage of the `Uploader`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """A file field and its rules: those of `FieldRules`, and how many files it takes.
+
+    `max_count` None is no other bound than `Limits.files`; `required` is the same as a `min_count` of 1.
+    """
+
+    name: str = field(kw_only=False)
+    max_count: int | None = 1
+    min_count: int = 0
+    required: bool = False
+    accept: AcceptRule | None = None
+    max_size: int | str | None = None
+    min_size: int | str | None = None
+    storage: Storage | None = None
+    filename: KeyMaker | None = None
+    filter: Filter | None = None
+    check: Check | Iterable[Check] | None = None
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+        _check_count("max_count", self.max_count)
+        _check_count("min_count", self.min_count)
+        if self.max_count is not None and self.min_count > self.max_count:
+            raise ValueError(f"field {self.name!r}: min_count {self.min_count} is more than max_count {self.max_count}")
+
+    def over(self, defaults: FileRules) -> File:
+        """These rules, and those of `defaults` where this field says nothing."""
+        unsaid: dict[str, Any] = {name: rule for name, rule in defaults.items() if getattr(self, name) is None}
+        return replace(self, **unsaid)
+
+    def rule(self, storage: Storage) -> FileRule:
+        """What the plan needs to know, complete and checked against what the storage can do."""
+        storage = self.storage or storage
+        stream, staged = _sorted_checks(self.check)
+        if staged and not (isinstance(storage, ReadsStaged) and storage.reads_staged):
+            raise TypeError(
+                f"field {self.name!r}: {_named(staged[0])} reads the staged file, "
+                f"and storage {storage.name!r} cannot read what is staged"
+            )
+        if self.filename is not None and not (isinstance(storage, ExclusiveCommit) and storage.exclusive_commit):
+            raise TypeError(
+                f"field {self.name!r}: filename= proposes keys that may meet, and storage {storage.name!r} "
+                "does not promise that it never replaces an object"
+            )
+        return FileRule(
+            field=self.name,
+            accept=None if self.accept is None else Accept.of(self.accept),
+            max_size=None if self.max_size is None else parse_size(self.max_size),
+            min_size=parse_size(self.min_size or 0),
+            max_count=self.max_count,
+            min_count=max(self.min_count, int(self.required)),
+            storage=storage,
+            key_maker=self.filename,
+            filter=self.filter,
+            stream_checks=stream,
+            staged_checks=staged,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """A text field and its rules.
+
+    `max_length` is in characters (`Limits.field_size` bounds the bytes of every value), `max_count` is how often the
+    field may be sent. Text fields that are not declared are let through within the limits.
+    """
+
+    name: str = field(kw_only=False)
+    required: bool = False
+    max_length: int | None = None
+    max_count: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+        _check_count("max_length", self.max_length)
+        _check_count("max_count", self.max_count)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRule:
+    """The rules of one file field, complete: what `File` and the defaults of its `Uploader` come to."""
+
+    field: str
+    accept: Accept | None
+    max_size: int | None
+    min_size: int
+    max_count: int | None
+    min_count: int
+    storage: Storage
+    key_maker: KeyMaker | None
+    filter: Filter | None
+    stream_checks: tuple[StreamCheck, ...]
+    staged_checks: tuple[StagedCheck, ...]
+
+    @property
+    def asks_async(self) -> bool:
+        """Whether a blocking driver could not ask its filter."""
+        return self.filter is not None and _is_async(self.filter)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormRules:
+    """Which fields a form may have. `any_file` is the rule of files in fields that are not declared; None refuses
+    them. Text fields that are not declared are let through."""
+
+    files: Mapping[str, FileRule] = field(default_factory=dict)
+    texts: Mapping[str, Text] = field(default_factory=dict)
+    any_file: FileRule | None = None
+
+    def rule_for(self, name: str) -> FileRule | None:
+        return self.files.get(name, self.any_file)
+
+    @property
+    def asks_async(self) -> bool:
+        """Whether a blocking driver could not receive this form."""
+        return any(rule.asks_async for rule in (*self.files.values(), self.any_file) if rule is not None)
+
+
+def _check_name(name: str) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"a field's name is a str, not {name!r}")
+
+
+def _check_count(what: str, count: int | None) -> None:
+    if count is None:
+        return
+    if isinstance(count, bool) or not isinstance(count, int):
+        raise TypeError(f"{what} is an int or None, not {count!r}")
+    if count < 0:
+        raise ValueError(f"{what} is not negative: {count}")
+
+
+def _sorted_checks(check: Check | Iterable[Check] | None) -> tuple[tuple[StreamCheck, ...], tuple[StagedCheck, ...]]:
+    checks: Iterable[Check] = () if check is None else check if isinstance(check, Iterable) else (check,)
+    stream: list[StreamCheck] = []
+    staged: list[StagedCheck] = []
+    for one in checks:
+        if isinstance(one, StreamCheck):
+            stream.append(one)
+        elif isinstance(one, StagedCheck):
+            staged.append(one)
+        else:
+            raise TypeError(f"{one!r} is no check: it has neither begin(file) nor examine(file, staged)")
+    return tuple(stream), tuple(staged)
+
+
+def _is_async(call: Callable[..., object]) -> bool:
+    return inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(type(call).__call__)
+
+
+def _named(check: object) -> str:
+    return type(check).__name__

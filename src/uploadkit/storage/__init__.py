@@ -1,0 +1,1 @@
+"""Where bytes lie: the contract that every storage keeps, and the storages."""

@@ -1,0 +1,510 @@
+"""Objects as files below one folder, on Linux and macOS.
+
+Bytes go into a file without a name (`O_TMPFILE`) where the file system has such, else into a named file in `.staging/`
+that is held by `flock` for its whole life: what a sweep can lock belongs to nobody. A commit is one `link`, so a name
+appears with the whole object behind it and never takes the place of another. Every way is walked from the root name
+by name and no link is followed, so nothing outside the root is read, written or removed. Files have mode 0600 from
+the call that makes them; the umask is not touched.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+import sys
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from io import BufferedReader, FileIO
+from itertools import takewhile
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from ..errors import KeyRefused, ObjectExists, ObjectMissing, StorageFailed
+from .contract import Buffer, ObjectInfo, StoredObject
+from .keys import STAGING, check_key
+
+if sys.platform != "win32":
+    import fcntl
+
+BLOCK_SIZE = 2**20
+
+# By getattr what Windows lacks: this module can be imported there, and says why it cannot be used.
+_NOFOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
+_NONBLOCK: int = getattr(os, "O_NONBLOCK", 0)  # a pipe that somebody put in our way would wait for its other end
+_FOLDER: int = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
+_TMPFILE: int | None = getattr(os, "O_TMPFILE", None)  # Linux only
+_OWN_DESCRIPTORS = "/proc/self/fd"
+
+# These pass by themselves: descriptors and memory come free. A full disk does not: somebody has to make room.
+# ENOENT: a folder that another upload gave up, or that was cleared away, is made again by the next attempt.
+_PASSING = {
+    *(errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EMFILE, errno.ENFILE),
+    *(errno.ENOBUFS, errno.ENOENT, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT),
+}
+
+# The key is at fault: a link (ELOOP) or a file (ENOTDIR) is in its way, or this file system takes no such name.
+_BAD_KEY = {errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EILSEQ}
+
+# In staging, but gone by now or nothing that this storage made.
+_NOT_OURS = {errno.ENOENT, errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EACCES, errno.EPERM}
+
+
+class DiskStorage:
+    """Keeps objects as files below `root`. Never replaces one; staged objects can be read; a `/` makes folders.
+
+    Nothing is touched before a process's first `open`, which makes the root and sweeps its staging. With `durable` a
+    commit and a delete are on the disk when they return, at the price of an `fsync` for the file and for each folder
+    on its way. An object is a regular file. Folders made for keys stay when their objects are deleted.
+    """
+
+    reads_staged = True
+    exclusive_commit = True
+
+    def __init__(self, root: str | os.PathLike[str], *, durable: bool = False, name: str = "disk") -> None:
+        if sys.platform == "win32":
+            raise RuntimeError("DiskStorage needs Linux or macOS: Windows has neither flock nor openat")
+        self.name = name
+        self.durable = durable
+        self._root: str = os.path.abspath(os.fspath(root))  # a later chdir changes nothing
+        self._nameless = False
+        self._prepared_by: int | None = None  # a process's id: a fork's copy has to prepare for itself
+        self._preparing: dict[int, threading.Lock] = {}  # by process: a fork's copy of a held lock stays held
+
+    @property
+    def may_block(self) -> bool:
+        return self.durable
+
+    def open(self, key: str, info: ObjectInfo) -> _Sink:
+        check_key(key, storage=self.name)
+        with self._translated("open a file", key):
+            self._prepare()
+            self._expect_free_way(key)
+            return _Sink(self, key, _NamelessDraft(self) if self._nameless else _NamedDraft(self))
+
+    def read(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """As `Storage.read`; what is missing is said by the call and not by the first `next`."""
+        if start < 0 or (end is not None and end < 0):
+            raise ValueError(f"a range has no negative ends: {start}, {end}")
+        with self._expecting(key, "open a file"), self._folder_of(key) as folder:
+            file = _opened(_last(key), os.O_RDONLY | _NOFOLLOW | _NONBLOCK, folder)
+        blocks = self._blocks(file, key, start, end)
+        next(blocks)  # begun, so that blocks which nobody takes close their file too
+        return blocks
+
+    def stat(self, key: str) -> StoredObject:
+        with self._expecting(key, "look at a file"), self._folder_of(key) as folder:
+            return StoredObject(key=key, size=_look(_last(key), folder).st_size)
+
+    def delete(self, key: str) -> None:
+        with suppress(ObjectMissing), self._expecting(key, "delete a file"), self._folder_of(key) as folder:
+            _look(_last(key), folder)
+            os.unlink(_last(key), dir_fd=folder)
+            if self.durable:
+                _flush(folder)
+
+    def path(self, key: str) -> Path:
+        """Where the object of `key` lies. Only the key is looked at: whether the object is there is not said."""
+        check_key(key, storage=self.name)
+        return Path(self._root, key)
+
+    def sweep(self) -> int:
+        """Removes what dead processes left in staging; returns how many files. A live upload's file is locked."""
+        with self._translated("sweep the staging folder"):
+            return self._sweep()
+
+    # Before the first object
+
+    def _prepare(self) -> None:
+        """Once in a process, and again where the root is gone: makes it, sweeps, sees which staging works."""
+        process = os.getpid()
+        if self._is_prepared_by(process):
+            return
+        with self._preparing.setdefault(process, threading.Lock()):
+            if self._is_prepared_by(process):  # another thread was faster
+                return
+            self._make_root()
+            self._sweep()
+            self._nameless = self._links_nameless()
+            self._prepared_by = process
+
+    def _is_prepared_by(self, process: int) -> bool:
+        return self._prepared_by == process and os.path.isdir(self._root)
+
+    def _make_root(self) -> None:
+        root = Path(self._root)
+        missing = list(takewhile(lambda folder: not folder.exists(), (root, *root.parents)))
+        root.mkdir(parents=True, exist_ok=True)
+        if self.durable:
+            for folder in missing:
+                with _entered(folder.parent) as parent:
+                    _flush(parent)
+
+    def _sweep(self) -> int:
+        try:
+            with self._staging() as folder:
+                return sum(_swept(name, folder) for name in os.listdir(folder))
+        except FileNotFoundError:
+            return 0
+
+    def _links_nameless(self) -> bool:
+        """Tried out, since file systems, sandboxes and a missing /proc each refuse it in their own way."""
+        if _TMPFILE is None:
+            return False
+        name = secrets.token_hex(16)
+        try:
+            with _NamelessDraft(self).file as file, self._staging(make=True) as folder:
+                _link_nameless(file, name, folder)
+                with suppress(FileNotFoundError):  # the sweep of another process was faster
+                    os.unlink(name, dir_fd=folder)
+        except OSError as error:
+            if error.errno in _PASSING - {errno.ENOENT}:
+                raise
+            return False
+        return True
+
+    def _expect_free_way(self, key: str) -> None:
+        """Raises `KeyRefused` where a link, a folder or a file is in the way of `key`; an object under it is not."""
+        with suppress(FileNotFoundError), self._blaming(key), self._folder_of(key) as folder:
+            found = os.stat(_last(key), dir_fd=folder, follow_symlinks=False)
+            if not stat.S_ISREG(found.st_mode):
+                raise NotADirectoryError(errno.ENOTDIR, "a link, a folder or a device")
+
+    # Making visible
+
+    def _publish(self, draft: _Draft, key: str) -> None:
+        """`draft` is visible under `key` and released, or nothing has changed and it can be released."""
+        made: list[str] = []
+        try:
+            with self._translated("publish a file", key), self._blaming(key), self._folder_of(key, made) as folder:
+                self._link(draft, key, folder)
+        except BaseException:
+            self._unmake(made)
+            raise
+
+    def _link(self, draft: _Draft, key: str, folder: int) -> None:
+        inode = os.fstat(draft.file.fileno())
+        try:
+            try:
+                draft.link(_last(key), folder)
+            except FileExistsError as error:
+                raise ObjectExists("the object exists already", storage=self.name, key=key) from error
+            draft.release()
+            if self.durable:
+                _flush(folder)
+        except BaseException:
+            with suppress(OSError):
+                # Told by its inode: what another upload has put under this name is left alone.
+                if os.path.samestat(inode, os.stat(_last(key), dir_fd=folder, follow_symlinks=False)):
+                    os.unlink(_last(key), dir_fd=folder)
+            raise
+
+    def _unmake(self, made: list[str]) -> None:
+        for path in reversed(made):
+            with suppress(OSError), self._folder_of(path) as folder:  # one that is in use by now is not empty
+                os.rmdir(_last(path), dir_fd=folder)
+
+    # The way from the root to a key
+
+    @contextmanager
+    def _folder_of(self, path: str, made: list[str] | None = None) -> Generator[int]:
+        """A descriptor of the folder that holds the last name of `path`, reached without following a link.
+
+        With `made` missing folders are made and added to it.
+        """
+        names = path.split("/")[:-1]
+        folder = os.open(self._root, _FOLDER)
+        try:
+            for depth, name in enumerate(names, start=1):
+                if made is not None and self._make_folder(name, folder):
+                    made.append("/".join(names[:depth]))
+                folder, left = _enter(name, folder), folder
+                os.close(left)
+            yield folder
+        finally:
+            os.close(folder)
+
+    def _make_folder(self, name: str, folder: int) -> bool:
+        """Whether it was made and not there before."""
+        try:
+            os.mkdir(name, 0o700 if name == STAGING else 0o777, dir_fd=folder)
+        except FileExistsError:
+            made = False
+        else:
+            made = True
+        if self.durable:  # one that was there may be another upload's that has not flushed it yet
+            _flush(folder)
+        return made
+
+    def _staging(self, *, make: bool = False) -> AbstractContextManager[int]:
+        return self._folder_of(f"{STAGING}/", [] if make else None)
+
+    # Reading
+
+    def _blocks(self, file: FileIO, key: str, start: int, end: int | None) -> Iterator[bytes]:
+        with file:
+            yield b""  # for `read` alone
+            while end is None or start < end:
+                size = BLOCK_SIZE if end is None else min(BLOCK_SIZE, end - start)
+                with self._translated("read a file", key):
+                    block = os.pread(file.fileno(), size, start)
+                if not block:
+                    return
+                start += len(block)
+                yield block
+
+    # Errors
+
+    @contextmanager
+    def _expecting(self, key: str, doing: str) -> Generator[None]:
+        check_key(key, storage=self.name)
+        with self._translated(doing, key), self._blaming(key):
+            try:
+                yield
+            except (FileNotFoundError, NotADirectoryError) as error:  # or a file stands where the key has a folder
+                raise ObjectMissing("there is no such object", storage=self.name, key=key) from error
+
+    @contextmanager
+    def _blaming(self, key: str) -> Generator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in _BAD_KEY:
+                raise
+            text = "the storage key has a link, a folder or a file in its way, or is no name here"
+            raise KeyRefused(text, storage=self.name, key=key) from error
+
+    @contextmanager
+    def _translated(self, doing: str, key: str | None = None) -> Generator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise self._failed(doing, key, error) from error
+
+    def _failed(self, doing: str, key: str | None, error: OSError) -> StorageFailed:
+        # The system's own words for the number: those of the exception may hold a path.
+        reason = os.strerror(error.errno) if error.errno else "unknown reason"
+        passing = error.errno in _PASSING
+        return StorageFailed(f"the storage could not {doing}: {reason}", storage=self.name, key=key, retryable=passing)
+
+
+class _Sink:
+    def __init__(self, storage: DiskStorage, key: str, draft: _Draft) -> None:
+        self._storage = storage
+        self._key = key
+        self._draft: _Draft | None = draft
+        self._size = 0
+        self._broken = False
+
+    def write(self, data: Buffer) -> None:
+        file = self._writable().file.fileno()
+        rest = memoryview(data).cast("B")
+        self._broken = True  # until all of it is down, whatever may come in between
+        try:
+            while rest:
+                written = os.write(file, rest)
+                self._size += written
+                rest = rest[written:]
+        except OSError as error:
+            raise self._storage._failed("write a file", self._key, error) from error
+        self._broken = False
+
+    def stage(self) -> _Staged:
+        draft = self._writable()
+        self._broken = True
+        with self._storage._translated("write a file", self._key):
+            # Closing a copy makes network file systems say now, and not after the commit, what they could not write.
+            os.close(os.dup(draft.file.fileno()))
+            if self._storage.durable:
+                _flush(draft.file.fileno())
+        self._draft = None
+        return _Staged(self._storage, self._key, draft, self._size)
+
+    def discard(self) -> None:
+        draft, self._draft = self._draft, None
+        if draft is not None:
+            with self._storage._translated("discard a file", self._key):
+                draft.release()
+
+    def _writable(self) -> _Draft:
+        if self._draft is None:
+            raise RuntimeError("the sink was staged or discarded")
+        if self._broken:
+            text = "the storage could not write a file: an earlier write failed"
+            raise StorageFailed(text, storage=self._storage.name, key=self._key)
+        return self._draft
+
+
+class _Staged:
+    def __init__(self, storage: DiskStorage, key: str, draft: _Draft, size: int) -> None:
+        self._storage = storage
+        self._draft: _Draft | None = draft
+        self._object = StoredObject(key=key, size=size)
+
+    def open(self) -> BinaryIO:
+        with self._storage._translated("open a file", self._object.key):
+            return BufferedReader(self._held().reopened())
+
+    def commit(self) -> StoredObject:
+        self._storage._publish(self._held(), self._object.key)
+        self._draft = None
+        return self._object
+
+    def discard(self) -> None:
+        draft, self._draft = self._draft, None
+        if draft is not None:
+            with self._storage._translated("discard a file", self._object.key):
+                draft.release()
+
+    def _held(self) -> _Draft:
+        if self._draft is None:
+            raise RuntimeError("the staged object was committed or discarded")
+        return self._draft
+
+
+class _Draft(Protocol):
+    """A file that is not visible yet. A `FileIO` and no number: an abandoned one is closed with its last reference."""
+
+    file: FileIO
+
+    def reopened(self) -> FileIO:
+        """Its bytes once more, with a position of their own."""
+        ...
+
+    def link(self, name: str, folder: int) -> None: ...
+    def release(self) -> None:
+        """Closes it and leaves no other name than what it was linked to. Idempotent."""
+        ...
+
+
+class _NamelessDraft:
+    """The kernel frees it with its last descriptor, so there is nothing to sweep."""
+
+    def __init__(self, storage: DiskStorage) -> None:
+        self.file = _opened(storage._root, os.O_RDWR | (_TMPFILE or 0))
+
+    def reopened(self) -> FileIO:
+        return _opened(f"{_OWN_DESCRIPTORS}/{self.file.fileno()}", os.O_RDONLY)
+
+    def link(self, name: str, folder: int) -> None:
+        _link_nameless(self.file, name, folder)
+
+    def release(self) -> None:
+        self.file.close()
+
+
+class _NamedDraft:
+    """Named at random in `.staging/` and locked."""
+
+    def __init__(self, storage: DiskStorage) -> None:
+        self._storage = storage
+        with storage._staging(make=True) as folder:
+            while not self._created(folder):
+                pass  # only while a sweep comes across each new name: the next one is new again
+
+    def _created(self, folder: int) -> bool:
+        """Makes and locks the file. False where a sweep was there between the two and took it."""
+        self._name = secrets.token_hex(16)
+        self.file = _opened(self._name, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NOFOLLOW, folder)
+        try:
+            with suppress(BlockingIOError, FileNotFoundError):
+                fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                named = os.stat(self._name, dir_fd=folder, follow_symlinks=False)
+                return os.path.samestat(named, os.fstat(self.file.fileno()))
+        except BaseException:
+            self.release()
+            raise
+        self.release()
+        return False
+
+    def reopened(self) -> FileIO:
+        with self._storage._staging() as folder:
+            return _opened(self._name, os.O_RDONLY | _NOFOLLOW, folder)
+
+    def link(self, name: str, folder: int) -> None:
+        with self._storage._staging() as staging:
+            os.link(self._name, name, src_dir_fd=staging, dst_dir_fd=folder, follow_symlinks=False)
+
+    def release(self) -> None:
+        try:
+            # By its path: it has to work when descriptors have run out, and nothing else has this random name.
+            with suppress(FileNotFoundError):
+                os.unlink(os.path.join(self._storage._root, STAGING, self._name))
+        finally:
+            self.file.close()
+
+
+def _link_nameless(file: FileIO, name: str, folder: int) -> None:
+    # Opened each time, since a fork would go on reading its parent's. With a folder's descriptor on each side Python
+    # calls linkat, which follows the magic link; a plain path would be a link to another file system.
+    with _entered(_OWN_DESCRIPTORS) as descriptors:
+        os.link(str(file.fileno()), name, src_dir_fd=descriptors, dst_dir_fd=folder, follow_symlinks=True)
+
+
+def _opened(name: str, flags: int, folder: int | None = None) -> FileIO:
+    """A regular file; what is none is not there."""
+    file = os.open(name, flags, 0o600, dir_fd=folder)
+    try:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise FileNotFoundError(errno.ENOENT, "a folder or a device")
+        return FileIO(file, "r+" if flags & os.O_RDWR else "r")
+    except BaseException:
+        os.close(file)
+        raise
+
+
+def _look(name: str, folder: int) -> os.stat_result:
+    found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    if stat.S_ISLNK(found.st_mode):
+        raise OSError(errno.ELOOP, "a link")
+    if not stat.S_ISREG(found.st_mode):
+        raise FileNotFoundError(errno.ENOENT, "a folder or a device")
+    return found
+
+
+def _enter(name: str, folder: int) -> int:
+    try:
+        return os.open(name, _FOLDER | _NOFOLLOW, dir_fd=folder)
+    except NotADirectoryError:
+        if stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):  # Linux says ENOTDIR here too
+            raise OSError(errno.ELOOP, "a link") from None
+        raise
+
+
+@contextmanager
+def _entered(path: str | Path) -> Generator[int]:
+    folder = os.open(path, _FOLDER)
+    try:
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def _swept(name: str, folder: int) -> bool:
+    try:
+        file = _opened(name, os.O_RDWR | _NOFOLLOW | _NONBLOCK, folder)
+    except OSError as error:
+        if error.errno in _NOT_OURS:
+            return False
+        raise
+    with file, suppress(BlockingIOError, FileNotFoundError):  # a live upload holds it; it was committed just now
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(name, dir_fd=folder)
+        return True
+    return False
+
+
+def _flush(descriptor: int) -> None:
+    """Down to the disk: on macOS `fsync` alone stops at the drive's cache."""
+    full: int | None = getattr(fcntl, "F_FULLFSYNC", None)
+    if full is not None:
+        with suppress(OSError):  # a file system that has no such thing
+            fcntl.fcntl(descriptor, full)
+            return
+    os.fsync(descriptor)
+
+
+def _last(key: str) -> str:
+    return key.rpartition("/")[2]

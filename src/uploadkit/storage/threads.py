@@ -1,0 +1,72 @@
+"""Where calls that may block go when an event loop asks: worker threads of our own.
+
+asyncio's default pool is not used, since name look-ups and the rest of the application wait in it too. A call that
+was begun is waited for, also when the task is cancelled: what it works on is not discarded beneath it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MAX_THREADS = 32
+
+_lock = threading.Lock()
+_pool: ThreadPoolExecutor | None = None
+
+
+async def in_thread(call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """What `call` returns, from a worker thread. Cancelled, it waits for the call before it raises."""
+    result, cancelled = await finish_in_thread(call, *args, **kwargs)
+    if cancelled is not None:
+        raise cancelled
+    return result
+
+
+async def finish_in_thread(
+    call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+) -> tuple[T, asyncio.CancelledError | None]:
+    """What `call` returns, and the cancellation that came meanwhile: for a result that must not get lost.
+
+    Where the call itself raised, a cancellation goes first, with the call's exception as its cause.
+    """
+    context = contextvars.copy_context()
+    work = asyncio.get_running_loop().run_in_executor(
+        _threads(), partial(context.run, partial(call, *args, **kwargs))
+    )
+    cancelled: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            await asyncio.wait([work])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None and (failure := work.exception()) is not None:
+        raise cancelled from failure
+    return work.result(), cancelled
+
+
+def _threads() -> ThreadPoolExecutor:
+    global _pool
+    with _lock:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="uploadkit")
+        return _pool
+
+
+def _forget_threads() -> None:
+    """After a fork the child has none of its parent's threads, and nobody to release the lock."""
+    global _pool, _lock
+    _pool, _lock = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)

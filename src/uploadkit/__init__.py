@@ -1,0 +1,88 @@
+"""uploadkit: takes multipart forms off the socket, decides while the bytes arrive, and stores their files whole.
+
+The names below are all of the public surface but the adapters (`uploadkit.adapters.flask`, ...) and what is for
+tests (`uploadkit.testing`). They are loaded when they are first used: importing uploadkit loads no optional package.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .errors import ClientDisconnected as ClientDisconnected
+    from .errors import FieldMissing as FieldMissing
+    from .errors import FieldRefused as FieldRefused
+    from .errors import FileRefused as FileRefused
+    from .errors import KeyRefused as KeyRefused
+    from .errors import LimitExceeded as LimitExceeded
+    from .errors import MalformedForm as MalformedForm
+    from .errors import ObjectExists as ObjectExists
+    from .errors import ObjectMissing as ObjectMissing
+    from .errors import SenderError as SenderError
+    from .errors import ServiceError as ServiceError
+    from .errors import StorageFailed as StorageFailed
+    from .errors import TruncatedForm as TruncatedForm
+    from .errors import UnexpectedField as UnexpectedField
+    from .errors import UnsupportedMediaType as UnsupportedMediaType
+    from .errors import UploadError as UploadError
+    from .intake.asynchronous import areceive as areceive
+    from .intake.blocking import receive as receive
+    from .intake.spec import Spec as Spec
+    from .multipart.parser import MultipartParser as MultipartParser
+    from .multipart.urlencoded import UrlencodedParser as UrlencodedParser
+    from .policy.accept import AUDIO as AUDIO
+    from .policy.accept import DOCUMENTS as DOCUMENTS
+    from .policy.accept import IMAGES as IMAGES
+    from .policy.accept import VIDEOS as VIDEOS
+    from .policy.accept import Accept as Accept
+    from .policy.fields import File as File
+    from .policy.fields import Text as Text
+    from .policy.filenames import safe_filename as safe_filename
+    from .policy.filters import IncomingFile as IncomingFile
+    from .policy.filters import StagedCheck as StagedCheck
+    from .policy.filters import StreamCheck as StreamCheck
+    from .policy.limits import Limits as Limits
+    from .storage.disk import DiskStorage as DiskStorage
+    from .storage.memory import MemoryStorage as MemoryStorage
+    from .uploader import Uploader as Uploader
+    from .uploads import FieldValues as FieldValues
+    from .uploads import Submission as Submission
+    from .uploads import UploadedFile as UploadedFile
+
+_MODULES = {
+    "errors": (
+        "ClientDisconnected", "FieldMissing", "FieldRefused", "FileRefused", "KeyRefused", "LimitExceeded",
+        "MalformedForm", "ObjectExists", "ObjectMissing", "SenderError", "ServiceError", "StorageFailed",
+        "TruncatedForm", "UnexpectedField", "UnsupportedMediaType", "UploadError",
+    ),
+    "intake.asynchronous": ("areceive",),
+    "intake.blocking": ("receive",),
+    "intake.spec": ("Spec",),
+    "multipart.parser": ("MultipartParser",),
+    "multipart.urlencoded": ("UrlencodedParser",),
+    "policy.accept": ("AUDIO", "Accept", "DOCUMENTS", "IMAGES", "VIDEOS"),
+    "policy.fields": ("File", "Text"),
+    "policy.filenames": ("safe_filename",),
+    "policy.filters": ("IncomingFile", "StagedCheck", "StreamCheck"),
+    "policy.limits": ("Limits",),
+    "storage.disk": ("DiskStorage",),
+    "storage.memory": ("MemoryStorage",),
+    "uploader": ("Uploader",),
+    "uploads": ("FieldValues", "Submission", "UploadedFile"),
+}  # fmt: skip
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]  # one list of names, not two
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

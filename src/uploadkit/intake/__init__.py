@@ -1,0 +1,1 @@
+"""Events and policy to storage: one plan that decides, two drivers that act."""

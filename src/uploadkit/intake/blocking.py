@@ -1,0 +1,107 @@
+"""The blocking driver: carries out a plan's steps one after the other, in the thread that calls it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from ..storage.contract import StoredObject
+from ..uploads import Submission
+from .landing import Landing
+from .plan import Gate, Steps, plan
+from .spec import Spec
+from .steps import END, Ask, Commit, Delete, Discard, Examine, Open, Read, Stage, Step, Write
+
+T = TypeVar("T")
+
+
+def receive(
+    spec: Spec[T],
+    content_type: str | None,
+    chunks: Iterable[bytes],
+    *,
+    content_length: int | None = None,
+) -> T:
+    """Receives a form from an iterable of bytes and returns what the spec promises; all its files are stored.
+
+    `content_length` is the request's, in bytes, where it has one: a longer body than allowed is then refused before
+    it is read, and a shorter one than promised is `TruncatedForm`. Raises `SenderError`s, `StorageFailed`, and what
+    `chunks` and the user's callables raise; whatever is raised, nothing of the form is left in a storage.
+    """
+    return spec.give(receive_submission(spec, content_type, chunks, content_length=content_length))
+
+
+def receive_submission(
+    spec: Spec[object],
+    content_type: str | None,
+    chunks: Iterable[bytes],
+    *,
+    content_length: int | None = None,
+    gate: Gate | None = None,
+) -> Submission:
+    """`receive` for adapters: the whole submission, judged by a `gate` on its way."""
+    spec.check_blocking()
+    return _drive(plan(spec, content_type, content_length=content_length, gate=gate), iter(chunks))
+
+
+@contextmanager
+def kept_if_handled(spec: Spec[object], submission: Submission) -> Iterator[None]:
+    """Around a handler: where it raises, the files of its request are removed, unless the spec keeps them."""
+    try:
+        yield
+    except BaseException as error:
+        if not spec.keeps_on_error:
+            try:
+                submission.discard()
+            except Exception as also:
+                error.add_note(f"and the files of the request could not be removed: {also!r}")
+        raise
+
+
+def perform(step: Step) -> Landing | StoredObject | None:
+    """Does what a step says with a storage, and returns its answer."""
+    if isinstance(step, Write):
+        step.landing.write(step.data)
+    elif isinstance(step, Open):
+        return Landing(step.rule, step.key, step.file)
+    elif isinstance(step, Stage):
+        step.landing.stage()
+    elif isinstance(step, Examine):
+        step.landing.examine(step.check, step.file)
+    elif isinstance(step, Commit):
+        return step.landing.commit()
+    elif isinstance(step, Discard):
+        step.landing.discard()
+    elif isinstance(step, Delete):
+        step.storage.delete(step.key)
+    return None
+
+
+def _drive(steps: Steps[Submission], chunks: Iterator[bytes]) -> Submission:
+    try:
+        step = next(steps)
+        while True:
+            try:
+                answer = _answer(step, chunks)
+            except BaseException as error:
+                step = steps.throw(error)
+            else:
+                step = steps.send(answer)
+    except StopIteration as done:
+        submission: Submission = done.value
+        return submission
+
+
+def _answer(step: Step, chunks: Iterator[bytes]) -> Any:
+    if isinstance(step, Read):
+        return next(chunks, END)
+    if isinstance(step, Ask):
+        answer = step.call(*step.args)
+        if inspect.isawaitable(answer):
+            if inspect.iscoroutine(answer):
+                answer.close()
+            raise TypeError(f"{step.call!r} is async; a blocking driver cannot await it")
+        return answer
+    return perform(step)

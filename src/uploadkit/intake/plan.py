@@ -1,0 +1,327 @@
+"""Turns a form's events into steps. Reads no clock, opens no file, knows no event loop.
+
+One generator decides everything about one request: it yields steps, is sent their answers, and has their errors
+thrown in. All files are staged; they are published together when the body has ended well and everything agrees.
+Every way out but the good one, cancellation included, first yields a `Discard` or `Delete` for each file that was
+opened. Every limit is checked before a step is made of the bytes that it counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from ..errors import FieldMissing, FieldRefused, FileRefused, MalformedForm, TruncatedForm, UnexpectedField, UnsupportedMediaType, quoted
+from ..multipart.events import Event, FormParser, PartBegin, PartEnd
+from ..multipart.headers import MULTIPART, URLENCODED, media_type
+from ..multipart.parser import MultipartParser
+from ..multipart.urlencoded import UrlencodedParser
+from ..policy.accept import resolve
+from ..policy.accounting import Account, exceeded
+from ..policy.fields import FileRule
+from ..policy.filenames import safe_filename
+from ..policy.filters import IncomingFile
+from ..policy.limits import Limits
+from ..policy.media_types import extension_of
+from ..policy.signatures import HEAD_SIZE
+from ..storage.contract import StoredObject
+from ..uploads import FieldValues, Submission, UploadedFile
+from .landing import Landing
+from .spec import Spec
+from .steps import END, READ, Ask, Commit, Delete, Discard, Examine, Open, Stage, Step, Write
+
+T = TypeVar("T")
+
+Steps: TypeAlias = Generator[Step, Any, T]
+
+
+class Gate(Protocol):
+    """Lets an adapter judge a form by its text values while it arrives. Both may be async and may raise to refuse."""
+
+    def text(self, name: str, value: str) -> object:
+        """A text value has arrived."""
+        ...
+
+    def end(self) -> object:
+        """The form has ended well; nothing is published yet."""
+        ...
+
+
+def plan(
+    spec: Spec[object], content_type: str | None, *, content_length: int | None = None, gate: Gate | None = None
+) -> Steps[Submission]:
+    """The steps that receive one request; the generator returns its `Submission`.
+
+    `content_length` is what the client said, None where it said nothing. Raises `SenderError`s, and what a step's
+    performer throws in.
+    """
+    intake = _Intake(spec, content_type, content_length, gate)
+    try:
+        yield from intake.receive()
+        return (yield from intake.publish())
+    except BaseException as error:
+        yield from intake.withdraw(error)
+        raise
+
+
+@dataclass(slots=True)
+class _Text:
+    """The text value that is open."""
+
+    begin: PartBegin
+    blocks: list[bytes] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Unchosen:
+    """A file input in which nothing was chosen: no file name, and no byte so far."""
+
+    begin: PartBegin
+
+
+@dataclass(slots=True)
+class _Landed:
+    """A file whose sink was opened."""
+
+    rule: FileRule
+    incoming: IncomingFile
+    key: str
+    landing: Landing
+    stored: StoredObject | None = None
+
+
+@dataclass(slots=True)
+class _File:
+    """A file that is arriving: its head is held until it has been judged."""
+
+    begin: PartBegin
+    rule: FileRule
+    size: int = 0
+    head: list[bytes] = field(default_factory=list)
+    landed: _Landed | None = None
+
+
+class _Intake:
+    def __init__(
+        self, spec: Spec[object], content_type: str | None, content_length: int | None, gate: Gate | None
+    ) -> None:
+        self._spec = spec
+        self._form = spec.form
+        self._content_type = content_type
+        self._content_length = content_length
+        self._gate = gate
+        self._account = Account(spec.limits)
+        self._open: _Text | _Unchosen | _File | None = None
+        self._files: list[_Landed] = []  # in the order of their arrival
+        self._values: list[tuple[str, str]] = []
+        self._counts: dict[str, int] = {}  # files, and values of declared text fields
+
+    def receive(self) -> Steps[None]:
+        """Takes the body, and stages its files."""
+        account = self._account
+        parser = _parser_for(self._content_type, self._spec.limits)
+        if self._content_length is not None:
+            account.expect_body(self._content_length)
+        while (chunk := (yield READ)) is not END:
+            inside = account.count_body(len(chunk))
+            for event in parser.feed(chunk if inside == len(chunk) else chunk[:inside]):
+                yield from self._take(event)
+            account.check_body()
+        for event in parser.close():
+            yield from self._take(event)
+        if self._content_length is not None and account.body < self._content_length:
+            raise TruncatedForm("the body is shorter than its Content-Length")
+
+    def publish(self) -> Steps[Submission]:
+        """Makes all files visible, when nothing is missing."""
+        self._check_required()
+        if self._gate is not None:
+            yield Ask(self._gate.end, ())
+        files = []
+        for file in self._files:
+            file.stored = stored = yield Commit(file.landing)
+            files.append(_uploaded(file, stored))
+        return Submission(files=files, fields=FieldValues(self._values))
+
+    def withdraw(self, error: BaseException) -> Steps[None]:
+        """Leaves nothing behind. An error meanwhile stops none of it: it is noted on the one that is the reason."""
+        for file in reversed(self._files):
+            try:
+                if file.stored is not None:
+                    yield Delete(file.rule.storage, file.key)
+                else:
+                    yield Discard(file.landing)
+            except Exception as also:
+                error.add_note(f"and the file in field {quoted(file.incoming.field)} could not be removed: {also!r}")
+
+    def _take(self, event: Event) -> Steps[None]:
+        if isinstance(event, bytes):
+            yield from self._take_data(event)
+        elif isinstance(event, PartBegin):
+            self._begin(event)
+        elif isinstance(event, PartEnd):
+            opened, self._open = self._open, None
+            if isinstance(opened, _File):
+                yield from self._end_file(opened)
+            elif isinstance(opened, _Text):
+                yield from self._end_text(opened)
+
+    def _begin(self, begin: PartBegin) -> None:
+        self._account.begin_part()
+        if begin.filename is None:
+            self._account.begin_field(begin.name)
+            if begin.name in self._form.texts:
+                self._count(begin.name, self._form.texts[begin.name].max_count)
+            self._open = _Text(begin)
+        else:
+            self._open = self._begin_file(begin) if begin.filename else _Unchosen(begin)
+
+    def _begin_file(self, begin: PartBegin) -> _File:
+        rule = self._form.rule_for(begin.name)
+        if rule is None:
+            raise UnexpectedField(f"no file is taken in field {quoted(begin.name)}", field=begin.name)
+        self._account.begin_file(begin.name, rule.max_size)
+        self._count(begin.name, rule.max_count)
+        return _File(begin, rule)
+
+    def _count(self, name: str, allowed: int | None) -> None:
+        seen = self._counts[name] = self._counts.get(name, 0) + 1
+        if allowed is not None and seen > allowed:
+            raise exceeded("max_count", allowed, seen, name)
+
+    def _take_data(self, data: bytes) -> Steps[None]:
+        opened = self._open
+        if isinstance(opened, _Text):
+            self._account.count_field(len(data))
+            opened.blocks.append(data)
+            return
+        if isinstance(opened, _Unchosen):
+            opened = self._open = self._begin_file(opened.begin)
+        if opened is None:
+            raise RuntimeError("a parser gave data outside of a part")
+        self._account.count_file(len(data))
+        opened.size += len(data)
+        if opened.landed is not None:
+            yield Write(opened.landed.landing, data)
+            return
+        opened.head.append(data)
+        if opened.size >= HEAD_SIZE:
+            opened.landed = yield from self._land(opened)
+
+    def _land(self, file: _File) -> Steps[_Landed]:
+        """Judges a file by its head and opens its sink."""
+        rule, held = file.rule, b"".join(file.head)
+        file.head.clear()
+        incoming = self._incoming(file, held[:HEAD_SIZE])
+        if rule.filter is not None:
+            agreed = yield Ask(rule.filter, (incoming,))
+            _check_agreed(agreed, rule.filter, incoming)
+        if rule.key_maker is None:
+            key = self._spec.new_key(extension_of(incoming.content_type))
+        else:
+            key = yield Ask(rule.key_maker, (incoming,))
+        landing = yield Open(rule=rule, key=key, file=incoming)
+        landed = _Landed(rule, incoming, key, landing)
+        self._files.append(landed)
+        if held:
+            yield Write(landing, held)
+        return landed
+
+    def _incoming(self, file: _File, head: bytes) -> IncomingFile:
+        begin, rule = file.begin, file.rule
+        client_filename = begin.filename or ""
+        content_type = resolve(
+            head, filename=client_filename, declared_type=begin.content_type, accept=rule.accept, field=begin.name
+        )
+        return IncomingFile(
+            id=self._spec.new_key(""),
+            field=begin.name,
+            filename=_shown_name(client_filename, content_type),
+            client_filename=client_filename,
+            content_type=content_type,
+            declared_type=begin.content_type,
+            head=head,
+            fields=tuple(self._values),
+        )
+
+    def _end_file(self, file: _File) -> Steps[None]:
+        if file.size < file.rule.min_size:
+            text = f"the file in field {quoted(file.begin.name)} has fewer than {file.rule.min_size} bytes"
+            raise FileRefused(text, field=file.begin.name, filter="min_size")
+        landed = file.landed or (yield from self._land(file))
+        yield Stage(landed.landing)
+        for check in landed.rule.staged_checks:
+            yield Examine(landed.landing, check, landed.incoming)
+
+    def _end_text(self, text: _Text) -> Steps[None]:
+        name = text.begin.name
+        try:
+            value = b"".join(text.blocks).decode(text.begin.charset)
+        except UnicodeDecodeError:
+            raise MalformedForm(f"the value of field {quoted(name)} is not in its charset", field=name) from None
+        rule = self._form.texts.get(name)
+        if rule is not None and rule.max_length is not None and len(value) > rule.max_length:
+            raise FieldRefused(f"field {quoted(name)} has more than {rule.max_length} characters", field=name)
+        self._values.append((name, value))
+        if self._gate is not None:
+            yield Ask(self._gate.text, (name, value))
+
+    def _check_required(self) -> None:
+        for name, rule in self._form.files.items():
+            _check_enough(name, self._counts.get(name, 0), rule.min_count)
+        for name, text in self._form.texts.items():
+            _check_enough(name, self._counts.get(name, 0), int(text.required))
+        rest = self._form.any_file
+        if rest is not None and len(self._files) < rest.min_count:
+            raise FieldMissing(f"the form has {len(self._files)} files, at least {rest.min_count} are needed")
+
+
+def _parser_for(content_type: str | None, limits: Limits) -> FormParser:
+    kind = media_type(content_type)
+    if kind == MULTIPART:
+        return MultipartParser(content_type, limits)
+    if kind == URLENCODED:
+        return UrlencodedParser(content_type, limits)
+    sent = quoted(kind) if kind else "none"
+    raise UnsupportedMediaType(f"a form is sent as {MULTIPART} or {URLENCODED}; the Content-Type is {sent}")
+
+
+def _shown_name(client_filename: str, content_type: str) -> str:
+    try:
+        return safe_filename(client_filename)
+    except ValueError:  # nothing of it is left
+        return "file" + extension_of(content_type)
+
+
+def _check_agreed(agreed: object, asked: Callable[..., object], file: IncomingFile) -> None:
+    name = getattr(asked, "__name__", type(asked).__name__)
+    if not isinstance(agreed, bool):
+        raise TypeError(f"filter {name!r} returned {agreed!r}; a filter returns True or False")
+    if not agreed:
+        text = f"the file in field {quoted(file.field)} was refused"
+        raise FileRefused(text, field=file.field, filter=name, detected=file.content_type)
+
+
+def _check_enough(name: str, seen: int, needed: int) -> None:
+    if seen >= needed:
+        return
+    if seen == 0:
+        raise FieldMissing(f"field {quoted(name)} is missing", field=name)
+    raise FieldMissing(f"field {quoted(name)} was sent {seen} times, at least {needed} are needed", field=name)
+
+
+def _uploaded(file: _Landed, stored: StoredObject) -> UploadedFile:
+    incoming = file.incoming
+    return UploadedFile(
+        id=incoming.id,
+        field=incoming.field,
+        filename=incoming.filename,
+        client_filename=incoming.client_filename,
+        content_type=incoming.content_type,
+        declared_type=incoming.declared_type,
+        size=stored.size,
+        digest=file.landing.digest,
+        key=stored.key,
+        storage=file.rule.storage,
+    )

@@ -1,0 +1,34 @@
+"""What is asked of a request: the fields it may have, its limits, and what its handler is given. A frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from ..policy.fields import FormRules
+from ..policy.filenames import random_key
+from ..policy.limits import Limits
+from ..uploads import Submission
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec(Generic[T_co]):
+    """Made by `Uploader.single`, `array`, `fields`, `none` and `any`; used with `receive`. Knows no framework.
+
+    `give` makes what the handler is given; `keeps_on_error` leaves a request's files where a handler raises;
+    `new_key` makes ids and storage keys from an extension.
+    """
+
+    form: FormRules
+    limits: Limits
+    give: Callable[[Submission], T_co]
+    keeps_on_error: bool = False
+    new_key: Callable[[str], str] = field(default=random_key)
+
+    def check_blocking(self) -> None:
+        """Raises `TypeError` where a blocking driver could not ask one of the filters."""
+        if self.form.asks_async:
+            raise TypeError("an async filter needs an async application; a blocking one takes a plain function")

@@ -1,0 +1,98 @@
+"""What a driver is to do next. A plan yields steps, and is sent what each of them came to.
+
+A step says what, never how: it holds no open file and no socket. `Open` is answered by a landing, which the plan only
+hands back. Every landing is closed by one `Commit` or one `Discard`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeAlias
+
+from ..policy.fields import FileRule
+from ..policy.filters import IncomingFile, StagedCheck
+from ..storage.contract import Storage
+from .landing import Landing
+
+
+class End(Enum):
+    """The answer to `Read` when the body has ended."""
+
+    END = "the body has ended"
+
+
+END = End.END
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Answered by the next chunk of the body, or `END`."""
+
+
+READ = Read()
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Call something of the user's, which may be async. Answered by what it returns."""
+
+    call: Callable[..., Any]
+    args: tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Open:
+    """Open a sink under `key`. Answered by a landing."""
+
+    rule: FileRule
+    key: str
+    file: IncomingFile
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    landing: Landing
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """All bytes were written."""
+
+    landing: Landing
+
+
+@dataclass(frozen=True, slots=True)
+class Examine:
+    """Let a check read the staged file. It raises to refuse."""
+
+    landing: Landing
+    check: StagedCheck
+    file: IncomingFile
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Make the file visible. Answered by the `StoredObject`."""
+
+    landing: Landing
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """Leave nothing of what was written."""
+
+    landing: Landing
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Take back a file that was made visible."""
+
+    storage: Storage
+    key: str
+
+
+Step: TypeAlias = Read | Ask | Open | Write | Stage | Examine | Commit | Discard | Delete

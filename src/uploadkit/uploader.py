@@ -1,0 +1,114 @@
+"""`Uploader`: what users configure once, and ask for specs as they ask Multer for middleware."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import Literal, TypeVar, Unpack, overload
+
+from .intake.spec import Spec
+from .policy.fields import FieldRules, File, FileRules, FormRules, Text
+from .policy.limits import Limits
+from .storage.contract import Storage
+from .uploads import Submission, UploadedFile
+
+T = TypeVar("T")
+
+_DEFAULT_LIMITS = Limits()
+
+
+class Uploader:
+    """Makes the specs of forms that share a storage, limits and rules.
+
+    `rules` are the defaults of every file field (see `FileRules`). Where a handler raises, the files of its request
+    are removed; `on_error="keep"` leaves them. A spec is a frozen value; it may be made once and used by any number of
+    routes, frameworks and threads. Mistakes in rules are `TypeError` or `ValueError` when the spec is made.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        limits: Limits = _DEFAULT_LIMITS,
+        on_error: Literal["discard", "keep"] = "discard",
+        **rules: Unpack[FileRules],
+    ) -> None:
+        if on_error not in ("discard", "keep"):
+            raise ValueError(f"on_error is 'discard' or 'keep', not {on_error!r}")
+        self._storage = storage
+        self._limits = limits
+        self._keeps_on_error = on_error == "keep"
+        self._rules: FileRules = rules
+        File("defaults", **rules).rule(self._storage)  # a mistake in the defaults is raised here
+
+    @overload
+    def single(
+        self, name: str, *, required: Literal[True] = True, **rules: Unpack[FieldRules]
+    ) -> Spec[UploadedFile]: ...
+    @overload
+    def single(self, name: str, *, required: bool, **rules: Unpack[FieldRules]) -> Spec[UploadedFile | None]: ...
+    def single(
+        self, name: str, *, required: bool = True, **rules: Unpack[FieldRules]
+    ) -> Spec[UploadedFile] | Spec[UploadedFile | None]:
+        """One file in field `name`. The handler is given it, or None where it is not `required` and was not sent."""
+        form = self._form(File(name, required=required, **rules))
+        return self._spec(form, _first) if required else self._spec(form, _first_or_none)
+
+    def array(
+        self,
+        name: str,
+        *,
+        max_count: int | None = None,
+        min_count: int = 0,
+        required: bool = False,
+        **rules: Unpack[FieldRules],
+    ) -> Spec[list[UploadedFile]]:
+        """Any number of files in field `name`, at most `max_count`. The handler is given the list of them."""
+        file = File(name, max_count=max_count, min_count=min_count, required=required, **rules)
+        return self._spec(self._form(file), _files)
+
+    def fields(self, *fields: File | Text) -> Spec[Submission]:
+        """The file fields that are declared, and all text fields. The handler is given the `Submission`."""
+        return self._spec(self._form(*fields), _submission)
+
+    def none(self) -> Spec[Submission]:
+        """Text fields only: a file is refused."""
+        return self._spec(self._form(), _submission)
+
+    def any(self, **rules: Unpack[FieldRules]) -> Spec[Submission]:
+        """Every file, in whatever field it comes, under the same rules."""
+        rule = File("any", max_count=None, **rules).over(self._rules).rule(self._storage)
+        return self._spec(FormRules(any_file=rule), _submission)
+
+    def _form(self, *fields: File | Text) -> FormRules:
+        names = [field.name for field in fields]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"field {name!r} is declared more than once")
+        files = [field for field in fields if isinstance(field, File)]
+        texts = [field for field in fields if isinstance(field, Text)]
+        if len(files) + len(texts) < len(fields):
+            raise TypeError("fields() takes File(...) and Text(...)")
+        return FormRules(
+            files=MappingProxyType({file.name: file.over(self._rules).rule(self._storage) for file in files}),
+            texts=MappingProxyType({text.name: text for text in texts}),
+        )
+
+    def _spec(self, form: FormRules, give: Callable[[Submission], T]) -> Spec[T]:
+        return Spec(form=form, limits=self._limits, give=give, keeps_on_error=self._keeps_on_error)
+
+
+def _first(submission: Submission) -> UploadedFile:
+    return submission.files[0]
+
+
+def _first_or_none(submission: Submission) -> UploadedFile | None:
+    return submission.file
+
+
+def _files(submission: Submission) -> list[UploadedFile]:
+    return list(submission.files)
+
+
+def _submission(submission: Submission) -> Submission:
+    return submission

@@ -1,0 +1,224 @@
+"""uploadkit for Django: a decorator for views, sync and async, that keeps the protection against CSRF.
+
+`CsrfViewMiddleware` would read the whole form before the view. The decorated view is therefore exempt from it, and
+the middleware's own check is made here: at once where the token is in a header, else as soon as the form's token has
+arrived, and at the latest before anything is published. A request that fails it stores nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import lru_cache, wraps
+from inspect import iscoroutinefunction
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
+from django.middleware.csrf import CsrfViewMiddleware
+from django.utils.datastructures import MultiValueDict
+from django.utils.module_loading import import_string
+
+from ..errors import UploadError
+from ..intake.asynchronous import akept_if_handled, areceive_submission
+from ..intake.blocking import kept_if_handled, receive_submission
+from ..intake.spec import Spec
+from ..uploads import Submission
+from .asgi import body_length
+from .problem import PROBLEM_JSON, problem_body
+from .wsgi import READ_SIZE, read_chunk
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+_TOKEN_FIELD = "csrfmiddlewaretoken"
+
+
+def receive(
+    spec: Spec[T], *, raise_errors: bool = False, csrf: bool | None = None
+) -> Callable[[Callable[Concatenate[HttpRequest, T, P], Any]], Callable[Concatenate[HttpRequest, P], Any]]:
+    """Decorates a view that takes what the spec promises after its request.
+
+        @receive(upload.single("avatar"))
+        def profile(request: HttpRequest, avatar: UploadedFile) -> HttpResponse: ...
+
+    In the view `request.POST` holds the text values and `request.FILES` is empty. Errors are answered with problem
+    details, or raised with `raise_errors`. Where the view raises, the files of the request are removed.
+
+    `csrf` None checks the token where `CsrfViewMiddleware` is in `MIDDLEWARE` and the view itself is not
+    `csrf_exempt`; True always checks, False never. Raises `TypeError` where a sync view has an async filter.
+    """
+
+    def decorate(view: Callable[Concatenate[HttpRequest, T, P], Any]) -> Callable[Concatenate[HttpRequest, P], Any]:
+        exempt = csrf is False or (csrf is None and getattr(view, "csrf_exempt", False))
+
+        def gate_for(request: HttpRequest) -> _Gate:
+            middleware = None if exempt else _csrf_middleware(tuple(settings.MIDDLEWARE))
+            if middleware is None and csrf:
+                middleware = CsrfViewMiddleware
+                middleware(_unused).process_request(request)
+            return _Gate(request, middleware)
+
+        if iscoroutinefunction(view):
+            decorated: Any = _async_view(view, spec, gate_for, raise_errors=raise_errors)
+        else:
+            spec.check_blocking()
+            decorated = _sync_view(view, spec, gate_for, raise_errors=raise_errors)
+        decorated.csrf_exempt = True  # the gate checks instead
+        return cast(Callable[Concatenate[HttpRequest, P], Any], decorated)
+
+    return decorate
+
+
+def _sync_view(
+    view: Callable[..., Any], spec: Spec[Any], gate_for: Callable[[HttpRequest], _Gate], *, raise_errors: bool
+) -> Any:
+    @wraps(view)
+    def receiving(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            content_type, content_length = _form_headers(request)
+            gate = gate_for(request)
+            gate.begin()
+            submission = receive_submission(
+                spec, content_type, _chunks(request), content_length=content_length, gate=gate
+            )
+            with kept_if_handled(spec, submission):
+                _show(request, submission)
+                response: HttpResponseBase = view(request, spec.give(submission), *args, **kwargs)
+                return response
+        except (UploadError, _Forbidden) as error:
+            return _answer(error, raise_errors=raise_errors)
+
+    return receiving
+
+
+def _async_view(
+    view: Callable[..., Awaitable[Any]], spec: Spec[Any], gate_for: Callable[[HttpRequest], _Gate], *, raise_errors: bool
+) -> Any:
+    @wraps(view)
+    async def receiving(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            content_type, content_length = _form_headers(request)
+            gate = _AsyncGate(await sync_to_async(gate_for)(request))
+            await gate.begin()
+            submission = await areceive_submission(
+                spec, content_type, _achunks(request), content_length=content_length, gate=gate
+            )
+            async with akept_if_handled(spec, submission):
+                _show(request, submission)
+                response: HttpResponseBase = await view(request, spec.give(submission), *args, **kwargs)
+                return response
+        except (UploadError, _Forbidden) as error:
+            return _answer(error, raise_errors=raise_errors)
+
+    return receiving
+
+
+class _Forbidden(Exception):
+    """The check against CSRF failed; `response` is Django's own answer."""
+
+    def __init__(self, response: HttpResponseBase) -> None:
+        super().__init__("CSRF verification failed")
+        self.response = response
+
+
+class _Gate:
+    """Judges the CSRF token of a form while it arrives, with the check of `middleware`; None: no token is needed."""
+
+    def __init__(self, request: HttpRequest, middleware: type[CsrfViewMiddleware] | None) -> None:
+        self._request = request
+        self._middleware = middleware or CsrfViewMiddleware
+        self._judged = middleware is None
+
+    def begin(self) -> None:
+        if not self._judged and settings.CSRF_HEADER_NAME in self._request.META:
+            self._judge("")
+
+    def text(self, name: str, value: str) -> None:
+        if self.waits_for(name):
+            self._judge(value)
+
+    def end(self) -> None:
+        if not self._judged:
+            self._judge("")
+
+    def waits_for(self, name: str) -> bool:
+        return not self._judged and name == _TOKEN_FIELD
+
+    def _judge(self, token: str) -> None:
+        self._judged = True
+        post = QueryDict(mutable=True)
+        post[_TOKEN_FIELD] = token
+        self._request.POST = post  # type: ignore[assignment]  # where the middleware looks for the token
+        response = self._middleware(_unused).process_view(self._request, _unused, (), {})
+        if response is not None:
+            raise _Forbidden(response)
+
+
+class _AsyncGate:
+    """A gate for an async view. The check may load a session: that goes where Django's blocking code goes."""
+
+    def __init__(self, gate: _Gate) -> None:
+        self._gate = gate
+
+    async def begin(self) -> None:
+        await sync_to_async(self._gate.begin)()
+
+    async def text(self, name: str, value: str) -> None:
+        if self._gate.waits_for(name):
+            await sync_to_async(self._gate.text)(name, value)
+
+    async def end(self) -> None:
+        await sync_to_async(self._gate.end)()
+
+
+@lru_cache
+def _csrf_middleware(middleware: tuple[str, ...]) -> type[CsrfViewMiddleware] | None:
+    """The check against CSRF that the project has installed, None where it has none."""
+    for path in middleware:
+        installed = import_string(path)
+        if isinstance(installed, type) and issubclass(installed, CsrfViewMiddleware):
+            return installed
+    return None
+
+
+def _unused(*args: object, **kwargs: object) -> HttpResponse:
+    """Stands for the view and for `get_response` where only the middleware's check is wanted."""
+    return HttpResponse()
+
+
+def _form_headers(request: HttpRequest) -> tuple[str | None, int | None]:
+    if hasattr(request, "_post"):
+        raise RuntimeError(
+            "the body of this request was read before uploadkit could: request.POST or request.FILES was used before "
+            "the view, perhaps by a middleware"
+        )
+    return request.META.get("CONTENT_TYPE") or None, body_length(request.META.get("CONTENT_LENGTH"))
+
+
+def _chunks(request: HttpRequest) -> Iterator[bytes]:
+    while chunk := read_chunk(request, READ_SIZE):  # UnreadablePostError is an OSError
+        yield chunk
+
+
+async def _achunks(request: HttpRequest) -> AsyncIterator[bytes]:
+    """Under ASGI Django has the whole body in memory or a temporary file before the view runs."""
+    for chunk in _chunks(request):
+        yield chunk
+
+
+def _show(request: HttpRequest, submission: Submission) -> None:
+    post = QueryDict(mutable=True)
+    for name, value in submission.fields.multi_items():
+        post.appendlist(name, value)
+    post._mutable = False
+    request.POST = post  # type: ignore[assignment]  # django-stubs has the immutable type of a finished request
+    request._files = MultiValueDict()  # type: ignore[attr-defined]  # what FILES reads once it is there
+
+
+def _answer(error: UploadError | _Forbidden, *, raise_errors: bool) -> HttpResponseBase:
+    if isinstance(error, _Forbidden):
+        return error.response
+    if raise_errors:
+        raise error
+    return HttpResponse(problem_body(error), status=error.status, content_type=PROBLEM_JSON)

@@ -1,0 +1,56 @@
+"""uploadkit for FastAPI: a dependency.
+
+    @app.post("/profile")
+    async def profile(avatar: Annotated[UploadedFile, receive(upload.single("avatar"))]): ...
+
+An `UploadError` is answered with problem details, unless the application has its own handler for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, TypeVar
+
+from fastapi import Depends, Request, Response
+
+from ..errors import UploadError
+from ..intake.asynchronous import akept_if_handled
+from ..intake.spec import Spec
+from .starlette import problem_response, receive_request
+
+T = TypeVar("T")
+
+_RECEIVED = "uploadkit.received"
+
+
+def receive(spec: Spec[T]) -> Any:
+    """A dependency that receives the request's form and gives the parameter what the spec promises.
+
+    Use it once in a route, as `Annotated[UploadedFile, receive(spec)]`. Where the route raises, an `HTTPException`
+    too, the files of the request are removed before the answer begins. Raises `RuntimeError` at a request whose body
+    was taken before: by a second `receive`, or a `Form()` or `File()` parameter.
+    """
+
+    async def received(request: Request) -> AsyncIterator[T]:
+        _answer_errors(request)
+        if request.scope.get(_RECEIVED):
+            raise RuntimeError("a route takes one receive(...): use one receive(upload.fields(...)) for all fields")
+        request.scope[_RECEIVED] = True
+        submission = await receive_request(spec, request)
+        async with akept_if_handled(spec, submission):
+            yield spec.give(submission)
+
+    # "function": the code after the yield runs before the answer begins, not after its body was sent.
+    return Depends(received, scope="function")
+
+
+def _answer_errors(request: Request) -> None:
+    """Sees to it that an `UploadError` is answered, in the table of handlers that Starlette looks into for this
+    request. A dependency cannot answer by itself, and an application should not need a line more to be correct. A
+    handler of the application's own, for `UploadError` or a class below it, goes first."""
+    handlers, _ = request.scope["starlette.exception_handlers"]
+    handlers.setdefault(UploadError, _answer)
+
+
+async def _answer(request: Request, error: UploadError) -> Response:
+    return problem_response(error)

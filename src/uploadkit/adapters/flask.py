@@ -1,0 +1,76 @@
+"""uploadkit for Flask: a decorator for views, sync and async."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from flask import Response, current_app, request
+from werkzeug.datastructures import ImmutableMultiDict
+from werkzeug.exceptions import ClientDisconnected as WerkzeugClientDisconnected
+
+from ..errors import ClientDisconnected, UploadError
+from ..intake.blocking import kept_if_handled, receive_submission
+from ..intake.spec import Spec
+from ..uploads import Submission
+from .problem import PROBLEM_JSON, problem_body
+from .wsgi import READ_SIZE, read_chunk
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+def receive(
+    spec: Spec[T], *, raise_errors: bool = False
+) -> Callable[[Callable[Concatenate[T, P], Any]], Callable[P, Any]]:
+    """Decorates a view that takes what the spec promises as its first argument.
+
+        @app.post("/profile")
+        @receive(upload.single("avatar"))
+        def profile(avatar: UploadedFile): ...
+
+    In the view `request.form` holds the text values. Errors are answered with problem details, or raised for Flask's
+    error handlers with `raise_errors`. Where the view raises, `abort()` too, the files of the request are removed.
+    Raises `TypeError` where the spec has an async filter: Flask's requests are read by a blocking driver.
+    """
+    spec.check_blocking()
+
+    def decorate(view: Callable[Concatenate[T, P], Any]) -> Callable[P, Any]:
+        @wraps(view)
+        def receiving(*args: P.args, **kwargs: P.kwargs) -> Any:
+            try:
+                submission = _receive(spec)
+                with kept_if_handled(spec, submission):
+                    return current_app.ensure_sync(view)(spec.give(submission), *args, **kwargs)
+            except UploadError as error:
+                if raise_errors:
+                    raise
+                return Response(problem_body(error), status=error.status, content_type=PROBLEM_JSON)
+
+        return receiving
+
+    return decorate
+
+
+def _receive(spec: Spec[object]) -> Submission:
+    parsed = request.__dict__  # where werkzeug keeps what it has parsed
+    if "form" in parsed or "files" in parsed:
+        raise RuntimeError(
+            "the body of this request was read before uploadkit could: request.form or request.files was used, "
+            "perhaps before the view. Take files and text values from the view's first argument"
+        )
+    submission = receive_submission(
+        spec, request.headers.get("Content-Type"), _chunks(), content_length=request.content_length
+    )
+    parsed["form"] = ImmutableMultiDict(submission.fields.multi_items())
+    parsed["files"] = ImmutableMultiDict()
+    return submission
+
+
+def _chunks() -> Iterator[bytes]:
+    try:
+        while chunk := read_chunk(request.stream, READ_SIZE):
+            yield chunk
+    except WerkzeugClientDisconnected as error:
+        raise ClientDisconnected from error

@@ -114,7 +114,7 @@ def _cut(name: str) -> str:
     ending = (dot + extension).encode()
     if not stem or len(ending) > _EXTENSION_SIZE:
         stem, ending = name, b""
-    return (stem.encode()[: NAME_SIZE - len(ending)].decode(errors="ignore") + ending.decode()).rstrip(". ")
+    return stem.encode()[: NAME_SIZE - len(ending)].decode(errors="ignore") + ending.decode()
 
 
 def _is_device(name: str) -> bool:

@@ -18,7 +18,6 @@ from typing import Final
 from filetype.types import TYPES as _FILETYPE_KINDS
 
 from .media_types import OCTET_STREAM, OFFICE, PLAIN, ZIP_KINDS, types_of
-from .media_types import extension_of as extension_of
 
 HEAD_SIZE: Final = 8192
 """How many of a file's first bytes are looked at."""
@@ -126,7 +125,7 @@ _ZIP_NAMES = (
 
 _LOCAL_HEADER = struct.Struct("<4s2xHH8xI4xHH")  # signature, flags, method, size, length of name, of extra field
 _MIMETYPE_LETTERS = b"abcdefghijklmnopqrstuvwxyz.+-/"  # what follows may be a record of the size
-_STORED, _DEFLATED = 0, 8
+_DEFLATED = 8
 _SIZE_FOLLOWS_DATA = 0x08
 
 
@@ -135,7 +134,7 @@ def _zip_kind(head: bytes) -> str:
     names: list[bytes] = []
     for name, method, data in _zip_entries(head):
         names.append(name)
-        if name == b"mimetype" and method == _STORED:
+        if name == b"mimetype":  # stored, by the rules of its formats
             declared = data[: len(data) - len(data.lstrip(_MIMETYPE_LETTERS))].decode()
             if declared in ZIP_KINDS:
                 return declared

@@ -218,25 +218,16 @@ class DiskStorage:
         folder = os.open(self._root, _FOLDER)
         try:
             for depth, name in enumerate(names, start=1):
-                if made is not None and self._make_folder(name, folder):
-                    made.append("/".join(names[:depth]))
+                if made is not None:
+                    if _make_folder(name, folder):
+                        made.append("/".join(names[:depth]))
+                    if self.durable:  # one that was there may be another upload's that has not flushed it yet
+                        _flush(folder)
                 folder, left = _enter(name, folder), folder
                 os.close(left)
             yield folder
         finally:
             os.close(folder)
-
-    def _make_folder(self, name: str, folder: int) -> bool:
-        """Whether it was made and not there before."""
-        try:
-            os.mkdir(name, 0o700 if name == STAGING else 0o777, dir_fd=folder)
-        except FileExistsError:
-            made = False
-        else:
-            made = True
-        if self.durable:  # one that was there may be another upload's that has not flushed it yet
-            _flush(folder)
-        return made
 
     def _staging(self, *, make: bool = False) -> AbstractContextManager[int]:
         return self._folder_of(f"{STAGING}/", [] if make else None)
@@ -246,11 +237,13 @@ class DiskStorage:
     def _blocks(self, file: FileIO, key: str, start: int, end: int | None) -> Iterator[bytes]:
         with file:
             yield b""  # for `read` alone
-            while end is None or start < end:
-                size = BLOCK_SIZE if end is None else min(BLOCK_SIZE, end - start)
+            with self._translated("read a file", key):
+                size = os.fstat(file.fileno()).st_size
+            end = size if end is None else min(end, size)  # what is asked may be more than the system can count
+            while start < end:
                 with self._translated("read a file", key):
-                    block = os.pread(file.fileno(), size, start)
-                if not block:
+                    block = os.pread(file.fileno(), min(BLOCK_SIZE, end - start), start)
+                if not block:  # somebody has cut the file
                     return
                 start += len(block)
                 yield block
@@ -383,7 +376,7 @@ class _NamelessDraft:
     """The kernel frees it with its last descriptor, so there is nothing to sweep."""
 
     def __init__(self, storage: DiskStorage) -> None:
-        self.file = _opened(storage._root, os.O_RDWR | (_TMPFILE or 0))
+        self.file = _made(storage._root, _TMPFILE or 0)
 
     def reopened(self) -> FileIO:
         return _opened(f"{_OWN_DESCRIPTORS}/{self.file.fileno()}", os.O_RDONLY)
@@ -407,7 +400,7 @@ class _NamedDraft:
     def _created(self, folder: int) -> bool:
         """Makes and locks the file. False where a sweep was there between the two and took it."""
         self._name = secrets.token_hex(16)
-        self.file = _opened(self._name, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NOFOLLOW, folder)
+        self.file = _made(self._name, os.O_CREAT | os.O_EXCL | _NOFOLLOW, folder)
         try:
             with suppress(BlockingIOError, FileNotFoundError):
                 fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -443,9 +436,13 @@ def _link_nameless(file: FileIO, name: str, folder: int) -> None:
         os.link(str(file.fileno()), name, src_dir_fd=descriptors, dst_dir_fd=folder, follow_symlinks=True)
 
 
+def _made(name: str, flags: int, folder: int | None = None) -> FileIO:
+    return FileIO(name, "r+", opener=lambda path, _: os.open(path, os.O_RDWR | flags, 0o600, dir_fd=folder))
+
+
 def _opened(name: str, flags: int, folder: int | None = None) -> FileIO:
-    """A regular file; what is none is not there."""
-    file = os.open(name, flags, 0o600, dir_fd=folder)
+    """A regular file that is there already; what is none is not there."""
+    file = os.open(name, flags, dir_fd=folder)
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
             raise FileNotFoundError(errno.ENOENT, "a folder or a device")
@@ -462,6 +459,15 @@ def _look(name: str, folder: int) -> os.stat_result:
     if not stat.S_ISREG(found.st_mode):
         raise FileNotFoundError(errno.ENOENT, "a folder or a device")
     return found
+
+
+def _make_folder(name: str, folder: int) -> bool:
+    """Whether it was made, and not there before."""
+    try:
+        os.mkdir(name, 0o700 if name == STAGING else 0o777, dir_fd=folder)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _enter(name: str, folder: int) -> int:

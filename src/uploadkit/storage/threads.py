@@ -40,9 +40,7 @@ async def finish_in_thread(
     Where the call itself raised, a cancellation goes first, with the call's exception as its cause.
     """
     context = contextvars.copy_context()
-    work = asyncio.get_running_loop().run_in_executor(
-        _threads(), partial(context.run, partial(call, *args, **kwargs))
-    )
+    work = asyncio.get_running_loop().run_in_executor(_threads(), partial(context.run, partial(call, *args, **kwargs)))
     cancelled: asyncio.CancelledError | None = None
     while not work.done():
         try:

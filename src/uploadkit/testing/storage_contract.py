@@ -1,0 +1,685 @@
+"""The storage contract as a suite that needs no test framework: one small function for each promise.
+
+`check_storage` runs them all and names every promise that is broken; `STORAGE_CHECKS` holds them one by one, for
+`pytest.mark.parametrize` and its like. Keys are random, objects are removed again, and a check of an ability that a
+storage does not offer does nothing: the suite can run against a bucket that is in use.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from itertools import pairwise
+from secrets import token_hex
+from typing import TypeAlias, TypeVar, cast
+
+from ..errors import KeyRefused, ObjectExists, ObjectMissing, UploadError
+from ..storage.contract import ObjectInfo, ReadableStaged, Sink, Staged, Storage, StoredObject, SweepsStaging
+
+_T = TypeVar("_T")
+
+MakeStorage: TypeAlias = Callable[[], Storage]
+"""Makes a storage that is ready to be used. Each check makes its own."""
+
+Leftovers: TypeAlias = Callable[[Storage], Iterable[str]]
+"""Names what a storage holds that is not visible as an object: temporary files, unfinished uploads."""
+
+BLOCK_SIZE = 2**20
+"""The most that one block of `Storage.read` may have."""
+
+
+def check_storage(
+    make_storage: MakeStorage, *, leftovers: Leftovers | None = None, part_size: int = 1024
+) -> tuple[str, ...]:
+    """Raises `AssertionError` with a sentence for every promise of the contract that the storage breaks.
+
+    `part_size` is the size at which the storage begins a new part, block or buffer: objects just below, at and just
+    above it are tried. With `leftovers` each check also expects that nothing invisible stays behind. Returns the
+    names of the promises that were checked; those of abilities that the storage does not offer are not among them.
+    """
+    kept: list[str] = []
+    broken: list[AssertionError] = []
+    storage = make_storage()
+    for check in STORAGE_CHECKS:
+        if not check.applies_to(storage):
+            continue
+        try:
+            check(make_storage, leftovers=leftovers, part_size=part_size)
+        except AssertionError as error:
+            broken.append(error)
+        else:
+            kept.append(check.name)
+    if broken:
+        title = f"{type(storage).__name__} {storage.name!r} breaks {len(broken)} of {len(broken) + len(kept)} promises:"
+        raise AssertionError("\n- ".join([title, *map(str, broken)])) from broken[0]
+    return tuple(kept)
+
+
+@dataclass(frozen=True, slots=True)
+class StorageCheck:
+    """One promise of the contract. Call it with what `check_storage` takes; `str()` is its name."""
+
+    name: str
+    promise: str
+    ability: str | None
+    _body: Callable[[_Trial], None]
+
+    def __call__(self, make_storage: MakeStorage, *, leftovers: Leftovers | None = None, part_size: int = 1024) -> None:
+        """Raises `AssertionError` if the promise is broken. Does nothing if the storage does not make it."""
+        storage = make_storage()
+        if not self.applies_to(storage):
+            return
+        trial = _Trial(storage, part_size)
+        try:
+            self._body(trial)
+            trial.remove_objects()
+            for left in () if leftovers is None else leftovers(storage):
+                raise AssertionError(f"{left} was left behind")
+        except Exception as error:
+            # What is no AssertionError came out of the storage where the contract knows no such error.
+            fault = str(error) if isinstance(error, AssertionError) else f"it raised {error!r}"
+            raise AssertionError(f"{self.name}: {self.promise} But {fault}") from error
+        finally:
+            trial.give_up()
+
+    def applies_to(self, storage: Storage) -> bool:
+        """Whether the storage makes this promise."""
+        return self.ability is None or bool(getattr(storage, _ABILITIES[self.ability], False))
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class _Trial:
+    """A storage under one check, and what the check has to clear away."""
+
+    def __init__(self, storage: Storage, part_size: int) -> None:
+        self.storage = storage
+        self.part_size = part_size
+        self._keys: list[str] = []
+        self._open: list[Sink | Staged] = []
+
+    def key(self, end: str = "") -> str:
+        """A new key, random like those that the library makes."""
+        key = f"check-{token_hex(16)}{end}"
+        self._keys.append(key)
+        return key
+
+    def keys(self, *names: str) -> list[str]:
+        """New keys: these names in a random folder."""
+        folder = f"check-{token_hex(16)}"
+        keys = [f"{folder}/{name}" for name in names]
+        self._keys += keys
+        return keys
+
+    def open(self, key: str) -> Sink:
+        sink = self.storage.open(key, ObjectInfo(content_type="text/plain", filename="check.txt"))
+        self._open.append(sink)
+        return sink
+
+    def sink(self, key: str, *chunks: bytes) -> Sink:
+        sink = self.open(key)
+        for chunk in chunks:
+            sink.write(chunk)
+        return sink
+
+    def stage(self, key: str, *chunks: bytes) -> Staged:
+        staged = self.sink(key, *chunks).stage()
+        self._open.append(staged)
+        return staged
+
+    def put(self, data: bytes, *, key: str | None = None) -> str:
+        key = self.key() if key is None else key
+        self.stage(key, data).commit()
+        return key
+
+    def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        return b"".join(self.storage.read(key, start, end))
+
+    def expect(self, data: bytes, key: str, what: str) -> None:
+        """`key` holds exactly `data`."""
+        size = self.storage.stat(key).size
+        _expect(size == len(data), f"{what} has {len(data)} bytes and stat says {size}")
+        _expect_bytes(self.get(key), data, what)
+
+    def expect_nothing(self, key: str, when: str) -> None:
+        """Nothing is visible under `key`."""
+        error = _raised(ObjectMissing, lambda: self.storage.stat(key), f"stat {when}")
+        _expect(error.key == key, f"the ObjectMissing of stat names the key {error.key!r} and not {key!r}")
+        _expect(error.storage == self.storage.name, f"the ObjectMissing of stat names the storage {error.storage!r}")
+        _raised(ObjectMissing, lambda: self.get(key), f"read {when}")
+
+    def remove_objects(self) -> None:
+        for key in self._keys:
+            self.storage.delete(key)
+
+    def give_up(self) -> None:
+        for thing in self._open:
+            with suppress(Exception):
+                thing.discard()
+        for key in self._keys:
+            with suppress(Exception):
+                self.storage.delete(key)
+
+
+# The attribute that says whether a storage has an ability.
+_ABILITIES = {"ReadsStaged": "reads_staged", "ExclusiveCommit": "exclusive_commit", "SweepsStaging": "sweep"}
+
+
+_CHECKS: list[StorageCheck] = []
+
+
+def _promise(*, of: str | None = None) -> Callable[[Callable[[_Trial], None]], StorageCheck]:
+    """Makes a check of a function: its name and the first line of its docstring say the promise."""
+
+    def decorate(body: Callable[[_Trial], None]) -> StorageCheck:
+        promise = (body.__doc__ or "").partition("\n")[0]
+        check = StorageCheck(body.__name__.strip("_"), promise, of, body)
+        _CHECKS.append(check)
+        return check
+
+    return decorate
+
+
+# Writing and reading
+
+
+@_promise()
+def round_trip(trial: _Trial) -> None:
+    """An object is read back as it was written."""
+    data = _bytes(3 * trial.part_size + 7)
+    key = trial.key(".bin")
+    committed = trial.stage(key, data[:5], data[5:]).commit()
+    _expect(committed == StoredObject(key=key, size=len(data)), f"commit returned {committed!r}")
+    _expect(trial.storage.stat(key) == committed, f"stat returned {trial.storage.stat(key)!r}, commit {committed!r}")
+    trial.expect(data, key, "the object")
+
+
+@_promise()
+def sizes(trial: _Trial) -> None:
+    """An object of any size is whole: none, one byte, a part, a byte less and a byte more."""
+    part = trial.part_size
+    for size in sorted({0, 1, part - 1, part, part + 1, 2 * part}):
+        trial.expect(_bytes(size), trial.put(_bytes(size)), f"an object of {size} bytes")
+
+
+@_promise()
+def chunks(trial: _Trial) -> None:
+    """How the bytes are cut into writes makes no difference, and an empty write adds nothing."""
+    part = trial.part_size
+    data = _bytes(2 * part + 1)
+    for cuts in ((1,), (part - 1, part, part + 1), (part, 2 * part), (0, 0, len(data), len(data))):
+        key = trial.key()
+        ends = (0, *cuts, len(data))
+        trial.stage(key, *(data[start:end] for start, end in pairwise(ends))).commit()
+        trial.expect(data, key, f"an object that was written up to {cuts}")
+
+
+@_promise()
+def nothing_written(trial: _Trial) -> None:
+    """An object into which nothing was written is an empty object."""
+    key = trial.key()
+    trial.stage(key).commit()
+    trial.expect(b"", key, "the object")
+
+
+@_promise()
+def reused_buffers(trial: _Trial) -> None:
+    """A buffer may be used again as soon as write has returned."""
+    data = _bytes(trial.part_size)
+    key = trial.key()
+    sink = trial.open(key)
+    buffer = bytearray(data)
+    sink.write(buffer)
+    buffer[:] = bytes(len(buffer))
+    buffer[:] = data
+    view = memoryview(buffer)[1:-1]
+    sink.write(view)
+    buffer[:] = bytes(len(buffer))
+    view.release()
+    buffer.clear()  # a BufferError if a view is still held
+    sink.stage().commit()
+    trial.expect(data + data[1:-1], key, "an object that was written from a bytearray and a memoryview")
+
+
+@_promise()
+def ranges(trial: _Trial) -> None:
+    """A range is the bytes from its start up to and without its end, cut to what is there."""
+    size = 2 * trial.part_size
+    data = _bytes(size)
+    key = trial.put(data)
+    bounds = sorted({0, 1, trial.part_size - 1, trial.part_size, trial.part_size + 1, size - 1, size, size + 1, 2**70})
+    for start in bounds:
+        for end in (None, *bounds):
+            _expect_bytes(trial.get(key, start, end), data[start:end], f"the range from {start} to {end} of {size}")
+
+
+@_promise()
+def blocks(trial: _Trial) -> None:
+    """Read gives bytes, in blocks of at most 1 MiB."""
+    data = _bytes(BLOCK_SIZE + 1)
+    key = trial.put(data)
+    read = list(trial.storage.read(key))
+    for block in read:
+        _expect(type(block) is bytes, f"a block is a {type(block).__name__}")
+        _expect(len(block) <= BLOCK_SIZE, f"a block has {len(block)} bytes")
+    _expect_bytes(b"".join(read), data, "the object")
+
+
+@_promise()
+def two_readers(trial: _Trial) -> None:
+    """Readers of one object do not disturb each other."""
+    data = _bytes(BLOCK_SIZE + 1)
+    key = trial.put(data)
+    one, other = trial.storage.read(key), trial.storage.read(key)
+    first = next(one)
+    _expect_bytes(b"".join(other), data, "what the second reader was given")
+    _expect_bytes(first + b"".join(one), data, "what the first reader was given")
+
+
+# Not visible before the commit, gone after a discard
+
+
+@_promise()
+def missing(trial: _Trial) -> None:
+    """What was never written is missing: stat and read raise ObjectMissing, read before its first block."""
+    trial.expect_nothing(trial.key(), "of a key that was never used")
+    _raised(ObjectMissing, lambda: next(iter(trial.storage.read(trial.key(), 5, 5)), None), "read of an empty range")
+
+
+@_promise()
+def invisible_before_commit(trial: _Trial) -> None:
+    """Nothing is visible under a key before the commit, however much was written."""
+    key = trial.key()
+    sink = trial.open(key)
+    trial.expect_nothing(key, "after open")
+    sink.write(_bytes(3 * trial.part_size))
+    trial.expect_nothing(key, "after a write")
+    staged = sink.stage()
+    trial.expect_nothing(key, "after stage")
+    staged.commit()
+    trial.expect(_bytes(3 * trial.part_size), key, "the object")
+
+
+@_promise()
+def discarded_sink(trial: _Trial) -> None:
+    """A discarded sink leaves nothing behind, and it can be discarded again."""
+    for chunks in ((), (b"x",), (_bytes(trial.part_size), _bytes(trial.part_size + 1))):
+        key = trial.key()
+        sink = trial.sink(key, *chunks)
+        sink.discard()
+        sink.discard()
+        trial.expect_nothing(key, f"after a sink with {len(chunks)} writes was discarded")
+
+
+@_promise()
+def discarded_staged(trial: _Trial) -> None:
+    """A discarded staged object leaves nothing behind, and it can be discarded again."""
+    for data in (b"", b"x", _bytes(2 * trial.part_size + 1)):
+        key = trial.key()
+        staged = trial.stage(key, data)
+        staged.discard()
+        staged.discard()
+        trial.expect_nothing(key, f"after a staged object of {len(data)} bytes was discarded")
+
+
+@_promise()
+def discarded_sink_after_stage(trial: _Trial) -> None:
+    """To discard a sink after stage has returned does nothing to the staged object."""
+    key = trial.key()
+    sink = trial.sink(key, _bytes(trial.part_size))
+    staged = sink.stage()
+    sink.discard()
+    staged.commit()
+    sink.discard()
+    trial.expect(_bytes(trial.part_size), key, "the object")
+
+
+@_promise()
+def discarded_after_commit(trial: _Trial) -> None:
+    """To discard after the commit does nothing to the object."""
+    key = trial.key()
+    staged = trial.stage(key, b"kept")
+    staged.commit()
+    staged.discard()
+    staged.discard()
+    trial.expect(b"kept", key, "the object")
+
+
+@_promise()
+def discarded_beside_another(trial: _Trial) -> None:
+    """To discard one of two uploads with the same key does nothing to the other."""
+    key = trial.key()
+    sink, staged, winner = trial.sink(key, b"a sink"), trial.stage(key, b"staged"), trial.stage(key, b"the other")
+    sink.discard()
+    winner.commit()
+    staged.discard()
+    trial.expect(b"the other", key, "the other")
+
+
+@_promise()
+def discarded_key(trial: _Trial) -> None:
+    """A key whose upload was discarded can be used again."""
+    key = trial.key()
+    trial.sink(key, b"first").discard()
+    trial.stage(key, b"second").discard()
+    trial.put(b"third", key=key)
+    trial.expect(b"third", key, "the object")
+
+
+# Deleting
+
+
+@_promise()
+def delete(trial: _Trial) -> None:
+    """A deleted object is gone, and no other object with it."""
+    key, other = trial.put(b"deleted"), trial.put(b"kept")
+    trial.storage.delete(key)
+    trial.expect_nothing(key, "after delete")
+    trial.expect(b"kept", other, "the other object")
+
+
+@_promise()
+def delete_again(trial: _Trial) -> None:
+    """To delete what is not there is no error."""
+    never, once = trial.key(), trial.put(b"deleted")
+    trial.storage.delete(never)
+    trial.storage.delete(once)
+    trial.storage.delete(once)
+
+
+@_promise()
+def deleted_key(trial: _Trial) -> None:
+    """The key of a deleted object can be used again."""
+    key = trial.put(b"first")
+    trial.storage.delete(key)
+    trial.put(b"second", key=key)
+    trial.expect(b"second", key, "the object")
+
+
+@_promise()
+def delete_beside_upload(trial: _Trial) -> None:
+    """To delete a key does nothing to an upload that is not visible yet."""
+    key = trial.key()
+    staged = trial.stage(key, b"later")
+    trial.storage.delete(key)
+    staged.commit()
+    trial.expect(b"later", key, "the object")
+
+
+# Keys
+
+
+@_promise()
+def keys(trial: _Trial) -> None:
+    """Every plain key is taken: with folders, in any script, with dots and spaces, and long."""
+    for key in trial.keys(*PLAIN_NAMES):
+        trial.put(key.encode(), key=key)
+        trial.expect(key.encode(), key, f"the object {key!r}")
+
+
+@_promise()
+def alike_keys(trial: _Trial) -> None:
+    """A key stands for itself: nothing in it is decoded, expanded or cut off."""
+    alike = trial.keys("a", "a.", "a%", "a%2Fb", "a b", "a+b", "a%20b", "a?b", "a#b", "a*", "~a", "$a")
+    for key in alike:
+        trial.expect_nothing(key, f"of {key!r} after others were written")
+        trial.put(key.encode(), key=key)
+    for key in alike:
+        trial.expect(key.encode(), key, f"the object {key!r}")
+
+
+@_promise()
+def hostile_keys(trial: _Trial) -> None:
+    """A key that is empty, absolute, too long, hidden, or leads elsewhere is refused and reaches nothing."""
+    [victim] = trial.keys("victim")
+    trial.put(b"untouched", key=victim)
+    for key in (*HOSTILE_KEYS, f"{victim}/", f"/{victim}", f"./{victim}", victim.replace("/", "//"), f"x/../{victim}"):
+        refused = _raised(KeyRefused, partial(trial.open, key), f"open of the key {key[:80]!r}")
+        _expect(refused.storage == trial.storage.name, f"the KeyRefused names the storage {refused.storage!r}")
+        for name, ask in (("stat", trial.storage.stat), ("read", trial.get)):
+            _raised((KeyRefused, ObjectMissing), partial(ask, key), f"{name} of the key {key[:80]!r}")
+        with suppress(KeyRefused):
+            trial.storage.delete(key)
+    trial.expect(b"untouched", victim, "an object that hostile keys lead to")
+
+
+# Abilities
+
+
+@_promise(of="ExclusiveCommit")
+def exclusive_commit(trial: _Trial) -> None:
+    """A commit never replaces an object: it raises ObjectExists, and can still be discarded."""
+    for first, second in ((b"first", b"second"), (b"", b""), (b"same", b"same")):
+        key = trial.key()
+        early = trial.stage(key, second)
+        trial.put(first, key=key)
+        late = trial.stage(key, second)
+        for staged in (early, late):
+            error = _raised(ObjectExists, staged.commit, "the commit to a key that is taken")
+            _expect(error.key == key, f"the ObjectExists names the key {error.key!r} and not {key!r}")
+            staged.discard()
+            staged.discard()
+        trial.expect(first, key, "the object that was there")
+
+
+@_promise(of="ExclusiveCommit")
+def exclusive_race(trial: _Trial) -> None:
+    """Of the commits that race for a key one wins, the others get ObjectExists, and the object is the winner's."""
+    racers = 4
+    for _ in range(8):
+        key = trial.key()
+        data = [_bytes(trial.part_size + number) for number in range(racers)]
+        staged = [trial.stage(key, each) for each in data]
+
+        won = _at_once([partial(_commits, each) for each in staged])
+        _expect(won.count(True) == 1, f"{won.count(True)} of {racers} commits won")
+        trial.expect(data[won.index(True)], key, "the winner's object")
+
+
+@_promise(of="ReadsStaged")
+def reads_staged(trial: _Trial) -> None:
+    """A staged object can be read before the commit, from any position and more than once."""
+    for data in (b"", _bytes(2 * trial.part_size + 1)):
+        key = trial.key()
+        staged = cast(ReadableStaged, trial.stage(key, data))
+        for time in ("first", "second"):
+            with staged.open() as file:
+                _expect_bytes(file.read(), data, f"what the {time} reader was given")
+                _expect(file.seekable(), "the staged file is not seekable")
+                _expect(file.seek(len(data) // 2) == len(data) // 2, "seek does not return the position")
+                _expect_bytes(file.read(), data[len(data) // 2 :], "what was read from the middle")
+                _expect(file.seek(0, 2) == len(data), "seek to the end does not return the size")
+        trial.expect_nothing(key, "after the staged object was read")
+        staged.commit()
+        trial.expect(data, key, "the object")
+
+
+@_promise(of="ReadsStaged")
+def reads_staged_then_discards(trial: _Trial) -> None:
+    """A staged object that was read can be discarded, even while its file is still open."""
+    key = trial.key()
+    staged = cast(ReadableStaged, trial.stage(key, _bytes(trial.part_size)))
+    with staged.open() as file:
+        file.read(1)
+        staged.discard()
+    trial.expect_nothing(key, "after a staged object that was read was discarded")
+
+
+@_promise(of="SweepsStaging")
+def sweep(trial: _Trial) -> None:
+    """A sweep does no harm to live uploads and to objects."""
+    sweeps = cast(SweepsStaging, trial.storage)
+    kept = trial.put(b"kept")
+    fresh, begun, ended = trial.key(), trial.key(), trial.key()
+    fresh_sink, begun_sink, staged = trial.open(fresh), trial.sink(begun, b"begun"), trial.stage(ended, b"ended")
+    swept = sweeps.sweep()
+    _expect(type(swept) is int, f"sweep returned {swept!r} and not how many it removed")
+    fresh_sink.write(b"fresh")
+    begun_sink.write(b" and ended")
+    sweeps.sweep()
+    fresh_sink.stage().commit()
+    begun_sink.stage().commit()
+    staged.commit()
+    sweeps.sweep()
+    for key, data in ((kept, b"kept"), (fresh, b"fresh"), (begun, b"begun and ended"), (ended, b"ended")):
+        trial.expect(data, key, f"the object {data!r}")
+
+
+# Many at once
+
+
+@_promise()
+def interleaved(trial: _Trial) -> None:
+    """Many sinks can be open at once, and each keeps its own bytes."""
+    data = {trial.key(): _bytes(trial.part_size + number) for number in range(20)}
+    sinks = {key: trial.open(key) for key in data}
+    half = trial.part_size // 2
+    for key, sink in sinks.items():
+        sink.write(data[key][:half])
+    for key, sink in sinks.items():
+        sink.write(data[key][half:])
+    staged = [sink.stage() for sink in sinks.values()]
+    for each in reversed(staged):
+        each.commit()
+    for number, key in enumerate(data):
+        trial.expect(data[key], key, f"object {number} of {len(data)}")
+
+
+@_promise()
+def many_threads(trial: _Trial) -> None:
+    """One storage serves many threads at once."""
+    data = {trial.key(): _bytes(2 * trial.part_size + number) for number in range(8)}
+
+    def upload(key: str) -> None:
+        trial.sink(trial.key(), b"given up").discard()
+        trial.put(data[key], key=key)
+        trial.expect(data[key], key, "an object of one of the threads")
+
+    _at_once([partial(upload, key) for key in data])
+    for key in data:
+        trial.expect(data[key], key, "an object of one of the threads")
+
+
+@_promise()
+def changing_threads(trial: _Trial) -> None:
+    """A sink is used by one thread at a time, but not always by the same."""
+    data = _bytes(trial.part_size)
+    key = trial.key()
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+        sink = one.submit(trial.open, key).result()
+        for thread in (one, other, one):
+            thread.submit(sink.write, data).result()
+        staged = other.submit(sink.stage).result()
+        one.submit(staged.commit).result()
+        given_up = one.submit(trial.sink, trial.key(), data).result()
+        other.submit(given_up.discard).result()
+    trial.expect(3 * data, key, "the object")
+
+
+@_promise()
+def describes_itself(trial: _Trial) -> None:
+    """A storage has a name and says whether it may block."""
+    name, may_block = trial.storage.name, trial.storage.may_block
+    _expect(type(name) is str and name != "", f"its name is {name!r}")
+    _expect(type(may_block) is bool, f"may_block is {may_block!r}")
+
+
+PLAIN_NAMES = (
+    "a.txt",
+    "b/c/d.txt",
+    "with space.txt",
+    "a..b",
+    "...",
+    "résumé.pdf",
+    "отчёт.pdf",
+    "日本.png",
+    "-",
+    "x" * 200,
+)
+"""Names that every storage takes inside a key."""
+
+HOSTILE_KEYS = (
+    *(
+        "",
+        "/",
+        ".",
+        "..",
+        "../x",
+        "../../etc/passwd",
+        "a/../b",
+        "a/./b",
+        "./a",
+        "a//b",
+        "a/",
+        "/a",
+        "/etc/passwd",
+        "//a",
+    ),
+    *("a\0b", "a\nb", "a\rb", "a\x7fb", "a\x85b", "\0", "a\\b", "..\\..\\a", "C:\\a", "a\udc80b"),
+    *("x" * 256, "a/" * 512 + "a", "é" * 128, ".staging", ".staging/a", ".Staging/a", ".stag\u200cing/a"),
+)
+"""Keys that no storage takes."""
+
+STORAGE_CHECKS: tuple[StorageCheck, ...] = tuple(_CHECKS)
+"""Every promise of the contract, in the order in which `check_storage` tries them."""
+
+
+@lru_cache(maxsize=100)
+def _bytes(size: int) -> bytes:
+    """Bytes of which no two parts are alike, so that a part which is lost, doubled or moved is seen."""
+    return b"".join(b"%07d\n" % number for number in range(size // 8 + 1))[:size]
+
+
+def _commits(staged: Staged) -> bool:
+    try:
+        staged.commit()
+    except ObjectExists:
+        staged.discard()
+        return False
+    return True
+
+
+def _at_once(calls: list[Callable[[], _T]]) -> list[_T]:
+    """Their results. No call begins before all threads are there."""
+    gate = threading.Barrier(len(calls))
+
+    def begin(call: Callable[[], _T]) -> _T:
+        gate.wait()
+        return call()
+
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return [future.result() for future in [threads.submit(begin, call) for call in calls]]
+
+
+_E = TypeVar("_E", bound=UploadError)
+
+
+def _raised(expected: type[_E] | tuple[type[_E], ...], call: Callable[[], object], what: str) -> _E:
+    names = " or ".join(each.__name__ for each in (expected if isinstance(expected, tuple) else (expected,)))
+    try:
+        result = call()
+    except expected as error:
+        return error
+    except Exception as error:
+        raise AssertionError(f"{what} raised {error!r} and not {names}") from error
+    raise AssertionError(f"{what} returned {str(result)[:80]} and raised no {names}")
+
+
+def _expect(condition: object, otherwise: str) -> None:
+    # No `assert`: the suite has to hold under `python -O` too.
+    if not condition:
+        raise AssertionError(otherwise)
+
+
+def _expect_bytes(seen: bytes, expected: bytes, what: str) -> None:
+    if seen == expected:
+        return
+    if len(seen) != len(expected):
+        raise AssertionError(f"{what} has {len(seen)} bytes in place of {len(expected)}")
+    at = next(at for at, (one, other) in enumerate(zip(seen, expected, strict=True)) if one != other)
+    raise AssertionError(f"{what} differs from byte {at} on")

@@ -1,0 +1,62 @@
+"""Another process that uses the same disk storage, and does what it is told until it is killed or has ended."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+
+from uploadkit.storage.disk import DiskStorage
+
+_BEGINNING = """
+import os, signal, sys
+from tests.storage.kinds import DISKS
+from uploadkit.errors import StorageFailed
+from uploadkit.storage.contract import ObjectInfo
+disk = DISKS[sys.argv[1]](sys.argv[2])
+def say(word): print(word, flush=True)
+def wait(): sys.stdin.readline()
+"""
+
+
+class Child:
+    """A process that runs `script`, which finds a `disk` over `root`, and `say` and `wait` to talk with the test."""
+
+    def __init__(self, script: str, kind: str, root: Path) -> None:
+        here = Path(__file__).parents[2]
+        source = Path(sys.modules[DiskStorage.__module__].__file__ or "").parents[2]
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _BEGINNING + script, kind, str(root)],
+            env=os.environ | {"PYTHONPATH": f"{here}{os.pathsep}{source}"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def line(self) -> str:
+        """What it says next; empty when it has ended."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().rstrip("\n")
+
+    def go_on(self) -> None:
+        """Ends its `wait`."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def killed(self) -> None:
+        """It is gone at once, by SIGKILL."""
+        self.process.kill()
+        self.process.wait()
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.process.kill()
+        self.process.communicate()

@@ -1,0 +1,536 @@
+"""The contract's suite finds what it is there for: a memory storage is broken in one place at a time."""
+
+from __future__ import annotations
+
+import io
+import struct
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from tests.storage.kinds import unfinished
+
+from uploadkit.errors import KeyRefused, ObjectMissing
+from uploadkit.storage import memory
+from uploadkit.storage.contract import StoredObject
+from uploadkit.storage.memory import MemoryStorage
+from uploadkit.testing import STORAGE_CHECKS, check_storage
+
+Method = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`broken` is given the working method and returns the one that takes its place."""
+
+    name: str
+    method: str
+    broken: Callable[[Method], Method]
+    finds: str
+
+
+MUTANTS: list[Mutant] = []
+
+
+def breaks(method: str, *, finds: str) -> Callable[[Callable[[Method], Method]], Callable[[Method], Method]]:
+    """Puts a mutant into the table, under the name of the function that makes it."""
+
+    def decorate(broken: Callable[[Method], Method]) -> Callable[[Method], Method]:
+        MUTANTS.append(Mutant(broken.__name__, method, broken, finds))
+        return broken
+
+    return decorate
+
+
+def come_together(gate: threading.Barrier) -> None:
+    """Makes the threads of a race meet between two of their steps. Where there are too few it is no race."""
+    if threading.active_count() > gate.parties:
+        gate.wait(5)
+
+
+# ruff: noqa: D103  from here on the names are the descriptions
+
+
+@breaks("_Sink.write", finds="round_trip")
+def write_loses_a_byte(write: Method) -> Method:
+    return lambda sink, data: write(sink, data[:-1])
+
+
+@breaks("_Sink.write", finds="chunks")
+def write_forgets_what_came_before(write: Method) -> Method:
+    def broken(sink: Any, data: bytes) -> None:
+        if data:
+            sink._chunks.clear()
+        write(sink, data)
+
+    return broken
+
+
+@breaks("_Sink.write", finds="reused_buffers")
+def write_keeps_the_buffer(write: Method) -> Method:
+    return lambda sink, data: sink._chunks.append(data)
+
+
+@breaks("_Sink.write", finds="reused_buffers")
+def write_holds_a_view_of_the_buffer(write: Method) -> Method:
+    def broken(sink: Any, data: bytes) -> None:
+        write(sink, data)
+        sink.__dict__.setdefault("views", []).append(memoryview(data))
+
+    return broken
+
+
+@breaks("_Sink.write", finds="sizes")
+def write_loses_an_odd_block(write: Method) -> Method:
+    return lambda sink, data: None if len(data) == 1025 else write(sink, data)
+
+
+@breaks("_Sink.write", finds="invisible_before_commit")
+def write_publishes(write: Method) -> Method:
+    def broken(sink: Any, data: bytes) -> None:
+        write(sink, data)
+        half = memory._Staged(sink._storage, sink._key, b"".join(sink._chunks))
+        half.discard()
+        sink._storage._objects[sink._key] = half
+
+    return broken
+
+
+@breaks("_Sink.write", finds="interleaved")
+def write_goes_to_the_sink_opened_last(write: Method) -> Method:
+    return lambda sink, data: write(list(sink._storage._unfinished)[-1], data)
+
+
+@breaks("_Sink.write", finds="changing_threads")
+def write_belongs_to_one_thread(write: Method) -> Method:
+    def broken(sink: Any, data: bytes) -> None:
+        if sink.__dict__.setdefault("thread", threading.get_ident()) != threading.get_ident():
+            raise RuntimeError("another thread")
+        write(sink, data)
+
+    return broken
+
+
+@breaks("_Sink.stage", finds="nothing_written")
+def stage_expects_a_write(stage: Method) -> Method:
+    def broken(sink: Any) -> Any:
+        if not sink._chunks:
+            raise IndexError("no chunks")
+        return stage(sink)
+
+    return broken
+
+
+@breaks("_Sink.stage", finds="invisible_before_commit")
+def stage_publishes(stage: Method) -> Method:
+    def broken(sink: Any) -> Any:
+        staged = stage(sink)
+        staged._storage._objects.setdefault(staged._key, staged)
+        return staged
+
+    return broken
+
+
+@breaks("_Sink.stage", finds="changing_threads")
+def stage_belongs_to_one_thread(stage: Method) -> Method:
+    def broken(sink: Any) -> Any:
+        if threading.current_thread() is not threading.main_thread() and len(sink._chunks) == 3:
+            raise RuntimeError("another thread")
+        return stage(sink)
+
+    return broken
+
+
+@breaks("_Sink.discard", finds="discarded_sink")
+def sink_cannot_be_discarded_twice(discard: Method) -> Method:
+    def broken(sink: Any) -> None:
+        del sink._storage._unfinished[sink]
+
+    return broken
+
+
+@breaks("_Sink.discard", finds="discarded_sink")
+def discarded_sink_stays(discard: Method) -> Method:
+    return lambda sink: sink._chunks.clear()
+
+
+@breaks("_Sink.discard", finds="discarded_sink_after_stage")
+def sink_discards_what_was_staged(discard: Method) -> Method:
+    def broken(sink: Any) -> None:
+        for thing, key in list(sink._storage._unfinished.items()):
+            if key == sink._key and sink not in sink._storage._unfinished:
+                thing.discard()
+        discard(sink)
+
+    return broken
+
+
+@breaks("_Sink.discard", finds="discarded_key")
+def discarded_key_is_burnt(discard: Method) -> Method:
+    def broken(sink: Any) -> None:
+        if sink in sink._storage._unfinished and sink._chunks == [b"first"]:
+            sink._storage._objects[sink._key] = memory._Staged(sink._storage, sink._key, b"tombstone")
+        discard(sink)
+
+    return broken
+
+
+@breaks("_Staged.discard", finds="discarded_staged")
+def staged_cannot_be_discarded_twice(discard: Method) -> Method:
+    def broken(staged: Any) -> None:
+        del staged._storage._unfinished[staged]
+
+    return broken
+
+
+@breaks("_Staged.discard", finds="discarded_staged")
+def discarded_staged_stays(discard: Method) -> Method:
+    return lambda staged: None
+
+
+@breaks("_Staged.discard", finds="discarded_after_commit")
+def discard_undoes_the_commit(discard: Method) -> Method:
+    def broken(staged: Any) -> None:
+        if staged._storage._objects.get(staged._key) is staged:
+            staged._storage.delete(staged._key)
+        discard(staged)
+
+    return broken
+
+
+@breaks("_Staged.discard", finds="discarded_beside_another")
+def discard_goes_by_the_key(discard: Method) -> Method:
+    def broken(staged: Any) -> None:
+        if staged in staged._storage._unfinished:
+            staged._storage.delete(staged._key)
+        discard(staged)
+
+    return broken
+
+
+@breaks("_Staged.commit", finds="exclusive_commit")
+def commit_replaces(commit: Method) -> Method:
+    def broken(staged: Any) -> Any:
+        staged._storage._objects.pop(staged._key, None)
+        return commit(staged)
+
+    return broken
+
+
+@breaks("_Staged.commit", finds="exclusive_commit")
+def commit_replaces_an_equal_object(commit: Method) -> Method:
+    def broken(staged: Any) -> Any:
+        there = staged._storage._objects.get(staged._key)
+        if there is not None and there.data == staged.data:
+            staged.discard()
+            return StoredObject(key=staged._key, size=len(staged.data))
+        return commit(staged)
+
+    return broken
+
+
+@breaks("_Staged.commit", finds="exclusive_commit")
+def commit_raises_an_error_of_its_own(commit: Method) -> Method:
+    def broken(staged: Any) -> Any:
+        if staged._key in staged._storage._objects:
+            raise FileExistsError(staged._key)
+        return commit(staged)
+
+    return broken
+
+
+@breaks("_Staged.commit", finds="exclusive_race")
+def commit_looks_before_it_leaps(commit: Method) -> Method:
+    gate = threading.Barrier(4)
+
+    def broken(staged: Any) -> Any:
+        free = staged._key not in staged._storage._objects
+        come_together(gate)
+        if free:
+            staged._storage._objects.pop(staged._key, None)
+        return commit(staged)
+
+    return broken
+
+
+@breaks("_Staged.commit", finds="round_trip")
+def commit_misstates_the_size(commit: Method) -> Method:
+    def broken(staged: Any) -> Any:
+        commit(staged)
+        return StoredObject(key=staged._key, size=0)
+
+    return broken
+
+
+@breaks("_Staged.open", finds="reads_staged")
+def staged_file_is_empty(open: Method) -> Method:
+    return lambda staged: io.BytesIO()
+
+
+@breaks("_Staged.open", finds="reads_staged")
+def staged_file_is_read_once(open: Method) -> Method:
+    def broken(staged: Any) -> Any:
+        taken = staged.__dict__.setdefault("taken", [])
+        taken.append(1)
+        return open(staged) if len(taken) == 1 else io.BytesIO()
+
+    return broken
+
+
+@breaks("_Staged.open", finds="reads_staged_then_discards")
+def reading_keeps_the_staged_object(open: Method) -> Method:
+    def broken(staged: Any) -> Any:
+        staged.discard = lambda: None
+        return open(staged)
+
+    return broken
+
+
+@breaks("MemoryStorage.open", finds="keys")
+def key_has_no_folders(open: Method) -> Method:
+    def broken(storage: Any, key: str, info: object) -> Any:
+        if "/" in key:
+            raise KeyRefused("a folder", storage=storage.name, key=key)
+        return open(storage, key, info)
+
+    return broken
+
+
+@breaks("MemoryStorage.open", finds="hostile_keys")
+def key_is_not_looked_at(open: Method) -> Method:
+    return lambda storage, key, info: memory._Sink(storage, key)
+
+
+@breaks("MemoryStorage.open", finds="hostile_keys")
+def key_is_repaired(open: Method) -> Method:
+    return lambda storage, key, info: memory._Sink(storage, key.strip("/").replace("..", "") or "x")
+
+
+@breaks("MemoryStorage._object", finds="hostile_keys")
+def hostile_key_breaks_the_reading(find: Method) -> Method:
+    def broken(storage: Any, key: str) -> Any:
+        if "\0" in key:
+            raise ValueError("embedded null byte")
+        return find(storage, key)
+
+    return broken
+
+
+@breaks("MemoryStorage.delete", finds="hostile_keys")
+def hostile_key_deletes_what_it_leads_to(delete: Method) -> Method:
+    def broken(storage: Any, key: str) -> None:
+        storage._objects.pop(key.removeprefix("./").removeprefix("x/../"), None)
+
+    return broken
+
+
+@breaks("MemoryStorage._object", finds="alike_keys")
+def key_is_decoded(find: Method) -> Method:
+    def broken(storage: Any, key: str) -> Any:
+        decoded = [there for there in storage._objects if unquote(there) == unquote(key)]
+        return find(storage, decoded[0] if decoded else key)
+
+    return broken
+
+
+@breaks("MemoryStorage._object", finds="missing")
+def missing_object_is_a_key_error(find: Method) -> Method:
+    def broken(storage: Any, key: str) -> Any:
+        return storage._objects[key]
+
+    return broken
+
+
+@breaks("MemoryStorage._object", finds="missing")
+def missing_object_is_told_of_another_key(find: Method) -> Method:
+    def broken(storage: Any, key: str) -> Any:
+        try:
+            return find(storage, key)
+        except ObjectMissing:
+            raise ObjectMissing("missing", storage=storage.name, key="another") from None
+
+    return broken
+
+
+@breaks("MemoryStorage.read", finds="missing")
+def missing_object_reads_as_nothing(read: Method) -> Method:
+    def broken(storage: Any, key: str, start: int = 0, end: int | None = None) -> Any:
+        return read(storage, key, start, end) if key in storage._objects else iter(())
+
+    return broken
+
+
+@breaks("MemoryStorage.read", finds="ranges")
+def range_has_its_end(read: Method) -> Method:
+    return lambda storage, key, start=0, end=None: read(storage, key, start, None if end is None else end + 1)
+
+
+@breaks("MemoryStorage.read", finds="ranges")
+def range_past_the_end_is_an_error(read: Method) -> Method:
+    def broken(storage: Any, key: str, start: int = 0, end: int | None = None) -> Any:
+        if start > storage.stat(key).size:
+            raise IndexError("416")
+        return read(storage, key, start, end)
+
+    return broken
+
+
+@breaks("MemoryStorage.read", finds="ranges")
+def range_fits_a_machine_word(read: Method) -> Method:
+    def broken(storage: Any, key: str, start: int = 0, end: int | None = None) -> Any:
+        struct.pack("qq", start, end or 0)
+        return read(storage, key, start, end)
+
+    return broken
+
+
+@breaks("MemoryStorage.read", finds="blocks")
+def read_gives_one_block(read: Method) -> Method:
+    return lambda storage, key, start=0, end=None: iter([storage._object(key).data[start:end]])
+
+
+@breaks("MemoryStorage.read", finds="blocks")
+def read_gives_views(read: Method) -> Method:
+    return lambda storage, key, start=0, end=None: map(memoryview, read(storage, key, start, end))
+
+
+@breaks("MemoryStorage.read", finds="two_readers")
+def readers_share_a_position(read: Method) -> Method:
+    def broken(storage: Any, key: str, start: int = 0, end: int | None = None) -> Any:
+        if start or end or storage.stat(key).size < memory.BLOCK_SIZE:
+            return read(storage, key, start, end)
+        return storage.__dict__.setdefault("readers", {}).setdefault(key, read(storage, key))
+
+    return broken
+
+
+@breaks("MemoryStorage.stat", finds="round_trip")
+def stat_misstates_the_size(stat: Method) -> Method:
+    return lambda storage, key: StoredObject(key=key, size=stat(storage, key).size + 1)
+
+
+@breaks("MemoryStorage.delete", finds="delete")
+def delete_does_nothing(delete: Method) -> Method:
+    return lambda storage, key: None
+
+
+@breaks("MemoryStorage.delete", finds="delete")
+def delete_removes_all(delete: Method) -> Method:
+    return lambda storage, key: storage._objects.clear()
+
+
+@breaks("MemoryStorage.delete", finds="delete_again")
+def delete_expects_an_object(delete: Method) -> Method:
+    def broken(storage: Any, key: str) -> None:
+        del storage._objects[key]
+
+    return broken
+
+
+@breaks("MemoryStorage.delete", finds="deleted_key")
+def deleted_key_is_burnt(delete: Method) -> Method:
+    def broken(storage: Any, key: str) -> None:
+        storage._objects.pop(key, None)
+        storage.__dict__.setdefault("burnt", set()).add(key)
+        storage.open = lambda key, info: (
+            memory._Sink(storage, key) if key not in storage.burnt else memory._Sink(storage, "elsewhere")
+        )
+
+    return broken
+
+
+@breaks("MemoryStorage.delete", finds="delete_beside_upload")
+def delete_reaches_uploads(delete: Method) -> Method:
+    def broken(storage: Any, key: str) -> None:
+        delete(storage, key)
+        for thing, its_key in list(storage._unfinished.items()):
+            if its_key == key:
+                thing.discard()
+
+    return broken
+
+
+@breaks("MemoryStorage.open", finds="many_threads")
+def open_keeps_the_key_in_a_shared_place(open: Method) -> Method:
+    gate = threading.Barrier(8)
+
+    def broken(storage: Any, key: str, info: object) -> Any:
+        storage.current = key
+        come_together(gate)
+        return open(storage, storage.current, info)
+
+    return broken
+
+
+@breaks("MemoryStorage.sweep", finds="sweep")
+def sweep_takes_live_uploads(_: Method) -> Method:
+    def broken(storage: Any) -> int:
+        swept = list(storage._unfinished)
+        for thing in swept:
+            thing.discard()
+        return len(swept)
+
+    return broken
+
+
+@breaks("MemoryStorage.sweep", finds="sweep")
+def sweep_does_not_count(_: Method) -> Method:
+    return lambda storage: None
+
+
+@breaks("MemoryStorage.__init__", finds="describes_itself")
+def storage_has_no_name(init: Method) -> Method:
+    return lambda storage: init(storage, name="")
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_broken_storage_is_found_and_the_promise_named(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A storage that is broken in one place fails the suite, and the message names the promise that it breaks."""
+    owner_name, _, method = mutant.method.partition(".")
+    owner = getattr(memory, owner_name)
+    monkeypatch.setattr(owner, method, mutant.broken(getattr(owner, method, len)), raising=False)
+    with pytest.raises(AssertionError) as raised:
+        check_storage(MemoryStorage, leftovers=unfinished)
+    assert f"\n- {mutant.finds}: " in str(raised.value)
+
+
+def test_every_promise_is_broken_by_a_mutant() -> None:
+    """No check of the suite is there without a storage that it has been seen to refuse."""
+    assert {mutant.finds for mutant in MUTANTS} == {check.name for check in STORAGE_CHECKS}
+
+
+def test_the_message_says_what_was_promised_and_what_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever writes a storage can act on the message without reading the suite."""
+    monkeypatch.setattr(MemoryStorage, "delete", lambda storage, key: None)
+    with pytest.raises(AssertionError) as raised:
+        check_storage(MemoryStorage)
+    lines = str(raised.value).splitlines()
+    assert lines[0] == "MemoryStorage 'memory' breaks 2 of 31 promises:"
+    assert lines[1] == (
+        "- delete: A deleted object is gone, and no other object with it. "
+        "But stat after delete returned StoredObject(key='check-…', size=7) and raised no ObjectMissing"
+    ).replace("check-…", lines[1].partition("key='")[2].partition("'")[0])
+
+
+def test_a_promise_that_is_not_made_is_not_checked() -> None:
+    """A storage without abilities is not held to them, and the result tells which promises were looked at."""
+
+    class Plain(MemoryStorage):
+        reads_staged = False
+        exclusive_commit = False
+
+    checked = check_storage(Plain)
+    left_out = {check.name for check in STORAGE_CHECKS} - set(checked)
+    assert left_out == {"exclusive_commit", "exclusive_race", "reads_staged", "reads_staged_then_discards", "sweep"}
+
+
+def test_a_check_that_fails_clears_up_behind_itself() -> None:
+    """What a check has opened is discarded and what it has written is deleted, however it ends."""
+    storage = MemoryStorage()
+    for check in filter(lambda check: check.applies_to(storage), STORAGE_CHECKS):
+        with pytest.raises(AssertionError, match="a temporary file was left behind"):
+            check(lambda: storage, leftovers=lambda _: ["a temporary file"])
+        assert (storage.objects, storage.unfinished) == ({}, [])

@@ -43,13 +43,17 @@ class Staged(Protocol):
     def commit(self) -> StoredObject:
         """Makes the object visible under its key, whole or not at all. Called at most once.
 
-        Raises `ObjectExists` from a storage with `ExclusiveCommit` where the key is taken, and `StorageFailed`;
-        after either the object can still be discarded.
+        Raises `ObjectExists` from a storage with `ExclusiveCommit` where the key is taken, `KeyRefused` where the key
+        has become impossible since `open`, and `StorageFailed`; after each the object can still be discarded.
         """
         ...
 
     def discard(self) -> None:
-        """Leaves nothing behind. Idempotent; does nothing after a commit that succeeded."""
+        """Leaves nothing behind. Idempotent; does nothing after a commit that succeeded.
+
+        Raises `StorageFailed` where something could not be removed: a sweep will, and other objects are still to be
+        discarded.
+        """
         ...
 
 

@@ -1,0 +1,175 @@
+"""What a change must pass: `nox` runs all of it, `nox -s NAME` one part, `nox --list` names the parts.
+
+Words after `--` go to the tool of the session: `nox -s tests-3.13 -- tests/multipart -x`. A Python that is not
+installed is left out with a message. Nothing here knows a machine: a session installs what it needs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import zipfile
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.download_python = "never"
+nox.options.error_on_missing_interpreters = False
+
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+OLDEST = PYTHONS[0]
+PROJECT = nox.project.load_toml("pyproject.toml")
+
+# What the tests below the adapters need, and the folders of tests that need a framework or a server as well.
+BARE = ("hypothesis", "multipart-form-data-conformance", "pytest", "pytest-xdist")
+NOT_BARE = ("adapters", "examples", "faults")
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """The tests, with everything that an extra can bring, on one Python."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def tests_bare(session: nox.Session) -> None:
+    """The tests of everything below the adapters, with no extra installed: the core needs none."""
+    session.install("-e", ".", *_bounds("test", only=BARE))
+    session.run("python", "-m", "pytest", *(f"--ignore=tests/{name}" for name in NOT_BARE), *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def tests_lowest(session: nox.Session) -> None:
+    """The tests with the lowest version of every dependency and framework that `pyproject.toml` allows."""
+    constraints = Path(session.create_tmp(), "lowest.txt")
+    constraints.write_text("\n".join(_lowest_bounds()) + "\n", encoding="utf-8")
+    session.install("-e", ".[test]", "--constraint", str(constraints))
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, layout, and whether the fragments in `news/` make a changelog."""
+    session.install(*_group("lint"))
+    session.run("ruff", "check", *session.posargs)
+    session.run("ruff", "format", "--check")
+    session.run("towncrier", "build", "--draft", "--version", "next", silent=True)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy and pyright over the code, over programs of users (`tests/typing`), and over the wheel's public types."""
+    session.install(".[test]", *_group("types"))
+    session.run("mypy")
+    session.run("pyright")
+    session.run("python", "-m", "pytest", "tests/typing", *session.posargs)
+    with session.chdir(session.create_tmp()):  # away from src: the installed wheel is what is judged
+        session.run("pyright", "--verifytypes", "uploadkit", "--ignoreexternal")
+
+
+@nox.session
+def imports(session: nox.Session) -> None:
+    """The layers and who may import what."""
+    session.install("-e", ".", *_group("imports"))
+    session.run("lint-imports", *session.posargs)
+
+
+@nox.session
+def api(session: nox.Session) -> None:
+    """The public names and signatures against `docs/api.txt`; `nox -s api -- --write` renews the page."""
+    session.install(*_group("api"))
+    session.run("python", "docs/api.py", *session.posargs)
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Builds both distributions and runs the sdist's tests against the wheel, with no `src` beside them."""
+    session.install(*_group("package"))
+    built = Path(session.create_tmp(), "dist").absolute()
+    shutil.rmtree(built, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(built), silent=True)
+    [sdist], [wheel] = built.glob("*.tar.gz"), built.glob("*.whl")
+    session.run("twine", "check", "--strict", str(sdist), str(wheel))
+    _expect_contents(session, sdist, wheel)
+
+    shutil.unpack_archive(sdist, built)
+    tree = built / sdist.name.removesuffix(".tar.gz")
+    shutil.rmtree(tree / "src")
+    session.install(f"pyuploadkit[test] @ {wheel.as_uri()}")
+    with session.chdir(tree):
+        session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """The parser beside its peers, as one table of MB/s."""
+    session.install("-e", ".", *_group("bench"))
+    session.run("python", "-m", "bench.parsers", *session.posargs)
+
+
+@nox.session(default=False)
+def fuzz(session: nox.Session) -> None:
+    """The property tests with two hundred times the examples."""
+    session.install("-e", ".[test]")
+    chosen = ("--hypothesis-profile=fuzz", "-m", "hypothesis", "-n", "auto")
+    session.run("python", "-m", "pytest", *chosen, *session.posargs)
+
+
+@nox.session(default=False)
+def soak(session: nox.Session) -> None:
+    """The long runs. UPLOADKIT_SOAK scales them: 1.0, the default, is the whole."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "pytest", "-m", "soak", *session.posargs)
+
+
+def _group(name: str) -> list[str]:
+    return nox.project.dependency_groups(PROJECT, name)
+
+
+def _bounds(*extras: str, only: tuple[str, ...] | None = None) -> list[str]:
+    """The requirements of some extras as they are written, without the ones that point back at the project."""
+    written = [line for extra in extras for line in PROJECT["project"]["optional-dependencies"][extra]]
+    return [line for line in written if _name(line) != "pyuploadkit" and (only is None or _name(line) in only)]
+
+
+def _lowest_bounds() -> list[str]:
+    """`name==1.2` for every `name>=1.2` that users install; the tools of the tests stay new."""
+    extras = [extra for extra in PROJECT["project"]["optional-dependencies"] if extra != "test"]
+    written = [*PROJECT["project"]["dependencies"], *_bounds(*extras)]
+    return [re.sub(r"(\[.*?\])?>=", "==", line) for line in written]
+
+
+def _name(requirement: str) -> str:
+    return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
+
+
+def _expect_contents(session: nox.Session, sdist: Path, wheel: Path) -> None:
+    """The wheel holds the package alone, with its type marker; the sdist also what its tests need."""
+    in_wheel = set(zipfile.ZipFile(wheel).namelist())
+    strangers = [name for name in in_wheel if not name.startswith(("uploadkit/", "pyuploadkit-"))]
+    if strangers or "uploadkit/py.typed" not in in_wheel:
+        session.error(f"the wheel has no uploadkit/py.typed, or more than the package: {strangers}")
+    with tarfile.open(sdist) as archive:
+        in_sdist = {name.partition("/")[2].partition("/")[0] for name in archive.getnames()}
+    missing = {"src", "tests", "docs", "examples", "bench", "README.md", "LICENSE"} - in_sdist
+    if missing:
+        session.error(f"the sdist lacks {sorted(missing)}")
+
+
+def _show_pyenv_versions() -> None:
+    """Makes every Python that pyenv has installed visible, not only the ones it was told to show here."""
+    if "PYENV_VERSION" in os.environ or shutil.which("pyenv") is None:
+        return
+    listed = subprocess.run(["pyenv", "versions", "--bare", "--skip-aliases"], capture_output=True, text=True)
+    wanted = [line for line in listed.stdout.split() if line.rpartition(".")[0] in PYTHONS]
+    if wanted:
+        os.environ["PYENV_VERSION"] = ":".join(wanted)
+
+
+_show_pyenv_versions()

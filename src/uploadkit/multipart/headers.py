@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 
 from ..errors import LimitExceeded, MalformedForm, UnsupportedMediaType
 from ..policy.limits import Limits
-from .events import PartBegin
+from .events import PartBegin, part_begin
 
 MULTIPART = "multipart/form-data"
 URLENCODED = "application/x-www-form-urlencoded"
@@ -37,11 +37,11 @@ _parameter = re.compile(
 _end = re.compile(r"[ \t]*;?[ \t]*").fullmatch
 _escaped = re.compile(r'\\(["\\])')
 
-# What browsers and nearly all other clients send. Everything else takes the slow road.
+# What browsers and nearly all other clients send. Everything else takes the slow road. `*+` never goes back.
 _common_head = re.compile(
-    rb'\r\nContent-Disposition: (form-data; name="([^\x00-\x1f"%\\\x7f]*)"'
-    rb'(?:; filename="([^\x00-\x1f"%\\\x7f]*)")?)'
-    rb"(?:\r\nContent-Type: ([0-9A-Za-z!#$&^_.+\-]+/[0-9A-Za-z!#$&^_.+\-]+))?"
+    r'\r\nContent-Disposition: (form-data; name="([^\x00-\x1f"%\\\x7f]*+)"'
+    r'(?:; filename="([^\x00-\x1f"%\\\x7f]*+)")?+)'
+    r"(?:\r\nContent-Type: ([0-9A-Za-z!#$&^_.+\-]++/[0-9A-Za-z!#$&^_.+\-]++))?+"
 ).fullmatch
 _MAX_COMMON_HEADERS = 2
 
@@ -98,18 +98,37 @@ def read_head(head: bytes, limits: Limits) -> PartBegin:
 
     Raises `MalformedForm`, `UnsupportedMediaType` and `LimitExceeded`.
     """
-    match = _common_head(head) if limits.header_count is None or limits.header_count >= _MAX_COMMON_HEADERS else None
-    begin = _read_lines(head, limits) if match is None else _read_common(match)
+    few = limits.header_count is not None and limits.header_count < _MAX_COMMON_HEADERS
+    begin = None if few else read_common_head(head)
+    if begin is None:
+        begin = _read_lines(head, limits)
     _check_size(begin.name, limits.field_name_size, "field_name_size", "a field's name")
     if begin.filename is not None:
         _check_size(begin.filename, limits.filename_size, "filename_size", "a file's name")
     return begin
 
 
+def read_common_head(head: bytes) -> PartBegin | None:
+    """What `read_head` gives for a header block as browsers send it, None for any other. Knows no limits."""
+    try:
+        match = _common_head(head.decode())
+    except UnicodeDecodeError:
+        return None
+    if match is None:
+        return None
+    disposition, name, filename, sent = match.groups()
+    header = ("content-disposition", disposition)
+    if sent is None:
+        return part_begin(name, filename, None, (header,))
+    return part_begin(name, filename, sent.lower(), (header, ("content-type", sent)))
+
+
 def _split_parameters(parameters: str) -> list[str]:
     """Parameters apart from each other: a `;` inside quotes does not part them."""
     if "\\" in parameters:  # no boundary has one; where an escaped quote ends, parsers differ
         raise MalformedForm("the Content-Type has a backslash in its parameters")
+    if '"' not in parameters:
+        return parameters.split(";")
     found, quoted, start = [], False, 0
     for at, character in enumerate(parameters):
         if character == '"':
@@ -118,19 +137,6 @@ def _split_parameters(parameters: str) -> list[str]:
             found.append(parameters[start:at])
             start = at + 1
     return [*found, parameters[start:]]
-
-
-def _read_common(match: re.Match[bytes]) -> PartBegin:
-    disposition, raw_name, raw_filename, raw_type = match.groups()
-    name = _utf8_name(raw_name)
-    headers: tuple[tuple[str, str], ...] = (("content-disposition", disposition.decode("utf-8", "replace")),)
-    filename = None if raw_filename is None else raw_filename.decode("utf-8", "replace")
-    if raw_type is None:
-        return PartBegin(name=name, filename=filename, headers=headers)
-    sent = raw_type.decode("ascii")
-    return PartBegin(
-        name=name, filename=filename, content_type=sent.lower(), headers=(*headers, ("content-type", sent))
-    )
 
 
 def _read_lines(head: bytes, limits: Limits) -> PartBegin:
@@ -241,13 +247,6 @@ def _read_type(raw: bytes | None, *, is_text: bool) -> tuple[str | None, str]:
     if charset not in _CHARSETS:
         raise UnsupportedMediaType("a text value is in a charset that is not read; send UTF-8")
     return declared, _CHARSETS[charset]
-
-
-def _utf8_name(raw: bytes) -> str:
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        raise MalformedForm("a field's name is not UTF-8") from None
 
 
 def _check_size(text: str, allowed: int | None, limit: str, what: str) -> None:

@@ -17,7 +17,7 @@ from enum import Enum
 from ..errors import LimitExceeded, MalformedForm, SenderError, TruncatedForm, UnsupportedMediaType
 from ..policy.limits import Limits
 from .events import FORM_END, PART_END, Event, PartBegin, events_then
-from .headers import MULTIPART, boundary_of, media_type, read_head
+from .headers import MULTIPART, boundary_of, media_type, read_common_head, read_head
 
 
 class _State(Enum):
@@ -59,19 +59,22 @@ class MultipartParser:
     """
 
     __slots__ = (
-        "_delimiter", "_epilogue", "_error", "_heads", "_held", "_limits", "_max_epilogue", "_max_header",
-        "_max_preamble", "_preamble", "_state",
+        "_delimiter", "_epilogue", "_error", "_free_size", "_heads", "_held", "_limits", "_max_epilogue", "_max_header",
+        "_max_preamble", "_preamble", "_state", "_tail",
     )  # fmt: skip
 
     def __init__(self, content_type: str | None, limits: Limits = _DEFAULT_LIMITS) -> None:
         if content_type is None or media_type(content_type) != MULTIPART:
             raise UnsupportedMediaType(f"the Content-Type is not {MULTIPART}")
         self._delimiter = b"\r\n--" + boundary_of(content_type)
+        self._tail = 1 - len(self._delimiter)  # from where on, counted from the end, a delimiter may have begun
         self._limits = limits
         self._max_header = _bound(limits.header_size)
         self._max_preamble = _bound(limits.preamble_size)
         self._max_epilogue = _bound(limits.epilogue_size)
-        self._heads = _shared_heads if _fits_shared(limits) else {}
+        fits = _fits_shared(limits)
+        self._heads = _shared_heads if fits else {}
+        self._free_size = _MAX_SHARED_SIZE if fits else 0  # of a browser's header block that no limit could refuse
         self._state = _PREAMBLE
         # In PREAMBLE and BODY: bytes that may be the beginning of a delimiter. In HEAD: all since the delimiter.
         self._held = _CRLF
@@ -83,12 +86,16 @@ class MultipartParser:
         """The events that `chunk` completes. See `FormParser.feed`."""
         # The middle of a file: hand on the object that came in. The search for the whole delimiter runs at the speed
         # of a copy; a search for less finds more and is slower.
-        if self._state is _BODY and not self._held and chunk.find(self._delimiter) < 0:
-            end = self._settled(chunk)
-            if end == len(chunk):
+        state = self._state
+        if state is _BODY and not self._held and chunk.find(self._delimiter) < 0:
+            at = chunk.rfind(b"\r", self._tail)
+            if at < 0 or not self._delimiter.startswith(chunk[at:]):
                 return (chunk,) if chunk else ()
-            self._held = chunk[end:]
-            return (chunk[:end],) if end else ()
+            self._held = chunk[at:]
+            return (chunk[:at],) if at else ()
+        if state is _EPILOGUE and (size := self._epilogue + len(chunk)) <= self._max_epilogue:
+            self._epilogue = size
+            return ()
         events: list[Event] = []
         try:
             self._advance(chunk, events)
@@ -117,7 +124,11 @@ class MultipartParser:
         if held:
             self._held = b""
             # Join what was held only where it goes on as it must: once for a delimiter, not once for a chunk.
-            if state is _HEAD or self._delimiter.startswith(chunk[: len(self._delimiter) - len(held)], len(held)):
+            if state is _HEAD and held.endswith(_BLANK_LINE) and not self._goes_on(chunk, len(_CRLF)):
+                # The whole head came by itself, as clients send it that write head and data apart: data begins here.
+                events.append(self._read_head(held[self._line_end(held) : -len(_BLANK_LINE)]))
+                self._state = state = _BODY
+            elif state is _HEAD or self._goes_on(chunk, len(held)):
                 chunk = held + chunk
             else:
                 self._pass_on(held, events)
@@ -145,28 +156,34 @@ class MultipartParser:
         if self._preamble > self._max_preamble:
             raise _too_much("before the first boundary", "preamble_size", self._max_preamble, self._preamble)
 
+    def _goes_on(self, chunk: bytes, at: int) -> bool:
+        """Whether `chunk` may be what follows the first `at` bytes of a delimiter."""
+        return self._delimiter.startswith(chunk[: len(self._delimiter) - at], at)
+
     def _settled(self, data: bytes) -> int:
         """How many bytes of `data` belong to what is open whatever comes next."""
-        at = data.rfind(b"\r", max(0, len(data) - len(self._delimiter) + 1))
+        at = data.rfind(b"\r", self._tail)
         return at if at >= 0 and self._delimiter.startswith(data[at:]) else len(data)
 
     def _read_segments(self, segments: list[bytes], events: list[Event]) -> None:
         """Every segment follows a delimiter; a delimiter follows every segment but the last."""
         heads = self._heads
+        free_size = self._free_size
         last = len(segments) - 1
         for at in range(last):
             segment = segments[at]
             head, blank, body = segment.partition(_BLANK_LINE)
             begin = heads.get(head)
             if begin is None or not blank:
-                if segment.startswith(b"--"):
-                    self._end(segments[at:], events)
-                    return
-                if blank and head.startswith(_CRLF):
-                    self._check_header_size(len(head))
-                else:
+                begin = read_common_head(head) if blank and len(head) <= free_size else None
+                if begin is None:
+                    if segment.startswith(b"--"):
+                        self._end(segments[at:], events)
+                        return
                     head, body = self._split_whole(segment)
-                begin = heads.get(head) or self._read_head(head)
+                    begin = heads.get(head) or self._read_head(head)
+                elif begin.filename is None:
+                    _share(heads, head, begin)
             if body:
                 events += (begin, body, PART_END)
             else:
@@ -236,9 +253,7 @@ class MultipartParser:
     def _read_head(self, head: bytes) -> PartBegin:
         begin = read_head(head, self._limits)
         if begin.filename is None and len(head) <= _MAX_SHARED_SIZE and len(begin.headers) <= _MAX_SHARED_HEADERS:
-            if len(self._heads) >= _MAX_SHARED:
-                self._heads.clear()
-            self._heads[head] = begin
+            _share(self._heads, head, begin)
         return begin
 
     def _end(self, segments: list[bytes], events: list[Event]) -> None:
@@ -252,6 +267,12 @@ class MultipartParser:
         self._epilogue += size
         if self._epilogue > self._max_epilogue:
             raise _too_much("after the last boundary", "epilogue_size", self._max_epilogue, self._epilogue)
+
+
+def _share(heads: dict[bytes, PartBegin], head: bytes, begin: PartBegin) -> None:
+    if len(heads) >= _MAX_SHARED:
+        heads.clear()
+    heads[head] = begin
 
 
 def _bound(limit: int | None) -> int:

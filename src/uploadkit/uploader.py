@@ -38,8 +38,9 @@ class Uploader:
         self._storage = storage
         self._limits = limits
         self._keeps_on_error = on_error == "keep"
-        self._rules: FileRules = rules
-        File("defaults", **rules).rule(self._storage)  # a mistake in the defaults is raised here
+        defaults = File("defaults", **rules)
+        defaults.rule(storage)  # a mistake in the defaults is raised here
+        self._rules: dict[str, object] = {name: getattr(defaults, name) for name in rules}
 
     @overload
     def single(
@@ -81,14 +82,14 @@ class Uploader:
         return self._spec(FormRules(any_file=rule), _submission)
 
     def _form(self, *fields: File | Text) -> FormRules:
-        names = [field.name for field in fields]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"field {name!r} is declared more than once")
         files = [field for field in fields if isinstance(field, File)]
         texts = [field for field in fields if isinstance(field, Text)]
         if len(files) + len(texts) < len(fields):
             raise TypeError("fields() takes File(...) and Text(...)")
+        names = [field.name for field in fields]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"field {name!r} is declared more than once")
         return FormRules(
             files=MappingProxyType({file.name: file.over(self._rules).rule(self._storage) for file in files}),
             texts=MappingProxyType({text.name: text for text in texts}),

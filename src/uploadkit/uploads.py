@@ -97,6 +97,13 @@ class FieldValues(Mapping[str, str]):
         """All values of a field in the order they were sent; empty where there is none."""
         return list(self._lists.get(name, ()))
 
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, FieldValues):  # as a Mapping alone it would be equal where only the last values are
+            return self._items == other._items
+        return super().__eq__(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as that of every Mapping
+
     def multi_items(self) -> tuple[tuple[str, str], ...]:
         """Every name and value in the order they were sent."""
         return self._items
@@ -157,6 +164,7 @@ class _ObjectReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed's Buffer is from Python 3.12
+        self._check_open()
         if self._blocks is None:
             self._blocks = self._file.storage.read(self._file.key, self._at)
         while not self._rest:
@@ -171,6 +179,7 @@ class _ObjectReader(io.RawIOBase):
         return count
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._check_open()
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._file.size}[whence]
         if start + offset < 0:
             raise ValueError(f"a position is not negative: {start + offset}")
@@ -179,4 +188,13 @@ class _ObjectReader(io.RawIOBase):
         return self._at
 
     def tell(self) -> int:
+        self._check_open()
         return self._at
+
+    def close(self) -> None:
+        self._blocks = None  # an iterator over a file on disk holds it open
+        super().close()
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ValueError("the file is closed")

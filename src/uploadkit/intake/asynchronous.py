@@ -18,12 +18,15 @@ from ..uploads import Submission
 from .blocking import perform
 from .plan import Gate, Steps, plan
 from .spec import Spec
-from .steps import END, Ask, Delete, Examine, Open, Read, Stage, Step, Write
+from .steps import END, Ask, Delete, Discard, Examine, Open, Read, Stage, Step, Write
 
 T = TypeVar("T")
 
 GATHERED_SIZE = 1 << 20
 """So many bytes of an upload are held before they are written: a hop to a thread costs as much as copying 100 KiB."""
+
+SMALLEST_WRITE = 1 << 10
+"""So many bytes a gathered write counts for at least: of many tiny ones the objects are what takes memory and time."""
 
 INLINE_SIZE = 256 << 10
 """So many bytes may be written and hashed in the event loop itself, where the storage does not block: under 1 ms."""
@@ -37,7 +40,9 @@ async def areceive(
     content_length: int | None = None,
 ) -> T:
     """The async twin of `receive`: the same results and errors from an async iterable of bytes."""
-    return spec.give(await areceive_submission(spec, content_type, chunks, content_length=content_length))
+    submission = await areceive_submission(spec, content_type, chunks, content_length=content_length)
+    async with akept_if_handled(spec, submission):
+        return spec.give(submission)
 
 
 async def areceive_submission(
@@ -67,6 +72,10 @@ async def akept_if_handled(spec: Spec[object], submission: Submission) -> AsyncI
         raise
 
 
+_WITHDRAWING = (Discard, Delete)
+"""The steps that no cancellation takes the place of: whatever the reason was, the plan goes through all of them."""
+
+
 class _Driver:
     def __init__(self, steps: Steps[Submission], chunks: AsyncIterator[bytes]) -> None:
         self._steps = steps
@@ -74,7 +83,6 @@ class _Driver:
         self._writes: list[Write] = []  # gathered, all of one landing
         self._gathered = 0
         self._cancelled: asyncio.CancelledError | None = None  # came while a step was finished all the same
-        self._withdrawing = False
 
     async def drive(self) -> Submission:
         try:
@@ -84,7 +92,10 @@ class _Driver:
                 raise
             raise self._cancelled from error
         if self._cancelled is not None:
-            await submission.adiscard()
+            try:
+                await submission.adiscard()
+            except Exception as also:
+                self._cancelled.add_note(f"and the files of the request could not be removed: {also!r}")
             raise self._cancelled
         return submission
 
@@ -93,13 +104,10 @@ class _Driver:
             step = next(self._steps)
             while True:
                 try:
-                    if self._cancelled is not None and not self._withdrawing:
+                    if self._cancelled is not None and not isinstance(step, _WITHDRAWING):
                         raise self._cancelled
                     answer = await self._answer(step)
                 except BaseException as error:
-                    if not self._withdrawing:
-                        self._withdrawing = True
-                        self._writes.clear()
                     step = self._steps.throw(error)
                 else:
                     step = self._steps.send(answer)
@@ -130,7 +138,7 @@ class _Driver:
 
     async def _gather(self, write: Write) -> None:
         self._writes.append(write)
-        self._gathered += len(write.data)
+        self._gathered += max(len(write.data), SMALLEST_WRITE)
         if self._gathered >= GATHERED_SIZE:
             todo: list[Step] = [*self._writes]
             self._writes.clear()
@@ -141,12 +149,14 @@ class _Driver:
         try:
             answer, cancelled = await finish_in_thread(_perform_all, todo)
         except asyncio.CancelledError as error:
-            if not self._withdrawing or error.__cause__ is None:
+            failure = error.__cause__
+            if failure is None:
                 raise
             self._cancelled = error
-            raise error.__cause__ from None
-        self._cancelled = cancelled or self._cancelled
-        return answer
+        else:
+            self._cancelled = cancelled or self._cancelled
+            return answer
+        raise failure
 
 
 async def _ask(step: Ask) -> object:

@@ -30,7 +30,9 @@ def receive(
     it is read, and a shorter one than promised is `TruncatedForm`. Raises `SenderError`s, `StorageFailed`, and what
     `chunks` and the user's callables raise; whatever is raised, nothing of the form is left in a storage.
     """
-    return spec.give(receive_submission(spec, content_type, chunks, content_length=content_length))
+    submission = receive_submission(spec, content_type, chunks, content_length=content_length)
+    with kept_if_handled(spec, submission):
+        return spec.give(submission)
 
 
 def receive_submission(

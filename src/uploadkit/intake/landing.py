@@ -51,4 +51,7 @@ class Landing:
         return self._staged.commit()
 
     def discard(self) -> None:
-        (self._staged or self._sink).discard()
+        if self._staged is None:
+            self._sink.discard()
+        else:
+            self._staged.discard()

@@ -12,7 +12,16 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from ..errors import FieldMissing, FieldRefused, FileRefused, MalformedForm, TruncatedForm, UnexpectedField, UnsupportedMediaType, quoted
+from ..errors import (
+    FieldMissing,
+    FieldRefused,
+    FileRefused,
+    MalformedForm,
+    TruncatedForm,
+    UnexpectedField,
+    UnsupportedMediaType,
+    quoted,
+)
 from ..multipart.events import Event, FormParser, PartBegin, PartEnd
 from ..multipart.headers import MULTIPART, URLENCODED, media_type
 from ..multipart.parser import MultipartParser
@@ -70,7 +79,7 @@ class _Text:
     """The text value that is open."""
 
     begin: PartBegin
-    blocks: list[bytes] = field(default_factory=list)
+    value: bytearray = field(default_factory=bytearray)
 
 
 @dataclass(slots=True)
@@ -124,6 +133,8 @@ class _Intake:
         if self._content_length is not None:
             account.expect_body(self._content_length)
         while (chunk := (yield READ)) is not END:
+            if not isinstance(chunk, bytes):  # another buffer may change while its bytes are still held
+                raise TypeError(f"a body comes in chunks of bytes, not of {type(chunk).__name__}")
             inside = account.count_body(len(chunk))
             for event in parser.feed(chunk if inside == len(chunk) else chunk[:inside]):
                 yield from self._take(event)
@@ -149,7 +160,7 @@ class _Intake:
         for file in reversed(self._files):
             try:
                 if file.stored is not None:
-                    yield Delete(file.rule.storage, file.key)
+                    yield Delete(file.rule.storage, file.stored.key)
                 else:
                     yield Discard(file.landing)
             except Exception as also:
@@ -194,26 +205,30 @@ class _Intake:
         opened = self._open
         if isinstance(opened, _Text):
             self._account.count_field(len(data))
-            opened.blocks.append(data)
+            opened.value += data
             return
         if isinstance(opened, _Unchosen):
             opened = self._open = self._begin_file(opened.begin)
         if opened is None:
             raise RuntimeError("a parser gave data outside of a part")
-        self._account.count_file(len(data))
-        opened.size += len(data)
-        if opened.landed is not None:
+        if opened.landed is None:
+            # Judged by its head before more of it is counted, so that the same reason is named wherever a chunk ends.
+            head, data = data[: HEAD_SIZE - opened.size], data[HEAD_SIZE - opened.size :]
+            self._account.count_file(len(head))
+            opened.size += len(head)
+            opened.head.append(head)
+            if opened.size == HEAD_SIZE:
+                opened.landed = yield from self._land(opened)
+        if data and opened.landed is not None:
+            self._account.count_file(len(data))
+            opened.size += len(data)
             yield Write(opened.landed.landing, data)
-            return
-        opened.head.append(data)
-        if opened.size >= HEAD_SIZE:
-            opened.landed = yield from self._land(opened)
 
     def _land(self, file: _File) -> Steps[_Landed]:
         """Judges a file by its head and opens its sink."""
         rule, held = file.rule, b"".join(file.head)
         file.head.clear()
-        incoming = self._incoming(file, held[:HEAD_SIZE])
+        incoming = self._incoming(file, held)
         if rule.filter is not None:
             agreed = yield Ask(rule.filter, (incoming,))
             _check_agreed(agreed, rule.filter, incoming)
@@ -257,7 +272,7 @@ class _Intake:
     def _end_text(self, text: _Text) -> Steps[None]:
         name = text.begin.name
         try:
-            value = b"".join(text.blocks).decode(text.begin.charset)
+            value = text.value.decode(text.begin.charset)
         except UnicodeDecodeError:
             raise MalformedForm(f"the value of field {quoted(name)} is not in its charset", field=name) from None
         rule = self._form.texts.get(name)

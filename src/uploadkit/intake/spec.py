@@ -29,6 +29,6 @@ class Spec(Generic[T_co]):
     new_key: Callable[[str], str] = field(default=random_key)
 
     def check_blocking(self) -> None:
-        """Raises `TypeError` where a blocking driver could not ask one of the filters."""
+        """Raises `TypeError` where a blocking driver could not ask one of the filters or key makers."""
         if self.form.asks_async:
-            raise TypeError("an async filter needs an async application; a blocking one takes a plain function")
+            raise TypeError("an async filter or filename= needs an async application; elsewhere it is a plain function")

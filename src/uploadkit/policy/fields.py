@@ -8,12 +8,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, TypeAlias, TypedDict, TypeVar
 
 from ..storage.contract import ExclusiveCommit, ReadsStaged, Storage
 from .accept import Accept, AcceptRule
 from .filters import Filter, IncomingFile, StagedCheck, StreamCheck
 from .limits import parse_size
+
+T = TypeVar("T")
 
 KeyMaker: TypeAlias = Callable[[IncomingFile], str]
 """Proposes the storage key of a file. The storage checks it again."""
@@ -68,17 +70,26 @@ class File:
         _check_name(self.name)
         _check_count("max_count", self.max_count)
         _check_count("min_count", self.min_count)
-        if self.max_count is not None and self.min_count > self.max_count:
-            raise ValueError(f"field {self.name!r}: min_count {self.min_count} is more than max_count {self.max_count}")
+        needed = max(self.min_count, int(self.required))
+        if self.max_count is not None and needed > self.max_count:
+            raise ValueError(f"field {self.name!r}: min_count {needed} is more than max_count {self.max_count}")
+        _check_callable("filename", self.filename)
+        _check_callable("filter", self.filter)
+        # What can be iterated only once has to serve every spec.
+        if self.accept is not None:
+            object.__setattr__(self, "accept", Accept.of(self.accept))
+        if isinstance(self.check, Iterable):
+            object.__setattr__(self, "check", tuple(self.check))
 
-    def over(self, defaults: FileRules) -> File:
+    def over(self, defaults: Mapping[str, object]) -> File:
         """These rules, and those of `defaults` where this field says nothing."""
         unsaid: dict[str, Any] = {name: rule for name, rule in defaults.items() if getattr(self, name) is None}
         return replace(self, **unsaid)
 
     def rule(self, storage: Storage) -> FileRule:
         """What the plan needs to know, complete and checked against what the storage can do."""
-        storage = self.storage or storage
+        storage = storage if self.storage is None else self.storage
+        _check_storage(storage)
         stream, staged = _sorted_checks(self.check)
         if staged and not (isinstance(storage, ReadsStaged) and storage.reads_staged):
             raise TypeError(
@@ -90,11 +101,15 @@ class File:
                 f"field {self.name!r}: filename= proposes keys that may meet, and storage {storage.name!r} "
                 "does not promise that it never replaces an object"
             )
+        max_size = None if self.max_size is None else parse_size(self.max_size)
+        min_size = 0 if self.min_size is None else parse_size(self.min_size)
+        if max_size is not None and min_size > max_size:
+            raise ValueError(f"field {self.name!r}: min_size {min_size} is more than max_size {max_size}")
         return FileRule(
             field=self.name,
             accept=None if self.accept is None else Accept.of(self.accept),
-            max_size=None if self.max_size is None else parse_size(self.max_size),
-            min_size=parse_size(self.min_size or 0),
+            max_size=max_size,
+            min_size=min_size,
             max_count=self.max_count,
             min_count=max(self.min_count, int(self.required)),
             storage=storage,
@@ -142,8 +157,8 @@ class FileRule:
 
     @property
     def asks_async(self) -> bool:
-        """Whether a blocking driver could not ask its filter."""
-        return self.filter is not None and _is_async(self.filter)
+        """Whether a blocking driver could not ask its filter or its key maker."""
+        return any(call is not None and _is_async(call) for call in (self.filter, self.key_maker))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,18 +193,35 @@ def _check_count(what: str, count: int | None) -> None:
         raise ValueError(f"{what} is not negative: {count}")
 
 
+def _check_callable(what: str, call: object) -> None:
+    if call is not None and not callable(call):
+        raise TypeError(f"{what} is something to call, not {call!r}")
+
+
+def _check_storage(storage: object) -> None:
+    if isinstance(storage, type) or not hasattr(storage, "may_block"):
+        raise TypeError(f"{storage!r} is no storage; write DiskStorage(...) or another one")
+
+
 def _sorted_checks(check: Check | Iterable[Check] | None) -> tuple[tuple[StreamCheck, ...], tuple[StagedCheck, ...]]:
     checks: Iterable[Check] = () if check is None else check if isinstance(check, Iterable) else (check,)
     stream: list[StreamCheck] = []
     staged: list[StagedCheck] = []
     for one in checks:
-        if isinstance(one, StreamCheck):
-            stream.append(one)
-        elif isinstance(one, StagedCheck):
-            staged.append(one)
-        else:
+        if isinstance(one, type) or not isinstance(one, StreamCheck | StagedCheck):
             raise TypeError(f"{one!r} is no check: it has neither begin(file) nor examine(file, staged)")
+        # It may be both.
+        if isinstance(one, StreamCheck):
+            stream.append(_synchronous(one, one.begin))
+        if isinstance(one, StagedCheck):
+            staged.append(_synchronous(one, one.examine))
     return tuple(stream), tuple(staged)
+
+
+def _synchronous(check: T, call: Callable[..., object]) -> T:
+    if _is_async(call):  # nobody would await it, and it would refuse nothing
+        raise TypeError(f"{_named(check)} is async; a check runs where the bytes are written and takes plain functions")
+    return check
 
 
 def _is_async(call: Callable[..., object]) -> bool:

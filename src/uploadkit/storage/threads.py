@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -39,17 +40,40 @@ async def finish_in_thread(
 
     Where the call itself raised, a cancellation goes first, with the call's exception as its cause.
     """
-    context = contextvars.copy_context()
-    work = asyncio.get_running_loop().run_in_executor(_threads(), partial(context.run, partial(call, *args, **kwargs)))
+    outcomes: list[T | _Raised] = []
+    noted = partial(_note_outcome, outcomes, partial(call, *args, **kwargs))
+    work = asyncio.get_running_loop().run_in_executor(_threads(), contextvars.copy_context().run, noted)
     cancelled: asyncio.CancelledError | None = None
     while not work.done():
         try:
             await asyncio.wait([work])
         except asyncio.CancelledError as error:
             cancelled = error
-    if cancelled is not None and (failure := work.exception()) is not None:
-        raise cancelled from failure
-    return work.result(), cancelled
+    work.result()
+    outcome = outcomes.pop()
+    if not isinstance(outcome, _Raised):
+        return outcome, cancelled
+    try:
+        if cancelled is not None:
+            raise cancelled from outcome.error
+        raise outcome.error
+    finally:
+        del outcome  # it holds the exception, whose traceback holds this frame
+
+
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    """What a call raised. As a future's exception a `StopIteration` would be waited for without end, another pool's
+    `CancelledError` would come out as a cancellation of this task, and as its result it would keep itself alive."""
+
+    error: BaseException
+
+
+def _note_outcome(outcomes: list[T | _Raised], call: Callable[[], T]) -> None:
+    try:
+        outcomes.append(call())
+    except BaseException as error:
+        outcomes.append(_Raised(error))
 
 
 def _threads() -> ThreadPoolExecutor:

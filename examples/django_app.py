@@ -1,4 +1,4 @@
-"""One upload in Django, a whole project in one file. Run it: gunicorn --chdir examples django_app:application
+"""One upload in Django, a whole project in one file. Run it: gunicorn --pythonpath examples django_app:application
 
 It has no pages, and so no CSRF tokens: `CsrfViewMiddleware` is left out of its MIDDLEWARE. Where a project has it,
 uploadkit checks the token while the form arrives.

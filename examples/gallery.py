@@ -85,8 +85,8 @@ PAGE = """<!doctype html>
          border-radius: .75rem }
   label { display: grid; gap: .25rem; font-size: .875rem; flex: 1 1 14rem }
   input { font: inherit; min-width: 0 }
-  button { font: inherit; padding: .45rem 1.1rem; border: 0; border-radius: .4rem; color: #fff; background: var(--accent);
-           cursor: pointer }
+  button { font: inherit; padding: .45rem 1.1rem; border: 0; border-radius: .4rem; cursor: pointer;
+           color: #fff; background: var(--accent) }
   [role=alert] { padding: .6rem 1rem; border-radius: .5rem; color: #fff; background: #b3261e }
   ul { list-style: none; display: grid; grid-template-columns: repeat(auto-fill, minmax(12rem, 1fr)); gap: .75rem;
        padding: 0; margin: 1.5rem 0 }

@@ -26,12 +26,15 @@ def receive(
     """Decorates an ASGI application that takes what the spec promises as its fourth argument.
 
     Errors are answered with problem details, unless `raise_errors`. A client that went away is not answered. Where
-    the application raises, the files of the request are removed.
+    the application raises, the files of the request are removed. A scope that is no HTTP request, such as "lifespan",
+    is a `RuntimeError`: by that a server sees that it is not supported.
     """
 
     def decorate(app: Callable[[Scope, Receive, Send, T], Awaitable[None]]) -> ASGIApp:
         @wraps(app)
         async def receiving(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != "http":
+                raise RuntimeError(f"a form comes by HTTP, not in a scope of type {scope['type']!r}")
             answer = _Answer(send)
             try:
                 content_type, content_length = form_headers(scope["headers"])
@@ -79,8 +82,8 @@ def body_length(content_length: str | None) -> int | None:
     """The bytes that a Content-Length promises, None where there is none. Raises `MalformedForm`."""
     if not content_length:
         return None
-    if not (content_length.isascii() and content_length.isdigit()):
-        raise MalformedForm("the Content-Length is not a number")
+    if not (content_length.isascii() and content_length.isdigit() and len(content_length) < 20):
+        raise MalformedForm("the Content-Length is no length")
     return int(content_length)
 
 

@@ -8,11 +8,10 @@ arrived, and at the latest before anything is published. A request that fails it
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from functools import lru_cache, wraps
-from inspect import iscoroutinefunction
+from functools import lru_cache, partial, wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.middleware.csrf import CsrfViewMiddleware
@@ -26,7 +25,7 @@ from ..intake.spec import Spec
 from ..uploads import Submission
 from .asgi import body_length
 from .problem import PROBLEM_JSON, problem_body
-from .wsgi import READ_SIZE, read_chunk
+from .wsgi import READ_SIZE, drain, read_chunk
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -46,7 +45,10 @@ def receive(
     details, or raised with `raise_errors`. Where the view raises, the files of the request are removed.
 
     `csrf` None checks the token where `CsrfViewMiddleware` is in `MIDDLEWARE` and the view itself is not
-    `csrf_exempt`; True always checks, False never. Raises `TypeError` where a sync view has an async filter.
+    `csrf_exempt`; True always checks, as `csrf_protect` would; False never. Raises `TypeError` where a sync view has
+    an async filter.
+
+    Decorators that turn requests away, such as `login_required`, go above this one: nothing is then read or stored.
     """
 
     def decorate(view: Callable[Concatenate[HttpRequest, T, P], Any]) -> Callable[Concatenate[HttpRequest, P], Any]:
@@ -64,7 +66,7 @@ def receive(
         else:
             spec.check_blocking()
             decorated = _sync_view(view, spec, gate_for, raise_errors=raise_errors)
-        decorated.csrf_exempt = True  # the gate checks instead
+        decorated.csrf_exempt = True if exempt or csrf else _CheckedHere()
         return cast(Callable[Concatenate[HttpRequest, P], Any], decorated)
 
     return decorate
@@ -87,13 +89,20 @@ def _sync_view(
                 response: HttpResponseBase = view(request, spec.give(submission), *args, **kwargs)
                 return response
         except (UploadError, _Forbidden) as error:
-            return _answer(error, raise_errors=raise_errors)
+            response = _answer(error, raise_errors=raise_errors)
+            closers = response._resource_closers  # type: ignore[attr-defined]  # run when the answer was sent
+            closers.append(partial(drain, request.META))
+            return response
 
     return receiving
 
 
 def _async_view(
-    view: Callable[..., Awaitable[Any]], spec: Spec[Any], gate_for: Callable[[HttpRequest], _Gate], *, raise_errors: bool
+    view: Callable[..., Awaitable[Any]],
+    spec: Spec[Any],
+    gate_for: Callable[[HttpRequest], _Gate],
+    *,
+    raise_errors: bool,
 ) -> Any:
     @wraps(view)
     async def receiving(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -155,6 +164,16 @@ class _Gate:
             raise _Forbidden(response)
 
 
+class _CheckedHere:
+    """The `csrf_exempt` of a decorated view: true in a project whose check the gate makes in its place.
+
+    In a project without that check it is false, so that no `csrf_protect` above the view is switched off silently.
+    """
+
+    def __bool__(self) -> bool:
+        return _csrf_middleware(tuple(settings.MIDDLEWARE)) is not None
+
+
 class _AsyncGate:
     """A gate for an async view. The check may load a session: that goes where Django's blocking code goes."""
 
@@ -191,12 +210,16 @@ def _form_headers(request: HttpRequest) -> tuple[str | None, int | None]:
     if hasattr(request, "_post"):
         raise RuntimeError(
             "the body of this request was read before uploadkit could: request.POST or request.FILES was used before "
-            "the view, perhaps by a middleware"
+            "the view. Where csrf_protect did that, use receive(spec, csrf=True) in its place; take all files and text "
+            "values with one receive(upload.fields(...))"
         )
     return request.META.get("CONTENT_TYPE") or None, body_length(request.META.get("CONTENT_LENGTH"))
 
 
 def _chunks(request: HttpRequest) -> Iterator[bytes]:
+    if request.META.get("wsgi.input_terminated") and not request.META.get("CONTENT_LENGTH"):
+        # Django takes a body without a length for an empty one, also where the server sees to its end.
+        request._stream = request.META["wsgi.input"]  # where `read` reads
     while chunk := read_chunk(request, READ_SIZE):  # UnreadablePostError is an OSError
         yield chunk
 

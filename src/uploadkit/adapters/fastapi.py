@@ -20,8 +20,6 @@ from .starlette import problem_response, receive_request
 
 T = TypeVar("T")
 
-_RECEIVED = "uploadkit.received"
-
 
 def receive(spec: Spec[T]) -> Any:
     """A dependency that receives the request's form and gives the parameter what the spec promises.
@@ -33,9 +31,6 @@ def receive(spec: Spec[T]) -> Any:
 
     async def received(request: Request) -> AsyncIterator[T]:
         _answer_errors(request)
-        if request.scope.get(_RECEIVED):
-            raise RuntimeError("a route takes one receive(...): use one receive(upload.fields(...)) for all fields")
-        request.scope[_RECEIVED] = True
         submission = await receive_request(spec, request)
         async with akept_if_handled(spec, submission):
             yield spec.give(submission)

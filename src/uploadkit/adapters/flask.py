@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from flask import Response, current_app, request
@@ -15,7 +15,7 @@ from ..intake.blocking import kept_if_handled, receive_submission
 from ..intake.spec import Spec
 from ..uploads import Submission
 from .problem import PROBLEM_JSON, problem_body
-from .wsgi import READ_SIZE, read_chunk
+from .wsgi import READ_SIZE, drain, read_chunk
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -46,7 +46,9 @@ def receive(
             except UploadError as error:
                 if raise_errors:
                     raise
-                return Response(problem_body(error), status=error.status, content_type=PROBLEM_JSON)
+                response = Response(problem_body(error), status=error.status, content_type=PROBLEM_JSON)
+                response.call_on_close(partial(drain, request.environ))
+                return response
 
         return receiving
 
@@ -55,10 +57,10 @@ def receive(
 
 def _receive(spec: Spec[object]) -> Submission:
     parsed = request.__dict__  # where werkzeug keeps what it has parsed
-    if "form" in parsed or "files" in parsed:
+    if "form" in parsed or "_cached_data" in parsed:
         raise RuntimeError(
-            "the body of this request was read before uploadkit could: request.form or request.files was used, "
-            "perhaps before the view. Take files and text values from the view's first argument"
+            "the body of this request was read before uploadkit could: request.form, request.files or request.data "
+            "was used before the view. Take all files and text values with one receive(upload.fields(...))"
         )
     submission = receive_submission(
         spec, request.headers.get("Content-Type"), _chunks(), content_length=request.content_length
@@ -73,4 +75,6 @@ def _chunks() -> Iterator[bytes]:
         while chunk := read_chunk(request.stream, READ_SIZE):
             yield chunk
     except WerkzeugClientDisconnected as error:
-        raise ClientDisconnected from error
+        if error.__context__ is not None:  # the socket failed
+            raise ClientDisconnected from error
+        # Else it is the end, and too early: that is judged, and answered, as it is everywhere.

@@ -47,13 +47,11 @@ def receive(
 
 async def receive_request(spec: Spec[object], request: Request) -> Submission:
     """The form of a Starlette request. Raises `UploadError`s, and `RuntimeError` where its body was read before."""
-    if request._stream_consumed or request._form is not None or hasattr(request, "_body"):
-        raise RuntimeError(
-            "the body of this request was read before uploadkit could: by request.form() or request.body(), or by a "
-            "Form() or File() parameter. Take all files and text values with one receive(upload.fields(...))"
-        )
+    if request._stream_consumed:
+        raise _read_before()
     content_type, content_length = form_headers(request.scope["headers"])
-    return await areceive_submission(spec, content_type, _chunks(request), content_length=content_length)
+    chunks = _chunks(request, content_length)
+    return await areceive_submission(spec, content_type, chunks, content_length=content_length)
 
 
 def problem_response(error: UploadError) -> Response:
@@ -61,9 +59,21 @@ def problem_response(error: UploadError) -> Response:
     return Response(problem_body(error), status_code=error.status, media_type=PROBLEM_JSON)
 
 
-async def _chunks(request: Request) -> AsyncIterator[bytes]:
+async def _chunks(request: Request, content_length: int | None) -> AsyncIterator[bytes]:
+    received = False
     try:
         async for chunk in request.stream():
+            received = received or bool(chunk)
             yield chunk
     except ClientDisconnect as error:
         raise ClientDisconnected from error
+    if content_length and not received:  # no server ends a body so: a BaseHTTPMiddleware did that had read it
+        raise _read_before()
+
+
+def _read_before() -> RuntimeError:
+    return RuntimeError(
+        "the body of this request was read before uploadkit could: by request.form() or request.body(), by a Form() "
+        "or File() parameter, by another receive(...) or in a middleware. Take all files and text values with one "
+        "receive(upload.fields(...))"
+    )

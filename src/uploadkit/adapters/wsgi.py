@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -18,6 +21,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 READ_SIZE = 1 << 16
+
+DRAIN_SIZE = 16 << 20
+"""More than the buffers of a fast connection hold: what a client had sent before it could see an early answer."""
+
+DRAIN_SECONDS = 2.0
+"""A client that sends no byte for so long is waited for no longer. The same as gunicorn's own patience."""
 
 
 def receive(
@@ -43,7 +52,7 @@ def receive(
             except UploadError as error:
                 if raise_errors:
                     raise
-                return _problem(error, start_response)
+                return _problem(error, environ, start_response)
 
         return receiving
 
@@ -77,9 +86,38 @@ def read_chunk(stream: Readable, size: int) -> bytes:
         raise ClientDisconnected from error
 
 
-def _problem(error: UploadError, start_response: StartResponse) -> Iterable[bytes]:
+def drain(environ: WSGIEnvironment) -> None:
+    """Reads on after an answer that came before the end of the body, so that the client sees it.
+
+    gunicorn closes a connection after 64 KiB of a rest. That is a reset: a client that still sends gets an error in
+    place of its answer. Bounded by bytes and seconds; under another server nothing is done, since its socket is not
+    known and reading could wait forever.
+    """
+    connection = environ.get("gunicorn.socket")
+    if connection is None:
+        return
+    stream: Readable = environ["wsgi.input"]  # gunicorn ends it where the body ends
+    rest, end = DRAIN_SIZE, time.monotonic() + DRAIN_SECONDS
+    with suppress(OSError):  # the client is gone, or stalls
+        patience = connection.gettimeout()
+        connection.settimeout(DRAIN_SECONDS)
+        try:
+            while rest > 0 and time.monotonic() < end and (chunk := stream.read(READ_SIZE)):
+                rest -= len(chunk)
+        finally:
+            connection.settimeout(patience)
+
+
+def _problem(error: UploadError, environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
     body = problem_body(error)
     title = error.problem()["title"]
     headers = [("Content-Type", PROBLEM_JSON), ("Content-Length", str(len(body)))]
-    start_response(f"{error.status} {title}", headers)
-    return [body]
+    # With an exception: the application may have called it before, and where bytes are out already, that is raised.
+    start_response(f"{error.status} {title}", headers, sys.exc_info())
+    return _then_drained(body, environ)
+
+
+def _then_drained(body: bytes, environ: WSGIEnvironment) -> Iterator[bytes]:
+    """The server asks for the next block when it has sent this one, which is all that the length promises."""
+    yield body
+    drain(environ)

@@ -1,4 +1,7 @@
-"""For the tests of users, third parties and our own: contracts as suites, storages that fail on demand, forms as browsers send them."""
+"""For the tests of users, third parties and our own.
+
+Contracts as suites, storages that fail on demand, forms as browsers send them.
+"""
 
 from __future__ import annotations
 

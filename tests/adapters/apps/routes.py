@@ -1,0 +1,104 @@
+"""The routes that every application of the parity test offers, and what their handlers answer.
+
+Knows no framework. A server keeps its files in `uploads` below its working folder, staged as `UPLOADKIT_STAGING`
+says: `nameless`, where the file system can do that, or `named`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from tests.storage.kinds import DISKS
+
+from uploadkit.intake.spec import Spec
+from uploadkit.policy.accept import IMAGES
+from uploadkit.policy.fields import File, Text
+from uploadkit.policy.filters import IncomingFile
+from uploadkit.policy.limits import Limits
+from uploadkit.storage.contract import Storage
+from uploadkit.storage.disk import DiskStorage
+from uploadkit.uploader import Uploader
+from uploadkit.uploads import Submission, UploadedFile
+
+LIMITED: dict[str, int] = {
+    "body_size": 1000,
+    "file_size": 100,
+    "files_size": 150,
+    "files": 2,
+    "fields": 2,
+    "parts": 3,
+    "field_size": 50,
+    "fields_size": 75,
+    "field_name_size": 20,
+    "filename_size": 20,
+    "header_count": 3,
+    "header_size": 200,
+    "preamble_size": 50,
+    "epilogue_size": 50,
+}
+"""Every one of `Limits`, each small in a route of its own: `limit/files` takes two files."""
+
+
+def server_storage() -> DiskStorage:
+    """The storage of a server's process."""
+    return DISKS[os.environ.get("UPLOADKIT_STAGING", "nameless")]("uploads")
+
+
+def specs(storage: Storage) -> dict[str, Spec[Any]]:
+    """The spec of each route."""
+    upload = Uploader(storage)
+    routes: dict[str, Spec[Any]] = {
+        "single": upload.single("avatar", accept=IMAGES, max_size="1 MB"),
+        "optional": upload.single("avatar", required=False, min_size=10),
+        "array": upload.array("photos", max_count=3),
+        "fields": upload.fields(
+            File("avatar", required=True),
+            File("gallery", max_count=2),
+            Text("title", required=True, max_length=10),
+            Text("tag", max_count=2),
+        ),
+        "none": upload.none(),
+        "any": upload.any(),
+        "filter": upload.single("file", filter=no_secrets),
+        "raises": upload.any(),
+        "rejects": upload.any(),
+    }
+    for name, limit in LIMITED.items():
+        routes[f"limit/{name}"] = Uploader(storage, limits=Limits(**{name: limit})).any()
+    return routes
+
+
+def no_secrets(file: IncomingFile) -> bool:
+    """Refuses what says that it is secret."""
+    return not file.head.startswith(b"secret")
+
+
+def handled(route: str, received: Any) -> tuple[int, dict[str, Any]]:
+    """What the handler of a route answers: a status and JSON."""
+    if route == "raises":
+        raise RuntimeError("the handler raises, as it should")
+    if route == "rejects":
+        received.discard()
+        return 409, {"rejected": True}
+    return 200, shown(received)
+
+
+async def ahandled(route: str, received: Any) -> tuple[int, dict[str, Any]]:
+    """The async twin of `handled`."""
+    if route == "rejects":
+        await received.adiscard()
+    return handled(route, received)
+
+
+def shown(received: Submission | UploadedFile | list[UploadedFile] | None) -> dict[str, Any]:
+    """What a handler was given, as JSON that does not depend on the framework, the server or chance."""
+    if isinstance(received, Submission):
+        files, fields = list(received.files), received.fields.multi_items()
+    else:
+        files, fields = [received] if isinstance(received, UploadedFile) else received or [], ()
+    facts = ("field", "filename", "client_filename", "content_type", "declared_type", "size", "digest")
+    return {
+        "files": [{fact: getattr(file, fact) for fact in facts} for file in files],
+        "fields": [list(item) for item in fields],
+    }

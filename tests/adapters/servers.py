@@ -1,0 +1,295 @@
+"""Real servers on 127.0.0.1, each in a process and a folder of its own, and what can be seen of them from outside.
+
+A server keeps its files in `uploads` below its folder. It chooses its port itself and says so in its log, so two
+servers never meet; every wait for it is bounded. It is ended by the id of its own process, or of the group that it
+leads, and by nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+from tests.adapters.raw_client import Answer, Client, NoAnswer, exchange, request
+
+from uploadkit.testing import FormBuilder
+
+PROJECT = Path(__file__).parents[2]
+
+READY_SECONDS = 20
+"""A server that has not begun to listen by then will not: they need one or two, on a busy machine five."""
+
+SETTLED_SECONDS = 10
+"""What a server has not cleared away by then it has forgotten."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A framework under a server. `module` and `options` are the command, `prefix` stands before every route, and
+    `route` takes a picture in a field `avatar`. `staging` is one of the two of a DiskStorage.
+
+    What differs is named here and nowhere else:
+    `streams`: the body reaches uploadkit while it arrives; else the server or the framework has it whole before.
+    `answers_half_close`: a client that half-closes in the middle of a body is answered 400; an ASGI server sees a
+    client that is gone, since its protocol has no word for the difference.
+    `closes_always`: no connection has a second request.
+    `continues_at_once`: `100 Continue` is sent before the application is asked, and not when it first reads.
+    """
+
+    module: str
+    options: tuple[str, ...]
+    prefix: str = ""
+    route: str = "any"
+    staging: str = "nameless"
+    streams: bool = True
+    answers_half_close: bool = False
+    closes_always: bool = False
+    continues_at_once: bool = True
+
+
+def uvicorn(app: str, *options: str, **facts: Any) -> Kind:
+    """An ASGI application. uvicorn sends `100 Continue` when the application first reads."""
+    facts.setdefault("continues_at_once", False)
+    quiet = ("--no-access-log", "--port", "0")
+    return Kind(module="uvicorn", options=(app, *quiet, *options), **facts)
+
+
+def gunicorn(app: str, *options: str, **facts: Any) -> Kind:
+    """A WSGI application."""
+    bind = ("--bind", "127.0.0.1:0", "--no-control-socket")
+    return Kind(module="gunicorn", options=(app, *bind, *options), answers_half_close=True, **facts)
+
+
+_APPS = "tests.adapters.apps"
+_THREADS = ("--worker-class", "gthread", "--threads", "64")
+
+KINDS = {
+    "asgi": uvicorn(f"{_APPS}.asgi:app"),
+    "asgi, h11": uvicorn(f"{_APPS}.asgi:app", "--http", "h11", staging="named"),
+    "starlette": uvicorn(f"{_APPS}.starlette:app", staging="named"),
+    "fastapi": uvicorn(f"{_APPS}.fastapi:app"),
+    "django, asgi": uvicorn(f"{_APPS}.django:asgi_application", prefix="/async", streams=False, continues_at_once=True),
+    "wsgi": gunicorn(f"{_APPS}.wsgi:app", *_THREADS),
+    "wsgi, sync": gunicorn(f"{_APPS}.wsgi:app", closes_always=True, staging="named"),
+    "flask": gunicorn(f"{_APPS}.flask:app", *_THREADS),
+    "flask, dev": Kind(
+        module="flask",
+        options=("--app", f"{_APPS}.flask", "run", "--port", "0"),
+        staging="named",
+        answers_half_close=True,
+        closes_always=True,
+    ),
+    "django": gunicorn(f"{_APPS}.django:application", *_THREADS),
+}
+
+EXAMPLES = {
+    "examples/flask_app.py": gunicorn("flask_app:app", *_THREADS, route="profile"),
+    "examples/fastapi_app.py": uvicorn("fastapi_app:app", route="profile"),
+    "examples/django_app.py": gunicorn("django_app:application", *_THREADS, route="profile"),
+}
+
+
+@dataclass(eq=False)
+class Server:
+    """A server that runs. `port` is where."""
+
+    kind: Kind
+    process: subprocess.Popen[str]
+    folder: Path
+    port: int = 0
+    log: list[str] = field(default_factory=list)
+    pids: list[int] = field(default_factory=list)
+    _descriptors: int = 0
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "uploads"
+
+    def post(self, route: str, form: FormBuilder, *headers: str) -> Answer:
+        """One request on a connection of its own."""
+        return exchange(self.port, request(f"{self.kind.prefix}/{route}", form, *headers))
+
+    def files(self) -> dict[str, str]:
+        """The SHA-256 of every file under a final name, by that name."""
+        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in self.root.glob("[!.]*")}
+
+    def staged(self) -> list[str]:
+        """The names in the staging folder."""
+        staging = self.root / ".staging"
+        return os.listdir(staging) if staging.exists() else []
+
+    def open_files(self) -> list[str]:
+        """What its processes hold open below the root; with a file that has no name its number stands here."""
+        return [target for target in self._targets() if target.startswith(f"{self.root}/")]
+
+    def settled(self) -> bool:
+        """Whether no request is under way and nothing is left of any: no staged file, no open one, no connection."""
+        return not self.open_files() and not self.staged() and len(self._targets()) <= self._descriptors
+
+    def settle(self) -> None:
+        """Waits until it is `settled`."""
+        eventually(self.settled)
+        assert self.settled(), (self.open_files(), self.staged(), self._targets())
+
+    def complaints(self) -> list[str]:
+        """The lines of its log that name an exception or a warning, but for the one that a handler raises."""
+        return [line for line in self.log if _complaint(line) and "as it should" not in line]
+
+    def clear(self) -> None:
+        """Removes all files, for the next test."""
+        for path in self.root.glob("[!.]*"):
+            path.unlink()
+
+    def warm_up(self, *, clear: bool = True) -> None:
+        """The first upload, which loads what is loaded late. From then on no descriptor may be lost."""
+        form = FormBuilder().file("avatar", b"\xff\xd8\xff\xe0\r\n", filename="a.jpg", content_type="image/jpeg")
+        with Client(self.port) as client:
+            client.send(request(f"{self.kind.prefix}/{self.kind.route}", form))
+            try:
+                assert client.answer().status == 200
+            except (AssertionError, NoAnswer) as error:
+                raise AssertionError("".join(self.log)) from error
+            connected = _connected()
+            self._descriptors = sum(target not in connected for target in self._targets())
+        if clear:
+            self.clear()
+
+    def highest_descriptor(self) -> int:
+        return max(int(link.name) for pid in self.pids for link in Path(f"/proc/{pid}/fd").glob("*"))
+
+    def kill(self) -> None:
+        """`kill -9` of every process of it."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+
+    def stop(self) -> None:
+        """Asks it to end, and ends it where it does not."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def _targets(self) -> list[str]:
+        targets = []
+        for pid in self.pids:
+            for link in Path(f"/proc/{pid}/fd").glob("*"):
+                try:
+                    targets.append(os.readlink(link))
+                except FileNotFoundError:  # closed meanwhile
+                    continue
+        return targets
+
+
+ServerOf: TypeAlias = Callable[..., Server]
+
+
+def eventually(condition: Callable[[], object], *, seconds: float = SETTLED_SECONDS) -> None:
+    """Waits until `condition` holds, but not longer than `seconds`; the caller asserts it afterwards."""
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.002)  # what another process has done cannot be waited for otherwise
+
+
+@contextmanager
+def running(kind: Kind, folder: Path, *options: str, staging: str | None = None) -> Iterator[Server]:
+    """A server in `folder` that listens. `options` go to its command."""
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("what a server holds open is seen on Linux only")
+    folder.mkdir(exist_ok=True)
+    environment = {
+        "PYTHONPATH": _paths(),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONWARNINGS": "always::ResourceWarning",  # a file that is closed by chance stands in the log
+        "UPLOADKIT_STAGING": staging or kind.staging,
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", kind.module, *kind.options, *options],
+        cwd=folder,
+        env=os.environ | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    server = Server(kind, process, folder)
+    ports: queue.Queue[int] = queue.Queue()
+    reader = threading.Thread(target=_read_log, args=(server, ports), daemon=True)
+    reader.start()
+    try:
+        try:
+            server.port = ports.get(timeout=READY_SECONDS)
+        except queue.Empty:
+            raise AssertionError(f"the server does not listen: {server.log}") from None
+        yield server
+    finally:
+        server.stop()
+        reader.join(10)
+        process.stderr.close()  # type: ignore[union-attr]  # it is a pipe
+
+
+_listening = re.compile(r"(?:running on|Listening at:) http://127\.0\.0\.1:(\d+)", re.IGNORECASE).search
+_complaint = re.compile(r"\w(?:Error|Exception|Warning): |never (?:awaited|retrieved)").search
+_worker = re.compile(r"Booting worker with pid: (\d+)").search
+
+
+def _connected() -> set[str]:
+    """Every socket of this machine that is no listener, as a descriptor's link names it."""
+    fields = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {f"socket:[{line[9]}]" for line in fields if line[3] != _LISTEN}
+
+
+_LISTEN = "0A"  # TCP_LISTEN of the kernel
+
+
+def _read_log(server: Server, ports: queue.Queue[int]) -> None:
+    """Until its end, that is of the last of its processes: a pipe that is full would stop them."""
+    server.pids.append(server.process.pid)
+    for line in server.process.stderr or ():
+        server.log.append(line)
+        if found := _listening(line):
+            ports.put(int(found[1]))
+        if found := _worker(line):
+            server.pids.append(int(found[1]))
+
+
+def _paths() -> str:
+    """Where this process finds modules, the applications here and the examples. A server has a folder of its own."""
+    return os.pathsep.join(
+        os.path.abspath(path) for path in (str(PROJECT), str(PROJECT / "examples"), *sys.path) if path
+    )
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerOf]:
+    """Gives the server of a kind and a staging, the same one for the whole session."""
+    begun: dict[tuple[str, str | None], Server] = {}
+    with contextlib.ExitStack() as stack:
+
+        def server_of(name: str, staging: str | None = None) -> Server:
+            if (name, staging) not in begun:
+                kind, folder = (KINDS | EXAMPLES)[name], tmp_path_factory.mktemp("server")
+                server = stack.enter_context(running(kind, folder, staging=staging))
+                server.warm_up()
+                begun[name, staging] = server
+            return begun[name, staging]
+
+        yield server_of
+        for server in begun.values():
+            server.process.terminate()  # all at once, before each is waited for

@@ -1,0 +1,97 @@
+"""`kill -9` in the middle of many uploads, and a process that clears away beside live ones."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+from itertools import count
+from pathlib import Path
+
+import pytest
+from tests.adapters.servers import KINDS, running
+from tests.faults.uploads import begin, begin_in_a_filter, finish
+
+from uploadkit.testing import FormBuilder
+
+SERVERS = ["asgi", "wsgi"]
+
+
+@pytest.mark.parametrize("staging", ["nameless", "named"])
+@pytest.mark.parametrize("kind", SERVERS)
+def test_a_killed_server_leaves_no_part_of_a_file(kind: str, staging: str, tmp_path: Path) -> None:
+    """Fifty uploads, killed at the first answer: what has a name is whole, what was promised is there, and the first
+    upload of the next process clears the rest away."""
+    kill_and_start_again(kind, staging, tmp_path, after=1)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("staging", ["nameless", "named"])
+@pytest.mark.parametrize("kind", SERVERS)
+def test_a_server_may_be_killed_at_any_time(kind: str, staging: str, tmp_path: Path) -> None:
+    """Twenty times, after a number of answers by chance."""
+    chance = random.Random(20)
+    for each in range(max(1, int(20 * float(os.environ.get("UPLOADKIT_SOAK", "1"))))):
+        kill_and_start_again(kind, staging, tmp_path / str(each), after=chance.randrange(1, 40))
+
+
+def kill_and_start_again(kind: str, staging: str, folder: Path, *, after: int) -> None:
+    """Ten of the uploads never end, so that there is something to clear away."""
+    with running(KINDS[kind], folder, staging=staging) as server:
+        server.warm_up()
+        uploads = begin(server, 50)
+        assert not server.files()
+        answers = count(1)
+        finish(uploads[:40], lambda: server.kill() if next(answers) == after else None)
+        for upload in uploads:
+            upload.close()
+
+    stored = Counter(server.files().values())
+    assert stored <= Counter(upload.digest for upload in uploads[:40]), "a file that is not whole, or there twice"
+    assert stored >= Counter(upload.digest for upload in uploads if upload.status == 200), "a promise was broken"
+    assert len(server.staged()) >= (10 if staging == "named" else 0)
+
+    with running(KINDS[kind], folder, staging=staging) as server:
+        server.warm_up(clear=False)
+        assert not server.staged()
+        assert Counter(server.files().values()) >= stored
+        assert len(server.files()) == stored.total() + 1
+        server.clear()
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_a_second_process_that_clears_away_harms_no_live_upload(kind: str, tmp_path: Path) -> None:
+    """Twenty uploads of one process are under way when another starts in the same folder and sweeps it."""
+    with running(KINDS[kind], tmp_path, staging="named") as server:
+        server.warm_up()
+        uploads = begin(server, 20)
+        dead = server.root / ".staging" / "of-a-dead-process"
+        dead.write_bytes(b"half")
+        with running(KINDS[kind], tmp_path, staging="named") as other:
+            assert other.post("any", FormBuilder().text("only", "text")).status == 200
+            assert len(server.staged()) == 21, "nothing is swept before the first file"
+            assert other.post("any", FormBuilder().file("f", b"first", filename="first")).status == 200
+        assert not dead.exists()
+        assert len(server.staged()) == 20
+        finish(uploads)
+        assert [upload.status for upload in uploads] == [200] * 20
+        assert Counter(server.files().values()) >= Counter(upload.digest for upload in uploads)
+        for upload in uploads:
+            upload.close()
+        server.settle()
+        server.clear()
+
+
+@pytest.mark.parametrize("form", ["in the middle of a file", "in a filter"])
+def test_a_server_that_is_asked_to_end_cancels_uploads_and_leaves_nothing(form: str, tmp_path: Path) -> None:
+    """SIGTERM, and no patience for what is under way: an ASGI server cancels it."""
+    with running(KINDS["starlette"], tmp_path, "--timeout-graceful-shutdown", "0", staging="named") as server:
+        server.warm_up()
+        uploads = begin(server, 3) if form == "in the middle of a file" else [begin_in_a_filter(server)]
+        assert server.staged()
+        server.process.terminate()
+        assert server.process.wait(10) is not None
+        for upload in uploads:
+            upload.close()
+    assert not server.staged()
+    assert not server.files()

@@ -127,7 +127,7 @@ class FileRefused(SenderError):
         super().__init__(text, field=field)
         self.filter = filter
         self.detected = detected
-        self.status = status
+        self.status: int = status
 
 
 class UnexpectedField(SenderError):

@@ -51,9 +51,6 @@ def come_together(gate: threading.Barrier) -> None:
         gate.wait(5)
 
 
-# ruff: noqa: D103  from here on the names are the descriptions
-
-
 @breaks("_Sink.write", finds="round_trip")
 def write_loses_a_byte(write: Method) -> Method:
     return lambda sink, data: write(sink, data[:-1])

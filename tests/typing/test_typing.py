@@ -40,7 +40,7 @@ def found_by_mypy() -> Found:
 def found_by_pyright() -> Found:
     """The errors of pyright, in the mode that `pyproject.toml` sets, in all programs."""
     found: Found = {}
-    for error in json.loads(_output("pyright", "--outputjson"))["generalDiagnostics"]:
+    for error in json.loads(_output("pyright", "--outputjson", "--pythonpath", sys.executable))["generalDiagnostics"]:
         if error["severity"] == "error":
             place = (Path(error["file"]).name, error["range"]["start"]["line"] + 1)
             found.setdefault(place, []).append(error["message"])

@@ -22,7 +22,7 @@ class Landing:
         self._digest = hashlib.sha256()
         self._staged: Staged | None = None
         self._sink: Sink = rule.storage.open(key, ObjectInfo(content_type=file.content_type, filename=file.filename))
-        self.may_block = rule.storage.may_block or bool(self._watches)
+        self.may_block: bool = rule.storage.may_block or bool(self._watches)
 
     @property
     def digest(self) -> str:

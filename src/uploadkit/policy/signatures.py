@@ -31,9 +31,10 @@ _NOT_ASKED = _ZIP_AND_OLE | _ISO_MEDIA | {"br", "zst"}
 # Its names of media types are dated ("audio/x-wav", "application/font-woff" for WOFF 2), so that the type is looked up
 # by its extension.
 _KINDS = [
-    (kind, types[0])
+    (kind, media_type)
     for kind in _FILETYPE_KINDS
-    if kind.extension not in _NOT_ASKED and (types := types_of("." + kind.extension.lower()))
+    if kind.extension not in _NOT_ASKED
+    for media_type in types_of("." + kind.extension.lower())[:1]
 ]
 
 # Where filetype is content with two or three letters.

@@ -24,9 +24,9 @@ class FailingStorage:
 
     def __init__(self, inner: Storage, *, after: int, on: Call, retryable: bool = False) -> None:
         self.inner = inner
-        self.name = inner.name
-        self.may_block = inner.may_block
-        self.failed = False
+        self.name: str = inner.name
+        self.may_block: bool = inner.may_block
+        self.failed: bool = False
         self._after = after
         self._on = on
         self._retryable = retryable

@@ -42,7 +42,13 @@ if TYPE_CHECKING:
     from .policy.filters import IncomingFile as IncomingFile
     from .policy.filters import StagedCheck as StagedCheck
     from .policy.filters import StreamCheck as StreamCheck
+    from .policy.filters import Watch as Watch
     from .policy.limits import Limits as Limits
+    from .storage.contract import ObjectInfo as ObjectInfo
+    from .storage.contract import Sink as Sink
+    from .storage.contract import Staged as Staged
+    from .storage.contract import Storage as Storage
+    from .storage.contract import StoredObject as StoredObject
     from .storage.disk import DiskStorage as DiskStorage
     from .storage.memory import MemoryStorage as MemoryStorage
     from .uploader import Uploader as Uploader
@@ -64,8 +70,9 @@ _MODULES = {
     "policy.accept": ("AUDIO", "Accept", "DOCUMENTS", "IMAGES", "VIDEOS"),
     "policy.fields": ("File", "Text"),
     "policy.filenames": ("safe_filename",),
-    "policy.filters": ("IncomingFile", "StagedCheck", "StreamCheck"),
+    "policy.filters": ("IncomingFile", "StagedCheck", "StreamCheck", "Watch"),
     "policy.limits": ("Limits",),
+    "storage.contract": ("ObjectInfo", "Sink", "Staged", "Storage", "StoredObject"),
     "storage.disk": ("DiskStorage",),
     "storage.memory": ("MemoryStorage",),
     "uploader": ("Uploader",),

@@ -10,7 +10,7 @@
     │   ├── UnexpectedField         422  a file in a field that takes none
     │   ├── FieldMissing            422  a required field was not sent
     │   ├── FieldRefused            422  a text value breaks a rule of its field
-    │   └── ClientDisconnected      499  never answered: nobody is there
+    │   └── ClientDisconnected      499  nobody is there to be answered
     └── ServiceError                the service has to act
         ├── StorageFailed           503  storage, key, retryable
         ├── ObjectMissing           404  storage, key
@@ -24,6 +24,7 @@ the server, and is at most 200 characters. A programmer's mistake is a plain `Ty
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import ClassVar
 
 TEXT_LIMIT = 200
@@ -48,7 +49,7 @@ class UploadError(Exception):
         """The members of an RFC 9457 problem details object (media type `application/problem+json`)."""
         members: dict[str, object] = {
             "type": "about:blank",
-            "title": _TITLES[self.status],
+            "title": _TITLES.get(self.status) or HTTPStatus(self.status).phrase,
             "status": self.status,
             "detail": str(self),
             "code": self.code,
@@ -112,7 +113,7 @@ class FileRefused(SenderError):
     """
 
     code = "file_refused"
-    status = 422
+    status: int = 422
     _facts = ("filter", "detected")
 
     def __init__(
@@ -125,9 +126,11 @@ class FileRefused(SenderError):
         status: int = 422,
     ) -> None:
         super().__init__(text, field=field)
+        if not 400 <= status <= 499:
+            raise ValueError(f"a refusal has a status from 400 to 499, not {status}")
         self.filter = filter
         self.detected = detected
-        self.status: int = status
+        self.status = status
 
 
 class UnexpectedField(SenderError):
@@ -152,7 +155,7 @@ class FieldRefused(SenderError):
 
 
 class ClientDisconnected(SenderError):
-    """The client closed the connection in the middle of its body. It is never answered."""
+    """The client closed the connection in the middle of its body: what is answered reaches nobody."""
 
     code = "client_disconnected"
     status = 499  # unofficial, from nginx
@@ -221,7 +224,7 @@ def _shortened(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-# RFC 9110 §15, whatever the phrases of this Python's http.HTTPStatus are.
+# RFC 9110 §15. The phrases of http.HTTPStatus, which are taken for others, differ between Pythons.
 _TITLES = {
     400: "Bad Request",
     404: "Not Found",

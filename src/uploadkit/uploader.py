@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import MappingProxyType
 from typing import Literal, TypeVar, Unpack, overload
 
 from .intake.spec import Spec
@@ -33,6 +32,9 @@ class Uploader:
         on_error: Literal["discard", "keep"] = "discard",
         **rules: Unpack[FileRules],
     ) -> None:
+        if not isinstance(limits, Limits):
+            raise TypeError(f"limits is Limits(...), not {limits!r}")
+        _check_rules("Uploader", rules, FileRules)
         if on_error not in ("discard", "keep"):
             raise ValueError(f"on_error is 'discard' or 'keep', not {on_error!r}")
         self._storage = storage
@@ -52,6 +54,7 @@ class Uploader:
         self, name: str, *, required: bool = True, **rules: Unpack[FieldRules]
     ) -> Spec[UploadedFile] | Spec[UploadedFile | None]:
         """One file in field `name`. The handler is given it, or None where it is not `required` and was not sent."""
+        _check_rules("single", rules, FieldRules)
         form = self._form(File(name, required=required, **rules))
         return self._spec(form, _first) if required else self._spec(form, _first_or_none)
 
@@ -65,6 +68,7 @@ class Uploader:
         **rules: Unpack[FieldRules],
     ) -> Spec[list[UploadedFile]]:
         """Any number of files in field `name`, at most `max_count`. The handler is given the list of them."""
+        _check_rules("array", rules, FieldRules)
         file = File(name, max_count=max_count, min_count=min_count, required=required, **rules)
         return self._spec(self._form(file), _files)
 
@@ -76,9 +80,14 @@ class Uploader:
         """Text fields only: a file is refused."""
         return self._spec(self._form(), _submission)
 
-    def any(self, **rules: Unpack[FieldRules]) -> Spec[Submission]:
-        """Every file, in whatever field it comes, under the same rules."""
-        rule = File("any", max_count=None, **rules).over(self._rules).rule(self._storage)
+    def any(self, *, min_count: int = 0, required: bool = False, **rules: Unpack[FieldRules]) -> Spec[Submission]:
+        """Every file, in whatever field it comes, under the same rules; `min_count` is of all fields together."""
+        _check_rules("any", rules, FieldRules)
+        rule = (
+            File("any", max_count=None, min_count=min_count, required=required, **rules)
+            .over(self._rules)
+            .rule(self._storage)
+        )
         return self._spec(FormRules(any_file=rule), _submission)
 
     def _form(self, *fields: File | Text) -> FormRules:
@@ -91,12 +100,19 @@ class Uploader:
             if names.count(name) > 1:
                 raise ValueError(f"field {name!r} is declared more than once")
         return FormRules(
-            files=MappingProxyType({file.name: file.over(self._rules).rule(self._storage) for file in files}),
-            texts=MappingProxyType({text.name: text for text in texts}),
+            files={file.name: file.over(self._rules).rule(self._storage) for file in files},
+            texts={text.name: text for text in texts},
         )
 
     def _spec(self, form: FormRules, give: Callable[[Submission], T]) -> Spec[T]:
         return Spec(form=form, limits=self._limits, give=give, keeps_on_error=self._keeps_on_error)
+
+
+def _check_rules(method: str, rules: object, known: type) -> None:
+    """What a type checker refuses: a rule that would be of no effect here, or that is no rule."""
+    unknown = [name for name in dict(rules) if name not in known.__annotations__]  # type: ignore[call-overload]
+    if unknown:
+        raise TypeError(f"{method}() takes no {', '.join(unknown)}; it takes {', '.join(known.__annotations__)}")
 
 
 def _first(submission: Submission) -> UploadedFile:

@@ -1,6 +1,6 @@
 """What a handler holds: `Submission`, `UploadedFile` and `FieldValues`. They come from bytes that are stored whole.
 
-Every method that touches a storage has an async twin whose name begins with `a` and which does not block the loop.
+`read`, `delete` and `discard` have async twins whose names begin with `a` and which do not block the event loop.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ class UploadedFile:
 
 
 class FieldValues(Mapping[str, str]):
-    """The text values of a form. A field may have many values: `values["tag"]` is the last, `getlist` has all."""
+    """The text values of a form. A field may have many values: `values["tag"]` is the last, as in Django and
+    Starlette (Flask's `request.form` has the first); `getlist` has all."""
 
     __slots__ = ("_items", "_lists")
 

@@ -7,8 +7,7 @@ head is taken to be short here, so that small forms reach everything that begins
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
@@ -26,6 +25,9 @@ from uploadkit.testing import FormBuilder
 from uploadkit.uploader import Uploader
 
 SHORT_HEAD = 16
+
+NOWHERE = MemoryStorage()
+"""In the place of the storage, so that files are equal where all else of them is."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -59,37 +61,9 @@ class Request:
         assert storage.unfinished == []
         assert storage.objects.keys() == {file.key for file in submission.files}
         return [
-            *((file, file.read()) for file in map(without_storage, submission.files)),
+            *((replace(file, storage=NOWHERE), file.read()) for file in submission.files),
             submission.fields.multi_items(),
         ]
-
-
-def without_storage(file: Any) -> Any:
-    """A file that is equal to one in another storage of the same content."""
-    return Stored(**{name: getattr(file, name) for name in FACTS}, data=file.read())
-
-
-FACTS = ("id", "field", "filename", "client_filename", "content_type", "declared_type", "size", "digest", "key")
-
-
-@dataclass(frozen=True)
-class Stored:
-    """The facts of an uploaded file, and its bytes."""
-
-    id: str
-    field: str
-    filename: str
-    client_filename: str
-    content_type: str
-    declared_type: str | None
-    size: int
-    digest: str
-    key: str
-    data: bytes
-
-    def read(self) -> bytes:
-        """As that of an uploaded file."""
-        return self.data
 
 
 def picky(file: IncomingFile) -> bool:

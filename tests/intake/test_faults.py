@@ -16,7 +16,6 @@ from tests.storage.kinds import descriptors
 from uploadkit.errors import StorageFailed, TruncatedForm
 from uploadkit.intake.asynchronous import GATHERED_SIZE, akept_if_handled
 from uploadkit.intake.blocking import kept_if_handled
-from uploadkit.policy.limits import Limits
 from uploadkit.storage.contract import Storage
 from uploadkit.storage.disk import DiskStorage
 from uploadkit.storage.memory import MemoryStorage
@@ -174,7 +173,7 @@ class Driven:
 
     def __init__(self, driver: str, storage: Storage, keeps: bool) -> None:
         self.driver = driver
-        self.spec = Uploader(storage, limits=Limits(), on_error="keep" if keeps else "discard").any()
+        self.spec = Uploader(storage, on_error="keep" if keeps else "discard").any()
         self.submission: Submission = DRIVES[driver](self.spec, FORM.content_type, [FORM.body])
 
     def handle(self, handler: Callable[[], None]) -> None:

@@ -261,10 +261,10 @@ def test_max_count_is_of_each_field(drive: Drive) -> None:
     facts: dict[str, Any] = {"status": 413, "code": "limit_exceeded", "limit": "max_count"}
     too_many = form().file("f", b"1", filename="1").file("f", b"2", filename="2").file("f", b"3", filename="3")
     assert refusal(drive, spec, too_many, storage) == Refusal(
-        LimitExceeded, "field 'f' was sent more than 2 times", field="f", allowed=2, **facts
+        LimitExceeded, "field 'f' was sent more often than it may be: 2 at most", field="f", allowed=2, **facts
     )
     assert refusal(drive, spec, form().text("t", "once").text("t", "twice"), storage) == Refusal(
-        LimitExceeded, "field 't' was sent more than 1 times", field="t", allowed=1, **facts
+        LimitExceeded, "field 't' was sent more often than it may be: 1 at most", field="t", allowed=1, **facts
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from ..errors import ClientDisconnected, MalformedForm, UploadError
 from ..intake.asynchronous import akept_if_handled, areceive_submission
-from ..intake.spec import Spec
+from ..intake.spec import Spec, check_spec
 from .problem import PROBLEM_JSON, problem_body
 
 T = TypeVar("T")
@@ -29,6 +29,7 @@ def receive(
     the application raises, the files of the request are removed. A scope that is no HTTP request, such as "lifespan",
     is a `RuntimeError`: by that a server sees that it is not supported.
     """
+    check_spec(spec)
 
     def decorate(app: Callable[[Scope, Receive, Send, T], Awaitable[None]]) -> ASGIApp:
         @wraps(app)

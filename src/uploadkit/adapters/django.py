@@ -11,17 +11,22 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import lru_cache, partial, wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
-from asgiref.sync import iscoroutinefunction, sync_to_async
-from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
-from django.middleware.csrf import CsrfViewMiddleware
-from django.utils.datastructures import MultiValueDict
-from django.utils.module_loading import import_string
+try:
+    from asgiref.sync import iscoroutinefunction, sync_to_async
+    from django.conf import settings
+    from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
+    from django.middleware.csrf import CsrfViewMiddleware
+    from django.utils.datastructures import MultiValueDict
+    from django.utils.module_loading import import_string
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "uploadkit.adapters.django needs Django: pip install 'pyuploadkit[django]'", name=error.name
+    ) from error
 
 from ..errors import UploadError
 from ..intake.asynchronous import akept_if_handled, areceive_submission
 from ..intake.blocking import kept_if_handled, receive_submission
-from ..intake.spec import Spec
+from ..intake.spec import Spec, check_spec
 from ..uploads import Submission
 from .asgi import body_length
 from .problem import PROBLEM_JSON, problem_body
@@ -31,6 +36,7 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 _TOKEN_FIELD = "csrfmiddlewaretoken"
+_DISPATCH = 'write @method_decorator(receive(...), name="dispatch")'
 
 
 def receive(
@@ -45,16 +51,20 @@ def receive(
     details, or raised with `raise_errors`. Where the view raises, the files of the request are removed.
 
     `csrf` None checks the token where `CsrfViewMiddleware` is in `MIDDLEWARE` and the view itself is not
-    `csrf_exempt`; True always checks, as `csrf_protect` would; False never. Raises `TypeError` where a sync view has
+    `csrf_exempt`, which stands below this decorator: above it, it is not seen; True always checks, as `csrf_protect` would; False never. Raises `TypeError` where a sync view has
     an async filter.
 
     Decorators that turn requests away, such as `login_required`, go above this one: nothing is then read or stored.
+    For a class-based view write `@method_decorator(receive(spec), name="dispatch")`.
     """
+    check_spec(spec)
 
     def decorate(view: Callable[Concatenate[HttpRequest, T, P], Any]) -> Callable[Concatenate[HttpRequest, P], Any]:
         exempt = csrf is False or (csrf is None and getattr(view, "csrf_exempt", False))
 
         def gate_for(request: HttpRequest) -> _Gate:
+            if not isinstance(request, HttpRequest):
+                raise TypeError(f"receive(...) decorates a function of a request: for a class-based view {_DISPATCH}")
             middleware = None if exempt else _csrf_middleware(tuple(settings.MIDDLEWARE))
             if middleware is None and csrf:
                 middleware = CsrfViewMiddleware
@@ -78,8 +88,8 @@ def _sync_view(
     @wraps(view)
     def receiving(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
-            content_type, content_length = _form_headers(request)
             gate = gate_for(request)
+            content_type, content_length = _form_headers(request)
             gate.begin()
             submission = receive_submission(
                 spec, content_type, _chunks(request), content_length=content_length, gate=gate
@@ -107,8 +117,8 @@ def _async_view(
     @wraps(view)
     async def receiving(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
-            content_type, content_length = _form_headers(request)
             gate = _AsyncGate(await sync_to_async(gate_for)(request))
+            content_type, content_length = _form_headers(request)
             await gate.begin()
             submission = await areceive_submission(
                 spec, content_type, _achunks(request), content_length=content_length, gate=gate
@@ -137,10 +147,10 @@ class _Gate:
     def __init__(self, request: HttpRequest, middleware: type[CsrfViewMiddleware] | None) -> None:
         self._request = request
         self._middleware = middleware or CsrfViewMiddleware
-        self._judged = middleware is None
+        self.judged = middleware is None
 
     def begin(self) -> None:
-        if not self._judged and settings.CSRF_HEADER_NAME in self._request.META:
+        if not self.judged and settings.CSRF_HEADER_NAME in self._request.META:
             self._judge("")
 
     def text(self, name: str, value: str) -> None:
@@ -148,14 +158,14 @@ class _Gate:
             self._judge(value)
 
     def end(self) -> None:
-        if not self._judged:
+        if not self.judged:
             self._judge("")
 
     def waits_for(self, name: str) -> bool:
-        return not self._judged and name == _TOKEN_FIELD
+        return not self.judged and name == _TOKEN_FIELD
 
     def _judge(self, token: str) -> None:
-        self._judged = True
+        self.judged = True
         post = QueryDict(mutable=True)
         post[_TOKEN_FIELD] = token
         self._request.POST = post  # type: ignore[assignment]  # where the middleware looks for the token
@@ -181,14 +191,16 @@ class _AsyncGate:
         self._gate = gate
 
     async def begin(self) -> None:
-        await sync_to_async(self._gate.begin)()
+        if not self._gate.judged:
+            await sync_to_async(self._gate.begin)()
 
     async def text(self, name: str, value: str) -> None:
         if self._gate.waits_for(name):
             await sync_to_async(self._gate.text)(name, value)
 
     async def end(self) -> None:
-        await sync_to_async(self._gate.end)()
+        if not self._gate.judged:
+            await sync_to_async(self._gate.end)()
 
 
 @lru_cache

@@ -11,11 +11,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
-from fastapi import Depends, Request, Response
+try:
+    from fastapi import Depends, Request, Response
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "uploadkit.adapters.fastapi needs FastAPI: pip install 'pyuploadkit[fastapi]'", name=error.name
+    ) from error
 
 from ..errors import UploadError
 from ..intake.asynchronous import akept_if_handled
-from ..intake.spec import Spec
+from ..intake.spec import Spec, check_spec
 from .starlette import problem_response, receive_request
 
 T = TypeVar("T")
@@ -28,6 +33,7 @@ def receive(spec: Spec[T]) -> Any:
     too, the files of the request are removed before the answer begins. Raises `RuntimeError` at a request whose body
     was taken before: by a second `receive`, or a `Form()` or `File()` parameter.
     """
+    check_spec(spec)
 
     async def received(request: Request) -> AsyncIterator[T]:
         _answer_errors(request)

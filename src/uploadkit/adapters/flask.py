@@ -6,13 +6,19 @@ from collections.abc import Callable, Iterator
 from functools import partial, wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from flask import Response, current_app, request
-from werkzeug.datastructures import ImmutableMultiDict
-from werkzeug.exceptions import ClientDisconnected as WerkzeugClientDisconnected
+try:
+    from flask import Response, current_app, request
+    from flask.views import View
+    from werkzeug.datastructures import ImmutableMultiDict
+    from werkzeug.exceptions import ClientDisconnected as WerkzeugClientDisconnected
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "uploadkit.adapters.flask needs Flask: pip install 'pyuploadkit[flask]'", name=error.name
+    ) from error
 
 from ..errors import ClientDisconnected, UploadError
 from ..intake.blocking import kept_if_handled, receive_submission
-from ..intake.spec import Spec
+from ..intake.spec import Spec, check_spec
 from ..uploads import Submission
 from .problem import PROBLEM_JSON, problem_body
 from .wsgi import READ_SIZE, drain, read_chunk
@@ -34,11 +40,14 @@ def receive(
     error handlers with `raise_errors`. Where the view raises, `abort()` too, the files of the request are removed.
     Raises `TypeError` where the spec has an async filter: Flask's requests are read by a blocking driver.
     """
+    check_spec(spec)
     spec.check_blocking()
 
     def decorate(view: Callable[Concatenate[T, P], Any]) -> Callable[P, Any]:
         @wraps(view)
         def receiving(*args: P.args, **kwargs: P.kwargs) -> Any:
+            if args and isinstance(args[0], View):
+                raise TypeError("receive(...) decorates a view function, and not a method of a class-based view")
             try:
                 submission = _receive(spec)
                 with kept_if_handled(spec, submission):

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import wraps
+from inspect import iscoroutinefunction, isfunction
 from typing import TypeVar
 
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+try:
+    from starlette.datastructures import FormData
+    from starlette.requests import ClientDisconnect, Request
+    from starlette.responses import Response
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "uploadkit.adapters.starlette needs Starlette: pip install 'pyuploadkit[starlette]'", name=error.name
+    ) from error
 
 from ..errors import ClientDisconnected, UploadError
 from ..intake.asynchronous import akept_if_handled, areceive_submission
-from ..intake.spec import Spec
+from ..intake.spec import Spec, check_spec
 from ..uploads import Submission
 from .asgi import form_headers
 from .problem import PROBLEM_JSON, problem_body
@@ -25,10 +32,15 @@ def receive(
     """Decorates an endpoint that takes what the spec promises after its request.
 
     Errors are answered with problem details, or raised for Starlette's exception handlers with `raise_errors`. Where
-    the endpoint raises, the files of the request are removed.
+    the endpoint raises, the files of the request are removed. In the endpoint `await request.form()` gives the text
+    values. Raises `TypeError` where the endpoint is no async function.
     """
+    check_spec(spec)
 
     def decorate(endpoint: Callable[[Request, T], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        if isfunction(endpoint) and not iscoroutinefunction(endpoint):
+            raise TypeError(f"an endpoint under receive(...) is an async function, and {endpoint.__name__} is not")
+
         @wraps(endpoint)
         async def receiving(request: Request) -> Response:
             try:
@@ -51,7 +63,9 @@ async def receive_request(spec: Spec[object], request: Request) -> Submission:
         raise _read_before()
     content_type, content_length = form_headers(request.scope["headers"])
     chunks = _chunks(request, content_length)
-    return await areceive_submission(spec, content_type, chunks, content_length=content_length)
+    submission = await areceive_submission(spec, content_type, chunks, content_length=content_length)
+    request._form = FormData(submission.fields.multi_items())  # what request.form() gives once it is there
+    return submission
 
 
 def problem_response(error: UploadError) -> Response:

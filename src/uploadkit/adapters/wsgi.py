@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ..errors import ClientDisconnected, UploadError
 from ..intake.blocking import kept_if_handled, receive_submission
-from ..intake.spec import Spec
+from ..intake.spec import Spec, check_spec
 from .asgi import body_length
 from .problem import PROBLEM_JSON, problem_body
 
@@ -37,6 +37,7 @@ def receive(
     Errors are answered with problem details, unless `raise_errors`. Where the application raises before it returns
     its iterable, the files of the request are removed. Raises `TypeError` where the spec has an async filter.
     """
+    check_spec(spec)
     spec.check_blocking()
 
     def decorate(app: Callable[[WSGIEnvironment, StartResponse, T], Iterable[bytes]]) -> WSGIApplication:

@@ -1,8 +1,8 @@
 """The asyncio driver: carries out a plan's steps without blocking the event loop.
 
-Small writes are gathered and go to a worker thread together; where a storage does not block and everything fits one
-gathering, no thread is used. A step that was begun is waited for, also when the task is cancelled: its answer reaches
-the plan, and the cancellation is thrown in at the next step.
+Small writes are gathered and go to a worker thread together; where a storage does not block, a file of at most
+`INLINE_SIZE` bytes is stored without one. A step that was begun is waited for, also when the task is cancelled: its
+answer reaches the plan, and the cancellation is thrown in at the next step.
 """
 
 from __future__ import annotations
@@ -130,10 +130,8 @@ class _Driver:
             self._gathered = 0
         elif isinstance(step, Open):
             blocks = step.rule.storage.may_block or bool(step.rule.stream_checks)
-        elif isinstance(step, Delete):
-            blocks = step.storage.may_block
         else:
-            blocks = isinstance(step, Examine) or step.landing.may_block
+            blocks = isinstance(step, Examine | Delete) or step.landing.may_block
         return await self._in_thread(todo) if blocks else _perform_all(todo)
 
     async def _gather(self, write: Write) -> None:
@@ -143,6 +141,7 @@ class _Driver:
             todo: list[Step] = [*self._writes]
             self._writes.clear()
             self._gathered = 0
+            write.landing.may_block = True  # discarding a large file takes long on any disk
             await self._in_thread(todo)
 
     async def _in_thread(self, todo: list[Step]) -> Any:

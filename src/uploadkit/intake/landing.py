@@ -6,9 +6,10 @@ Both drivers use it, the async one from a worker thread where the storage may bl
 from __future__ import annotations
 
 import hashlib
+import inspect
 
 from ..policy.fields import FileRule
-from ..policy.filters import IncomingFile, StagedCheck
+from ..policy.filters import IncomingFile, StagedCheck, Watch
 from ..storage.contract import Buffer, ObjectInfo, ReadableStaged, Sink, Staged, StoredObject
 
 
@@ -18,7 +19,7 @@ class Landing:
     __slots__ = ("_digest", "_sink", "_staged", "_watches", "may_block")
 
     def __init__(self, rule: FileRule, key: str, file: IncomingFile) -> None:
-        self._watches = [check.begin(file) for check in rule.stream_checks]
+        self._watches = [_synchronous(check.begin(file)) for check in rule.stream_checks]
         self._digest = hashlib.sha256()
         self._staged: Staged | None = None
         self._sink: Sink = rule.storage.open(key, ObjectInfo(content_type=file.content_type, filename=file.filename))
@@ -55,3 +56,9 @@ class Landing:
             self._sink.discard()
         else:
             self._staged.discard()
+
+
+def _synchronous(watch: Watch) -> Watch:
+    if inspect.iscoroutinefunction(watch.feed) or inspect.iscoroutinefunction(watch.end):
+        raise TypeError(f"{watch!r} is async: nobody would await it, and it would refuse nothing")
+    return watch

@@ -28,7 +28,7 @@ from ..multipart.parser import MultipartParser
 from ..multipart.urlencoded import UrlencodedParser
 from ..policy.accept import resolve
 from ..policy.accounting import Account, exceeded
-from ..policy.fields import FileRule
+from ..policy.fields import FileRule, FormRules
 from ..policy.filenames import safe_filename
 from ..policy.filters import IncomingFile
 from ..policy.limits import Limits
@@ -156,15 +156,25 @@ class _Intake:
         return Submission(files=files, fields=FieldValues(self._values))
 
     def withdraw(self, error: BaseException) -> Steps[None]:
-        """Leaves nothing behind. An error meanwhile stops none of it: it is noted on the one that is the reason."""
+        """Leaves nothing behind. An error meanwhile stops none of it: it is noted on the one that is the reason.
+
+        What is no `Exception`, such as a second Ctrl-C, is raised in its place when all is done.
+        """
+        urgent: BaseException | None = None
         for file in reversed(self._files):
             try:
                 if file.stored is not None:
                     yield Delete(file.rule.storage, file.stored.key)
                 else:
                     yield Discard(file.landing)
-            except Exception as also:
+            except GeneratorExit:
+                raise
+            except BaseException as also:
+                urgent = urgent if isinstance(also, Exception) else also
                 error.add_note(f"and the file in field {quoted(file.incoming.field)} could not be removed: {also!r}")
+
+        if urgent is not None:
+            raise urgent
 
     def _take(self, event: Event) -> Steps[None]:
         if isinstance(event, bytes):
@@ -191,7 +201,7 @@ class _Intake:
     def _begin_file(self, begin: PartBegin) -> _File:
         rule = self._form.rule_for(begin.name)
         if rule is None:
-            raise UnexpectedField(f"no file is taken in field {quoted(begin.name)}", field=begin.name)
+            raise UnexpectedField(_unexpected(begin.name, self._form), field=begin.name)
         self._account.begin_file(begin.name, rule.max_size)
         self._count(begin.name, rule.max_count)
         return _File(begin, rule)
@@ -284,6 +294,9 @@ class _Intake:
 
     def _check_required(self) -> None:
         for name, rule in self._form.files.items():
+            if rule.min_count and name not in self._counts and any(name == sent for sent, _ in self._values):
+                text = f"field {quoted(name)} was sent as text: a form sends files with enctype={quoted(MULTIPART)}"
+                raise FieldMissing(text, field=name)
             _check_enough(name, self._counts.get(name, 0), rule.min_count)
         for name, text in self._form.texts.items():
             _check_enough(name, self._counts.get(name, 0), int(text.required))
@@ -307,6 +320,12 @@ def _shown_name(client_filename: str, content_type: str) -> str:
         return safe_filename(client_filename)
     except ValueError:  # nothing of it is left
         return "file" + extension_of(content_type)
+
+
+def _unexpected(name: str, form: FormRules) -> str:
+    """Tells the fields that are taken: a wrong name is the first mistake that everybody makes."""
+    text = f"no file is taken in field {quoted(name)}"
+    return f"{text}, only in {', '.join(map(quoted, form.files))}" if form.files else text
 
 
 def _check_agreed(agreed: object, asked: Callable[..., object], file: IncomingFile) -> None:

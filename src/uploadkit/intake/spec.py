@@ -32,3 +32,9 @@ class Spec(Generic[T_co]):
         """Raises `TypeError` where a blocking driver could not ask one of the filters or key makers."""
         if self.form.asks_async:
             raise TypeError("an async filter or filename= needs an async application; elsewhere it is a plain function")
+
+
+def check_spec(spec: object) -> None:
+    """Raises `TypeError` for what newcomers hand to `receive` in place of a spec."""
+    if not isinstance(spec, Spec):
+        raise TypeError(f"receive takes a spec, as in receive(upload.single('avatar')), and not {spec!r}")

@@ -1,7 +1,7 @@
 """What a driver is to do next. A plan yields steps, and is sent what each of them came to.
 
 A step says what, never how: it holds no open file and no socket. `Open` is answered by a landing, which the plan only
-hands back. Every landing is closed by one `Commit` or one `Discard`.
+hands back. Every landing is closed by a `Commit` that succeeds or by a `Discard`.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ _TEXTS = {
     "files_size": "the files of the form have more than {allowed} bytes together",
     "field_size": "the value of field {field} has more than {allowed} bytes",
     "fields_size": "the text values of the form have more than {allowed} bytes together",
-    "max_count": "field {field} was sent more than {allowed} times",
+    "max_count": "field {field} was sent more often than it may be: {allowed} at most",
 }
 
 

@@ -125,7 +125,8 @@ class Text:
     """A text field and its rules.
 
     `max_length` is in characters (`Limits.field_size` bounds the bytes of every value), `max_count` is how often the
-    field may be sent. Text fields that are not declared are let through within the limits.
+    field may be sent. `required` is that it is sent, as browsers do with a text input that was left empty too. Text
+    fields that are not declared are let through within the limits.
     """
 
     name: str = field(kw_only=False)

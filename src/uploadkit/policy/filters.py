@@ -1,4 +1,4 @@
-"""Who may say no to a file: the rules a filter sees, and what `accept` means. No I/O."""
+"""Who may say no to a file: filters and checks, and what they are shown. Protocols and values only, no I/O."""
 
 from __future__ import annotations
 

@@ -53,8 +53,8 @@ def test_a_method_of_a_flask_class_is_told_that_it_is_none() -> None:
     """Its arguments would be swapped silently."""
 
     class Page(MethodView):
-        @flask.receive(upload.single("avatar"))
-        def post(self, avatar: UploadedFile) -> str:  # type: ignore[misc]  # what the type checker finds too
+        @flask.receive(upload.single("avatar"))  # type: ignore[arg-type]  # a type checker finds it too
+        def post(self, avatar: UploadedFile) -> str:
             return avatar.filename
 
     app = Flask(__name__)

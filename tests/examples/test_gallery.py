@@ -52,7 +52,7 @@ def test_a_browser_is_sent_back_to_the_page(gallery: Server, picture: bytes) -> 
     [
         (FormBuilder().file("photos", b"no picture", filename="cat.png"), 415, "file &#39;photos&#39; is text/plain"),
         (FormBuilder().file("photos", b"", filename=""), 422, "field &#39;photos&#39; is missing"),
-        (FormBuilder().file("<b>", b"", filename="a"), 422, "no file is taken in field &#39;&lt;b&gt;&#39;, only in &#39;photos&#39;"),
+        (FormBuilder().file("<b>", b"", filename="a"), 422, "field &#39;&lt;b&gt;&#39;, only in &#39;photos&#39;"),
     ],
 )
 def test_a_refusal_is_told_on_the_page(gallery: Server, form: FormBuilder, status: int, text: str) -> None:

@@ -6,10 +6,10 @@ from typing import Any, cast
 
 import pytest
 
-from uploadkit import FileRefused, IncomingFile, Limits, MemoryStorage, TruncatedForm, Uploader, receive
+from uploadkit import FileRefused, IncomingFile, Limits, MemoryStorage, Uploader, receive
+from uploadkit.intake import blocking
 from uploadkit.intake.blocking import perform
-from uploadkit.intake.plan import plan
-from uploadkit.intake.steps import Delete, Discard, Read, Step
+from uploadkit.intake.steps import Discard, Step
 from uploadkit.testing import FormBuilder
 
 FORM = FormBuilder().file("a", b"1", filename="1").file("a", b"2", filename="2").file("a", b"3", filename="3")
@@ -75,26 +75,21 @@ def test_any_may_need_some_files() -> None:
     assert len(receive(spec, FORM.content_type, [FORM.body]).files) == 3
 
 
-def test_a_second_interrupt_stops_no_clean_up() -> None:
+def test_a_second_interrupt_stops_no_clean_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every file is discarded, and then the interrupt is raised."""
+    discarded: list[Step] = []
+
+    def interrupted(step: Step) -> object:
+        answer = perform(step)
+        if isinstance(step, Discard):
+            discarded.append(step)
+            if len(discarded) == 1:
+                raise KeyboardInterrupt
+        return answer
+
+    monkeypatch.setattr(blocking, "perform", interrupted)
     storage = MemoryStorage()
-    cut = FORM.body[:-4]
-    steps = plan(Uploader(storage).array("a"), FORM.content_type)
-    chunks = iter([cut])
-    discarded = 0
-    step: Step = next(steps)
     with pytest.raises(KeyboardInterrupt):
-        while True:
-            if isinstance(step, Discard | Delete):
-                discarded += 1
-                if discarded == 1:
-                    perform(step)
-                    step = steps.throw(KeyboardInterrupt())
-                    continue
-            if isinstance(step, Read):
-                chunk = next(chunks, None)
-                step = steps.throw(TruncatedForm()) if chunk is None else steps.send(chunk)
-                continue
-            step = steps.send(perform(step))
-    assert discarded == 3
+        receive(Uploader(storage).array("a"), FORM.content_type, [FORM.body[:-4]])
+    assert len(discarded) == 3
     assert (storage.objects, storage.unfinished) == ({}, [])

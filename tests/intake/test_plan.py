@@ -342,7 +342,9 @@ def test_withdrawing_goes_on_when_a_discard_fails() -> None:
     ]
 
 
-@pytest.mark.parametrize("chunk", ["text", bytearray(b"--b"), memoryview(b"--b"), 3, None], ids=repr)
+@pytest.mark.parametrize(
+    "chunk", ["text", bytearray(b"--b"), memoryview(b"--b"), 3, None], ids=lambda chunk: type(chunk).__name__
+)
 def test_a_chunk_that_is_not_bytes_is_a_mistake(chunk: Any) -> None:
     """A buffer that its owner fills again would change what is still held; a number would be that many zeros."""
     played = play(any_file(), two_files(), chunks=[two_files().body[:-20], chunk])

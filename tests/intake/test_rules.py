@@ -462,7 +462,11 @@ WRONG: dict[str, tuple[type[Exception], str, Callable[[Uploader], object]]] = {
     "check, async examine": (TypeError, "is async", lambda up: up.single("f", check=cast(Any, [AsyncExamining()]))),
     "storage": (TypeError, "is no storage", lambda upload: upload.single("f", storage=cast(Any, "uploads"))),
     "storage, a class": (TypeError, "is no storage", lambda up: up.single("f", storage=cast(Any, MemoryStorage))),
-    "unknown rule": (TypeError, r"single\(\) takes no size; it takes accept", lambda upload: upload.single("f", **cast(Any, {"size": 5}))),
+    "unknown rule": (
+        TypeError,
+        r"single\(\) takes no size; it takes accept",
+        lambda upload: upload.single("f", **cast(Any, {"size": 5})),
+    ),
     "field twice": (ValueError, "declared more than once", lambda upload: upload.fields(File("f"), Text("f"))),
     "a name for a field": (TypeError, "takes File", lambda upload: upload.fields(cast(Any, "avatar"))),
     "name": (TypeError, "a field's name is", lambda upload: upload.single(cast(Any, 5))),

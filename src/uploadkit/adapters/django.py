@@ -51,8 +51,8 @@ def receive(
     details, or raised with `raise_errors`. Where the view raises, the files of the request are removed.
 
     `csrf` None checks the token where `CsrfViewMiddleware` is in `MIDDLEWARE` and the view itself is not
-    `csrf_exempt`, which stands below this decorator: above it, it is not seen; True always checks, as `csrf_protect` would; False never. Raises `TypeError` where a sync view has
-    an async filter.
+    `csrf_exempt`, which stands below this decorator: above it, it is not seen. True always checks, as `csrf_protect`
+    would; False never. Raises `TypeError` where a sync view has an async filter.
 
     Decorators that turn requests away, such as `login_required`, go above this one: nothing is then read or stored.
     For a class-based view write `@method_decorator(receive(spec), name="dispatch")`.

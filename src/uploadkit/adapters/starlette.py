@@ -64,7 +64,7 @@ async def receive_request(spec: Spec[object], request: Request) -> Submission:
     content_type, content_length = form_headers(request.scope["headers"])
     chunks = _chunks(request, content_length)
     submission = await areceive_submission(spec, content_type, chunks, content_length=content_length)
-    request._form = FormData(submission.fields.multi_items())  # what request.form() gives once it is there
+    request._form = FormData(list(submission.fields.multi_items()))  # what request.form() gives once it is there
     return submission
 
 

@@ -172,7 +172,6 @@ class _Intake:
             except BaseException as also:
                 urgent = urgent if isinstance(also, Exception) else also
                 error.add_note(f"and the file in field {quoted(file.incoming.field)} could not be removed: {also!r}")
-
         if urgent is not None:
             raise urgent
 
@@ -295,8 +294,8 @@ class _Intake:
     def _check_required(self) -> None:
         for name, rule in self._form.files.items():
             if rule.min_count and name not in self._counts and any(name == sent for sent, _ in self._values):
-                text = f"field {quoted(name)} was sent as text: a form sends files with enctype={quoted(MULTIPART)}"
-                raise FieldMissing(text, field=name)
+                why = f"field {quoted(name)} was sent as text: a form sends files with enctype={quoted(MULTIPART)}"
+                raise FieldMissing(why, field=name)
             _check_enough(name, self._counts.get(name, 0), rule.min_count)
         for name, text in self._form.texts.items():
             _check_enough(name, self._counts.get(name, 0), int(text.required))

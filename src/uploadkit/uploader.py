@@ -108,9 +108,9 @@ class Uploader:
         return Spec(form=form, limits=self._limits, give=give, keeps_on_error=self._keeps_on_error)
 
 
-def _check_rules(method: str, rules: object, known: type) -> None:
+def _check_rules(method: str, rules: FileRules, known: type) -> None:
     """What a type checker refuses: a rule that would be of no effect here, or that is no rule."""
-    unknown = [name for name in dict(rules) if name not in known.__annotations__]  # type: ignore[call-overload]
+    unknown = [name for name in rules if name not in known.__annotations__]
     if unknown:
         raise TypeError(f"{method}() takes no {', '.join(unknown)}; it takes {', '.join(known.__annotations__)}")
 

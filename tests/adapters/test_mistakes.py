@@ -54,7 +54,7 @@ def test_a_method_of_a_flask_class_is_told_that_it_is_none() -> None:
 
     class Page(MethodView):
         @flask.receive(upload.single("avatar"))  # type: ignore[arg-type]  # a type checker finds it too
-        def post(self, avatar: UploadedFile) -> str:
+        def post(self, avatar: UploadedFile) -> str:  # type: ignore[misc]  # the same
             return avatar.filename
 
     app = Flask(__name__)

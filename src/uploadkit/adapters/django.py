@@ -18,10 +18,10 @@ try:
     from django.middleware.csrf import CsrfViewMiddleware
     from django.utils.datastructures import MultiValueDict
     from django.utils.module_loading import import_string
-except ModuleNotFoundError as error:
+except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
-        "uploadkit.adapters.django needs Django: pip install 'pyuploadkit[django]'", name=error.name
-    ) from error
+        "uploadkit.adapters.django needs Django: pip install 'pyuploadkit[django]'", name=_missing.name
+    ) from _missing
 
 from ..errors import UploadError
 from ..intake.asynchronous import akept_if_handled, areceive_submission

@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 
 try:
     from fastapi import Depends, Request, Response
-except ModuleNotFoundError as error:
+except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
-        "uploadkit.adapters.fastapi needs FastAPI: pip install 'pyuploadkit[fastapi]'", name=error.name
-    ) from error
+        "uploadkit.adapters.fastapi needs FastAPI: pip install 'pyuploadkit[fastapi]'", name=_missing.name
+    ) from _missing
 
 from ..errors import UploadError
 from ..intake.asynchronous import akept_if_handled

@@ -11,10 +11,10 @@ try:
     from flask.views import View
     from werkzeug.datastructures import ImmutableMultiDict
     from werkzeug.exceptions import ClientDisconnected as WerkzeugClientDisconnected
-except ModuleNotFoundError as error:
+except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
-        "uploadkit.adapters.flask needs Flask: pip install 'pyuploadkit[flask]'", name=error.name
-    ) from error
+        "uploadkit.adapters.flask needs Flask: pip install 'pyuploadkit[flask]'", name=_missing.name
+    ) from _missing
 
 from ..errors import ClientDisconnected, UploadError
 from ..intake.blocking import kept_if_handled, receive_submission

@@ -11,10 +11,10 @@ try:
     from starlette.datastructures import FormData
     from starlette.requests import ClientDisconnect, Request
     from starlette.responses import Response
-except ModuleNotFoundError as error:
+except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
-        "uploadkit.adapters.starlette needs Starlette: pip install 'pyuploadkit[starlette]'", name=error.name
-    ) from error
+        "uploadkit.adapters.starlette needs Starlette: pip install 'pyuploadkit[starlette]'", name=_missing.name
+    ) from _missing
 
 from ..errors import ClientDisconnected, UploadError
 from ..intake.asynchronous import akept_if_handled, areceive_submission

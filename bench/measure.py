@@ -2,8 +2,8 @@
 
 CPU time, since nobody here waits for anything, and what other processes take of the machine is left out of it. Within
 a round the contestants run one after the other, so that a machine that is slow for a while is slow for all of them,
-and ratios are those of runs in the same round. The collector of cyclic garbage is on, as in a server, and begins every
-run with nothing to look at.
+and ratios are those of runs in the same round; runs are short, so that those of a round are close to each other. The
+collector of cyclic garbage is on, as in a server, and begins every run with nothing to look at.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from __future__ import annotations
 import gc
 import itertools
 import math
+import random
 import statistics
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from .contestants import Parse
+from .contestants import FLOOR, OURS, RIVAL, Parse
 from .scenarios import KIB, MIB, Form, Scenario, worst_case
 
 # The bytes of a chunk, None for the whole body as one, and of the smaller body. A chunk of many MiB is copied into
@@ -54,24 +55,32 @@ class Cell:
 
 
 def measured(
-    scenario: Scenario, parsers: Mapping[str, Parse], *, rounds: int, seconds: float | None = None
+    scenario: Scenario, parsers: Mapping[str, Parse], *, rounds: int | None = None, seconds: float | None = None
 ) -> dict[str, Cell]:
-    """A cell for each of `parsers`. One that is slow gets less to do: as much as fits into the time of a run."""
+    """A cell for each of `parsers`. One that is slow gets less to do: as much as fits into the time of a run.
+
+    The three that targets compare have the same to do.
+    """
     seconds = scenario.seconds if seconds is None else min(seconds, scenario.seconds)
     cells = {name: Cell() for name in parsers}
-    amounts = {name: _amount(scenario, parse, cells[name], seconds) for name, parse in parsers.items()}
     names = list(parsers)
-    for _ in range(rounds):
-        for name in names:
-            if cells[name].failure is None:
-                _run(scenario, amounts[name], parsers[name], cells[name])
-        names = names[1:] + names[:1]  # nobody always runs behind the same one
+    shuffle = random.Random(0).shuffle
+    with _frozen():
+        amounts = {name: _amount(scenario, parse, cells[name], seconds) for name, parse in parsers.items()}
+        compared = [name for name in (OURS, RIVAL, FLOOR) if name in cells and cells[name].failure is None]
+        amounts |= dict.fromkeys(compared, min((amounts[name] for name in compared), default=0))
+        for _ in range(rounds or scenario.rounds):
+            shuffle(names)  # who runs behind whom decides what is left in the cache
+            for name in names:
+                if cells[name].failure is None:
+                    _run(scenario, amounts[name], parsers[name], cells[name])
     return cells
 
 
 def linearity(name: str, parse: Parse) -> float:
     """How many times the CPU time four times the bytes of a worst case take: the worst of three sizes of chunks."""
-    return max(_linearity(name, parse, chunk_size, size) for chunk_size, size in _LINEAR)
+    with _frozen():
+        return max(_linearity(name, parse, chunk_size, size) for chunk_size, size in _LINEAR)
 
 
 def _amount(scenario: Scenario, parse: Parse, cell: Cell, seconds: float) -> int:
@@ -107,11 +116,12 @@ class _WrongCountError(Exception):
 
 def _timed(parse: Parse, forms: list[Form]) -> float:
     found = []
-    with _nothing_to_collect():
-        start = time.process_time()
-        for form in forms:
-            found.append(parse(form))
-        took = time.process_time() - start
+    gc.collect()
+    gc.freeze()
+    start = time.process_time()
+    for form in forms:
+        found.append(parse(form))
+    took = time.process_time() - start
     for form, (parts, data) in zip(forms, found, strict=True):
         if parts != form.parts:
             raise _WrongCountError(f"wrong: {parts} parts of {form.parts}")
@@ -121,9 +131,8 @@ def _timed(parse: Parse, forms: list[Form]) -> float:
 
 
 @contextmanager
-def _nothing_to_collect() -> Iterator[None]:
-    gc.collect()
-    gc.freeze()
+def _frozen() -> Iterator[None]:
+    """Whatever the collector is told inside to leave alone it looks at again afterwards."""
     try:
         yield
     finally:

@@ -545,6 +545,7 @@ for _charset, _codec in (
     ("utf-8", "utf-8"),
     ("UTF-8", "utf-8"),
     ('"utf-8"', "utf-8"),
+    ("utf8", "utf-8"),
     ("us-ascii", "ascii"),
     ("ISO-8859-1", "latin-1"),
     ("windows-1252", "cp1252"),

@@ -48,6 +48,14 @@ def test_only_what_may_be_the_beginning_of_a_delimiter_waits(before: bytes, begi
     assert joined(parser.feed(b"x")) == beginning + b"x"
 
 
+@pytest.mark.parametrize("data", [b"x\r", b"\r\n--", b"x\r\n-", b"\r\r", b"\r\n\r\n"])
+def test_data_behind_its_head_waits_no_longer_than_it_must(data: bytes) -> None:
+    """A part's first data is handed on with the head, also where a delimiter seemed to begin in it."""
+    begin, first = MultipartParser(MULTIPART_B).feed(HEAD + data + b"x")
+    assert isinstance(begin, PartBegin)
+    assert first == data + b"x"
+
+
 def test_a_head_comes_out_with_the_first_byte_of_its_body() -> None:
     """A filter decides before a file has come in; only what may be a delimiter straight after the head waits."""
     parser = MultipartParser(MULTIPART_B)

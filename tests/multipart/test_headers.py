@@ -67,9 +67,10 @@ def test_the_fast_road_and_the_slow_one_read_the_same(head: bytes) -> None:
     assert read_head(head, Limits()) == read_head(head.replace(b"Content-D", b"content-d"), Limits())
 
 
-def test_equal_heads_are_shared_and_cannot_be_changed() -> None:
+@pytest.mark.parametrize("more", [b"", b"; x=1"], ids=["fast", "slow"])
+def test_equal_heads_are_shared_and_cannot_be_changed(more: bytes) -> None:
     """A form of a thousand equal fields has one head; nobody can write into another's."""
-    part = b"--b" + DISPOSITION.replace(b'"a"', b'"of this test alone"') + b"\r\n\r\n1\r\n"
+    part = b"--b" + DISPOSITION.replace(b'"a"', b'"of this test alone"' + more) + b"\r\n\r\n1\r\n"
     first, second = heads(part + part + b"--b--")
     assert first is second
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -141,7 +141,6 @@ class _Driver:
             todo: list[Step] = [*self._writes]
             self._writes.clear()
             self._gathered = 0
-            write.landing.may_block = True  # discarding a large file takes long on any disk
             await self._in_thread(todo)
 
     async def _in_thread(self, todo: list[Step]) -> Any:

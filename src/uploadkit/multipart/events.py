@@ -25,24 +25,6 @@ class PartBegin:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-_set_name, _set_filename, _set_content_type, _set_charset, _set_headers = (
-    PartBegin.__dict__[name].__set__ for name in PartBegin.__slots__
-)
-
-
-def part_begin(
-    name: str, filename: str | None, content_type: str | None, headers: tuple[tuple[str, str], ...]
-) -> PartBegin:
-    """A `PartBegin` in half the time of its constructor, which finds every attribute of a frozen class by its name."""
-    begin = object.__new__(PartBegin)
-    _set_name(begin, name)
-    _set_filename(begin, filename)
-    _set_content_type(begin, content_type)
-    _set_charset(begin, "utf-8")
-    _set_headers(begin, headers)
-    return begin
-
-
 @dataclass(frozen=True, slots=True)
 class PartEnd:
     """The open part is complete."""

@@ -37,7 +37,7 @@ _NO_LIMIT = 1 << 63
 
 # Header blocks that were read before: a browser sends the same ones again and again. Only short ones of text values,
 # and only for forms of which no limit could refuse one of them.
-_MAX_SHARED = 1024
+_MAX_SHARED = 1024  # as many as a form may have fields by default, and a few
 _MAX_SHARED_SIZE = 256
 _MAX_SHARED_HEADERS = 3
 _shared_heads: dict[bytes, PartBegin] = {}
@@ -183,7 +183,9 @@ class MultipartParser:
                     head, body = self._split_whole(segment)
                     begin = heads.get(head) or self._read_head(head)
                 elif begin.filename is None:
-                    _share(heads, head, begin)
+                    if len(heads) >= _MAX_SHARED:
+                        heads.clear()
+                    heads[head] = begin
             if body:
                 events += (begin, body, PART_END)
             else:
@@ -253,7 +255,9 @@ class MultipartParser:
     def _read_head(self, head: bytes) -> PartBegin:
         begin = read_head(head, self._limits)
         if begin.filename is None and len(head) <= _MAX_SHARED_SIZE and len(begin.headers) <= _MAX_SHARED_HEADERS:
-            _share(self._heads, head, begin)
+            if len(self._heads) >= _MAX_SHARED:
+                self._heads.clear()
+            self._heads[head] = begin
         return begin
 
     def _end(self, segments: list[bytes], events: list[Event]) -> None:
@@ -267,12 +271,6 @@ class MultipartParser:
         self._epilogue += size
         if self._epilogue > self._max_epilogue:
             raise _too_much("after the last boundary", "epilogue_size", self._max_epilogue, self._epilogue)
-
-
-def _share(heads: dict[bytes, PartBegin], head: bytes, begin: PartBegin) -> None:
-    if len(heads) >= _MAX_SHARED:
-        heads.clear()
-    heads[head] = begin
 
 
 def _bound(limit: int | None) -> int:

@@ -134,7 +134,9 @@ class Server:
 
     def open_files(self) -> list[str]:
         """What its processes hold open below the root; with a file that has no name its number stands here."""
-        return [target for target in self._targets() if target.startswith(f"{self.root}/")]
+        files = f"{self.root}/"
+        staging = f"{files}.staging"  # itself is open only for as long as a file is made in it
+        return [target for target in self._targets() if target.startswith(files) and target != staging]
 
     def settled(self) -> bool:
         """Whether no request is under way and nothing is left of any: no staged file, no open one, no connection."""

@@ -106,7 +106,6 @@ class File:
         if max_size is not None and min_size > max_size:
             raise ValueError(f"field {self.name!r}: min_size {min_size} is more than max_size {max_size}")
         return FileRule(
-            field=self.name,
             accept=None if self.accept is None else Accept.of(self.accept),
             max_size=max_size,
             min_size=min_size,
@@ -144,7 +143,6 @@ class Text:
 class FileRule:
     """The rules of one file field, complete: what `File` and the defaults of its `Uploader` come to."""
 
-    field: str
     accept: Accept | None
     max_size: int | None
     min_size: int

@@ -782,6 +782,27 @@ def test_a_class_based_view_may_be_decorated_at_its_dispatch(
     assert site.post(with_token(site.token())).content == b"me.bin"
 
 
+@EITHER_SERVER
+def test_an_async_class_that_is_decorated_at_its_dispatch_is_an_async_view(
+    storage: MemoryStorage, single: Spec[UploadedFile], asgi: bool
+) -> None:
+    """Its `dispatch` is none to Python: what its method raises only later removes the files all the same."""
+
+    @method_decorator(receive(single, csrf=False), name="dispatch")
+    class Decorated(View):
+        async def post(self, request: HttpRequest, avatar: UploadedFile) -> HttpResponse:
+            await asyncio.sleep(0)
+            assert storage.objects == {avatar.key: b"data"}
+            if request.GET:
+                raise PermissionDenied
+            return HttpResponse(await avatar.aread())
+
+    site = Site(Decorated.as_view(), asgi=asgi)
+    assert site.post(url="/?refused=1").status_code == 403
+    expect_nothing_left(storage)
+    assert site.post().content == b"data"
+
+
 def test_one_method_of_a_class_may_be_decorated_where_the_class_is_exempt(
     storage: MemoryStorage, single: Spec[UploadedFile]
 ) -> None:

@@ -18,6 +18,7 @@ try:
     from django.middleware.csrf import CsrfViewMiddleware
     from django.utils.datastructures import MultiValueDict
     from django.utils.module_loading import import_string
+    from django.views import View
 except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
         "uploadkit.adapters.django needs Django: pip install 'pyuploadkit[django]'", name=_missing.name
@@ -71,7 +72,7 @@ def receive(
                 middleware(_unused).process_request(request)
             return _Gate(request, middleware)
 
-        if iscoroutinefunction(view):
+        if _is_async(view):
             decorated: Any = _async_view(view, spec, gate_for, raise_errors=raise_errors)
         else:
             spec.check_blocking()
@@ -80,6 +81,12 @@ def receive(
         return cast(Callable[Concatenate[HttpRequest, P], Any], decorated)
 
     return decorate
+
+
+def _is_async(view: Callable[..., Any]) -> bool:
+    """Also the bound `dispatch` of a class with async methods, as `method_decorator` hands it on."""
+    instance = getattr(getattr(view, "func", None), "__self__", None)
+    return iscoroutinefunction(view) or (isinstance(instance, View) and instance.view_is_async)
 
 
 def _sync_view(

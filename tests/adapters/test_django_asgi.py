@@ -11,6 +11,7 @@ import gc
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from contextvars import copy_context
 from typing import Any
 
 import pytest
@@ -377,6 +378,25 @@ def test_nothing_is_sent_to_a_client_that_is_gone(single: Spec[UploadedFile], is
     """By the specification of ASGI a server may take that for an error."""
     answer = Site(handling(single, pytest.fail, is_async=is_async)).ask(LARGE, chunks=CHUNKS[:2], leaves=True)
     assert answer.messages == []
+
+
+@EITHER_VIEW
+@pytest.mark.parametrize("large", [True, False])
+def test_the_server_is_asked_in_its_own_context(
+    single: Spec[UploadedFile], tiny: Spec[UploadedFile], is_async: bool, large: bool
+) -> None:
+    """It may begin the next request in the context of a call, where nothing of this one may be."""
+    seen: list[object] = []
+
+    def look(*_: object) -> None:
+        seen.extend(value for value in copy_context().values() if type(value).__module__.startswith("asgiref"))
+
+    async def before_chunk(chunk: int) -> None:
+        look()
+
+    site = Site(handling(tiny if large else single, is_async=is_async))
+    site.ask(LARGE, chunks=CHUNKS, before_chunk=before_chunk, on_start=look)
+    assert seen == []
 
 
 def test_a_disconnect_may_go_to_the_middlewares_of_the_project(

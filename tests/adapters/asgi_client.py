@@ -22,10 +22,12 @@ Application: TypeAlias = Callable[
 
 @dataclass
 class Answer:
-    """What an application has sent. `taken` is how many chunks of the body it asked for."""
+    """What an application has sent. `taken` is how many chunks of the body it asked for, `unfinished` are the tasks
+    that it has left behind."""
 
     messages: list[Message] = field(default_factory=list)
     taken: int = 0
+    unfinished: list[asyncio.Task[Any]] = field(default_factory=list)
 
     @property
     def status(self) -> int:
@@ -34,7 +36,7 @@ class Answer:
 
     def header(self, name: bytes) -> str | None:
         """The value of a header that is there at most once."""
-        values = [value.decode("latin-1") for key, value in self.messages[0]["headers"] if key == name]
+        values = [value.decode("latin-1") for key, value in self.messages[0]["headers"] if key.lower() == name]
         assert len(values) < 2
         return values[0] if values else None
 
@@ -51,26 +53,40 @@ class Answer:
         return json.loads(self.body)
 
 
-def ask(
+def ask(app: Any, form: FormBuilder | None = None, **request: Any) -> Answer:
+    """The answer to one request, alone in an event loop. See `aask`."""
+    return asyncio.run(aask(app, form, **request))
+
+
+async def aask(
     app: Any,
     form: FormBuilder | None = None,
     *,
     path: str = "/",
+    root_path: str = "",
     method: str = "POST",
     headers: Iterable[tuple[bytes, bytes]] | None = None,
     chunks: Iterable[bytes] | None = None,
     leaves: bool = False,
+    leaves_answer: bool = False,
+    before_chunk: Callable[[int], Awaitable[object]] | None = None,
     on_start: Callable[[], object] | None = None,
 ) -> Answer:
-    """Sends a form, or `chunks` under `headers`. `leaves`: the client goes away after the last chunk. `on_start` is
-    called when the answer begins."""
+    """Sends a form, or `chunks` under `headers`. `leaves`: the client goes away after the last chunk, before it has
+    said that this is the end; `leaves_answer`: after the end. `before_chunk` is awaited with a chunk's number before
+    it is handed on, `on_start` called when the answer begins."""
     if headers is None:
         headers = headers_of(form) if form is not None else []
     if chunks is None:
         chunks = [form.body] if form is not None else [b""]
     answer = Answer()
-    scope = _scope(path, method, list(headers))
-    asyncio.run(_ask(app, scope, list(chunks), answer, leaves, on_start))
+    others = asyncio.all_tasks()
+    scope = _scope(path, root_path, method, list(headers))
+    client = _Client(list(chunks), answer, leaves, leaves_answer, before_chunk, on_start)
+    await app(scope, client.receive, client.send)
+    for _ in range(3):  # iterators that were left early are closed by tasks of their own, at once
+        await asyncio.sleep(0)
+    answer.unfinished.extend(asyncio.all_tasks() - others)
     return answer
 
 
@@ -79,36 +95,47 @@ def headers_of(form: FormBuilder) -> list[tuple[bytes, bytes]]:
     return [(b"content-type", form.content_type.encode()), (b"content-length", str(len(form.body)).encode())]
 
 
-async def _ask(
-    app: Application,
-    scope: Message,
-    chunks: list[bytes],
-    answer: Answer,
-    leaves: bool,
-    on_start: Callable[[], object] | None,
-) -> None:
-    ended = asyncio.Event()
+@dataclass
+class _Client:
+    """What a server is to an application. As some servers do, it fails where two ask for a message at once."""
 
-    async def receive() -> Message:
-        if answer.taken < len(chunks):
-            answer.taken += 1
-            more = leaves or answer.taken < len(chunks)
-            return {"type": "http.request", "body": chunks[answer.taken - 1], "more_body": more}
-        if not leaves:
-            await ended.wait()
+    chunks: list[bytes]
+    answer: Answer
+    leaves: bool
+    leaves_answer: bool
+    before_chunk: Callable[[int], Awaitable[object]] | None
+    on_start: Callable[[], object] | None
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: bool = False
+
+    async def receive(self) -> Message:
+        assert not self.asked, "two wait for a message of the server"
+        self.asked = True
+        try:
+            return await self._next()
+        finally:
+            self.asked = False
+
+    async def _next(self) -> Message:
+        if self.answer.taken < len(self.chunks):
+            if self.before_chunk is not None:
+                await self.before_chunk(self.answer.taken)
+            self.answer.taken += 1
+            more = self.leaves or self.answer.taken < len(self.chunks)
+            return {"type": "http.request", "body": self.chunks[self.answer.taken - 1], "more_body": more}
+        if not (self.leaves or self.leaves_answer):
+            await self.ended.wait()
         return {"type": "http.disconnect"}
 
-    async def send(message: Message) -> None:
-        if message["type"] == "http.response.start" and on_start is not None:
-            on_start()
-        answer.messages.append(message)
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and self.on_start is not None:
+            self.on_start()
+        self.answer.messages.append(message)
         if message["type"] == "http.response.body" and not message.get("more_body", False):
-            ended.set()
-
-    await app(scope, receive, send)
+            self.ended.set()
 
 
-def _scope(path: str, method: str, headers: list[tuple[bytes, bytes]]) -> Message:
+def _scope(path: str, root_path: str, method: str, headers: list[tuple[bytes, bytes]]) -> Message:
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
@@ -117,8 +144,8 @@ def _scope(path: str, method: str, headers: list[tuple[bytes, bytes]]) -> Messag
         "scheme": "http",
         "path": path.partition("?")[0],
         "raw_path": path.partition("?")[0].encode(),
-        "query_string": path.partition("?")[2].encode(),
-        "root_path": "",
+        "query_string": path.partition("?")[2].encode(errors="surrogateescape"),
+        "root_path": root_path,
         "headers": headers,
         "client": ("127.0.0.1", 50000),
         "server": ("testserver", 80),

@@ -83,6 +83,8 @@ KINDS = {
     "starlette": uvicorn(f"{_APPS}.starlette:app", staging="named"),
     "fastapi": uvicorn(f"{_APPS}.fastapi:app"),
     "django, asgi": uvicorn(f"{_APPS}.django:asgi_application", prefix="/async", streams=False, continues_at_once=True),
+    "django, asgi, streamed": uvicorn(f"{_APPS}.django:streamed_application", prefix="/async"),
+    "django, asgi, streamed, sync": uvicorn(f"{_APPS}.django:streamed_application", staging="named"),
     "wsgi": gunicorn(f"{_APPS}.wsgi:app", *_THREADS),
     "wsgi, sync": gunicorn(f"{_APPS}.wsgi:app", closes_always=True, staging="named"),
     "flask": gunicorn(f"{_APPS}.flask:app", *_THREADS),

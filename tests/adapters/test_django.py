@@ -11,11 +11,9 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
-import django
 import pytest
-from django.conf import settings
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseForbidden, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseForbidden, JsonResponse
 from django.middleware.csrf import CsrfViewMiddleware, get_token
 from django.test import AsyncClient, Client, override_settings
 from django.urls import path
@@ -23,6 +21,7 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt, csrf_protect, ensure_csrf_cookie
 from django.views.decorators.http import require_POST
+from tests.adapters.django_project import CSRF, PROJECT, READS_BODY, READS_POST, Middleware
 from tests.adapters.expectations import (
     AVATAR,
     HANDED,
@@ -45,22 +44,8 @@ from uploadkit.testing import FormBuilder
 from uploadkit.uploader import Uploader
 from uploadkit.uploads import Submission, UploadedFile
 
-if not settings.configured:
-    settings.configure(SECRET_KEY="of no use")
-    django.setup(set_prefix=False)
-
-CSRF = "django.middleware.csrf.CsrfViewMiddleware"
 SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
 MINE = f"{__name__}.MyCsrfMiddleware"
-
-PROJECT: dict[str, Any] = {
-    "ALLOWED_HOSTS": ["testserver"],
-    "DEBUG": False,
-    "LOGGING_CONFIG": None,
-    "SECRET_KEY": "of no use",
-    "SESSION_ENGINE": "django.contrib.sessions.backends.signed_cookies",
-    "USE_I18N": False,
-}
 
 
 class MyCsrfMiddleware(CsrfViewMiddleware):
@@ -73,32 +58,6 @@ class MyCsrfMiddleware(CsrfViewMiddleware):
             return None
         refused = super().process_view(request, callback, callback_args, callback_kwargs)
         return refused and HttpResponseForbidden("not from here")
-
-
-class Middleware:
-    """What a middleware of a project's own is made of."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return self.get_response(request)
-
-
-class ReadsPost(Middleware):
-    """Looks into the form before the view does."""
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        request.POST.get("anything")
-        return self.get_response(request)
-
-
-class ReadsBody(Middleware):
-    """Has the whole body in memory before the view runs, as one that checks a signature does."""
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        assert request.body
-        return self.get_response(request)
 
 
 class AnswersUploadErrors(Middleware):
@@ -373,7 +332,7 @@ def test_a_body_that_a_middleware_holds_is_received_all_the_same(
     storage: MemoryStorage, single: Spec[UploadedFile]
 ) -> None:
     """`request.body` keeps what it has read."""
-    with override_settings(MIDDLEWARE=[f"{__name__}.ReadsBody"]):
+    with override_settings(MIDDLEWARE=[READS_BODY]):
         assert Site(handling(single)).post().content == b"ok"
     assert list(storage.objects.values()) == [b"data"]
 
@@ -384,7 +343,7 @@ def test_a_form_that_a_middleware_has_parsed_is_a_mistake_of_the_program(
 ) -> None:
     """The client is not to blame, and the message says what to do."""
     with (
-        override_settings(MIDDLEWARE=[f"{__name__}.ReadsPost", CSRF]),
+        override_settings(MIDDLEWARE=[READS_POST, CSRF]),
         pytest.raises(RuntimeError, match=r"read before.*receive\(upload\.fields"),
     ):
         Site(handling(single, pytest.fail, is_async=is_async)).post()
@@ -780,6 +739,27 @@ def test_a_class_based_view_may_be_decorated_at_its_dispatch(
     expect_forbidden(site.post())
     expect_nothing_left(storage)
     assert site.post(with_token(site.token())).content == b"me.bin"
+
+
+@EITHER_SERVER
+def test_an_async_class_that_is_decorated_at_its_dispatch_is_an_async_view(
+    storage: MemoryStorage, single: Spec[UploadedFile], asgi: bool
+) -> None:
+    """Its `dispatch` is none to Python: what its method raises only later removes the files all the same."""
+
+    @method_decorator(receive(single, csrf=False), name="dispatch")
+    class Decorated(View):
+        async def post(self, request: HttpRequest, avatar: UploadedFile) -> HttpResponse:
+            await asyncio.sleep(0)
+            assert storage.objects == {avatar.key: b"data"}
+            if request.GET:
+                raise PermissionDenied
+            return HttpResponse(await avatar.aread())
+
+    site = Site(Decorated.as_view(), asgi=asgi)
+    assert site.post(url="/?refused=1").status_code == 403
+    expect_nothing_left(storage)
+    assert site.post().content == b"data"
 
 
 def test_one_method_of_a_class_may_be_decorated_where_the_class_is_exempt(

@@ -3,21 +3,29 @@
 `CsrfViewMiddleware` would read the whole form before the view. The decorated view is therefore exempt from it, and
 the middleware's own check is made here: at once where the token is in a header, else as soon as the form's token has
 arrived, and at the latest before anything is published. A request that fails it stores nothing.
+
+Under ASGI Django takes the whole body before any view runs. `asgi` wraps its application, so that a form stays with
+the server until the decorated view reads it.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import lru_cache, partial, wraps
+from io import BytesIO
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 try:
-    from asgiref.sync import iscoroutinefunction, sync_to_async
+    from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
     from django.conf import settings
+    from django.core.handlers.asgi import ASGIRequest
     from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
     from django.middleware.csrf import CsrfViewMiddleware
+    from django.urls import Resolver404, get_resolver
+    from django.utils import translation
     from django.utils.datastructures import MultiValueDict
     from django.utils.module_loading import import_string
+    from django.views import View
 except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
         "uploadkit.adapters.django needs Django: pip install 'pyuploadkit[django]'", name=_missing.name
@@ -27,15 +35,20 @@ from ..errors import UploadError
 from ..intake.asynchronous import akept_if_handled, areceive_submission
 from ..intake.blocking import kept_if_handled, receive_submission
 from ..intake.spec import Spec, check_spec
+from ..multipart.headers import MULTIPART, URLENCODED
 from ..uploads import Submission
-from .asgi import body_length
+from .asgi import ASGIApp, Receive, Scope, Send, body_chunks, body_length
 from .problem import PROBLEM_JSON, problem_body
+from .unread import UnreadBody
 from .wsgi import READ_SIZE, drain, read_chunk
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
 _TOKEN_FIELD = "csrfmiddlewaretoken"
+_UNREAD = "uploadkit.unread"
+"""Where a scope has the `UnreadBody` of its request until a decorated view takes it."""
+
 _DISPATCH = 'write @method_decorator(receive(...), name="dispatch")'
 
 
@@ -71,15 +84,66 @@ def receive(
                 middleware(_unused).process_request(request)
             return _Gate(request, middleware)
 
-        if iscoroutinefunction(view):
+        if _is_async(view):
             decorated: Any = _async_view(view, spec, gate_for, raise_errors=raise_errors)
         else:
             spec.check_blocking()
             decorated = _sync_view(view, spec, gate_for, raise_errors=raise_errors)
         decorated.csrf_exempt = True if exempt or csrf else _CheckedHere()
+        decorated.uploadkit_receives = True  # other decorators copy it, as they do csrf_exempt
         return cast(Callable[Concatenate[HttpRequest, P], Any], decorated)
 
     return decorate
+
+
+def asgi(application: Callable[[Any, Any, Any], Awaitable[None]]) -> ASGIApp:
+    """Wraps Django's ASGI application, so that decorated views receive their forms while they arrive.
+
+        application = asgi(get_asgi_application())
+
+    What is refused is refused early, and nothing is stored outside the spec's storage: alone, Django takes the whole
+    body before a view runs, and a large one into a temporary file. A view is found if it is decorated as a whole: a
+    function, the result of `as_view()`, or a class at its `dispatch`. Every other request goes to Django untouched.
+
+    - Nobody but the decorated view has the body: where a middleware, or a decorator above it, has used `request.POST`,
+      `request.FILES` or `request.body`, which are empty there, the view raises `RuntimeError`.
+    - The path is looked up in `ROOT_URLCONF` and with the `root_path` that comes in here. So the wrapper stands
+      directly around Django, inside what mounts it. It is not for a project that sets `request.urlconf` and has at
+      the same path a decorated view in one URLconf and another view elsewhere: the latter would get an empty form.
+    - A sync view occupies its thread for as long as its form arrives.
+    """
+
+    async def receiving(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and _has_form(scope) and _leads_to_receive(scope):
+            unread = UnreadBody(receive, send)
+            await application({**scope, _UNREAD: unread}, unread.for_framework, unread.send)
+        else:
+            await application(scope, receive, send)
+
+    return receiving
+
+
+def _has_form(scope: Scope) -> bool:
+    types = [value.decode("latin-1") for name, value in scope["headers"] if name == b"content-type"]
+    return any(each.partition(";")[0].strip(" \t").lower() in (MULTIPART, URLENCODED) for each in types)
+
+
+def _leads_to_receive(scope: Scope) -> bool:
+    """Whether Django will call a decorated view. It finds it as Django does, with the language that is in the path."""
+    try:
+        path = ASGIRequest(scope, BytesIO()).path_info
+        language = translation.get_language_from_path(path) or settings.LANGUAGE_CODE
+        with translation.override(language, deactivate=True):
+            view = get_resolver().resolve(path).func
+    except (Resolver404, UnicodeDecodeError):  # Django answers these
+        return False
+    return getattr(view, "uploadkit_receives", False)
+
+
+def _is_async(view: Callable[..., Any]) -> bool:
+    """Also the bound `dispatch` of a class with async methods, as `method_decorator` hands it on."""
+    instance = getattr(getattr(view, "func", None), "__self__", None)
+    return iscoroutinefunction(view) or (isinstance(instance, View) and instance.view_is_async)
 
 
 def _sync_view(
@@ -92,7 +156,7 @@ def _sync_view(
             content_type, content_length = _form_headers(request)
             gate.begin()
             submission = receive_submission(
-                spec, content_type, _chunks(request), content_length=content_length, gate=gate
+                spec, content_type, _body(request), content_length=content_length, gate=gate
             )
             with kept_if_handled(spec, submission):
                 _show(request, submission)
@@ -121,7 +185,7 @@ def _async_view(
             content_type, content_length = _form_headers(request)
             await gate.begin()
             submission = await areceive_submission(
-                spec, content_type, _achunks(request), content_length=content_length, gate=gate
+                spec, content_type, _abody(request), content_length=content_length, gate=gate
             )
             async with akept_if_handled(spec, submission):
                 _show(request, submission)
@@ -219,13 +283,52 @@ def _unused(*args: object, **kwargs: object) -> HttpResponse:
 
 
 def _form_headers(request: HttpRequest) -> tuple[str | None, int | None]:
-    if hasattr(request, "_post"):
+    used = hasattr(request, "_post")
+    if _UNREAD in _scope(request) and (used or getattr(request, "_read_started", False)):
+        raise RuntimeError(
+            "request.POST, request.FILES or request.body was used before the view, and was empty there: under "
+            "uploadkit.adapters.django.asgi(...) nobody but the view has the body of a form. Where csrf_protect did "
+            "that, use receive(spec, csrf=True) in its place"
+        )
+    if used:
         raise RuntimeError(
             "the body of this request was read before uploadkit could: request.POST or request.FILES was used before "
             "the view. Where csrf_protect did that, use receive(spec, csrf=True) in its place; take all files and text "
             "values with one receive(upload.fields(...))"
         )
     return request.META.get("CONTENT_TYPE") or None, body_length(request.META.get("CONTENT_LENGTH"))
+
+
+def _body(request: HttpRequest) -> Iterator[bytes]:
+    unread = _scope(request).pop(_UNREAD, None)
+    return _chunks(request) if unread is None else _awaited_chunks(unread)
+
+
+def _abody(request: HttpRequest) -> AsyncIterator[bytes]:
+    unread = _scope(request).pop(_UNREAD, None)
+    return _achunks(request) if unread is None else body_chunks(unread.for_view)
+
+
+def _scope(request: HttpRequest) -> dict[str, Any]:
+    """That of ASGI; a request under WSGI has none."""
+    return getattr(request, "scope", {})
+
+
+def _awaited_chunks(unread: UnreadBody) -> Iterator[bytes]:
+    """The body for the thread of a sync view.
+
+    Django may cancel the view as soon as it is handed back the server's `receive`. asgiref is not ready for that
+    while a thread is about to leave its `async_to_sync`, nor, before 3.12, while one is about to enter it.
+    """
+    chunks = body_chunks(unread.for_thread)
+
+    @async_to_sync
+    async def next_chunk() -> bytes:
+        return await anext(chunks, b"")
+
+    while not unread.ended and (chunk := next_chunk()):
+        yield chunk
+    unread.hand_back()
 
 
 def _chunks(request: HttpRequest) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ from django.core.wsgi import get_wsgi_application
 from django.http import HttpRequest, JsonResponse
 from django.urls import URLPattern, path
 
-from uploadkit.adapters.django import receive
+from uploadkit.adapters.django import asgi, receive
 from uploadkit.intake.spec import Spec
 
 from .routes import ahandled, handled, server_storage, specs
@@ -35,3 +35,4 @@ def _paths(route: str, spec: Spec[Any]) -> list[URLPattern]:
 urlpatterns = [pattern for route, spec in specs(server_storage()).items() for pattern in _paths(route, spec)]
 application = get_wsgi_application()
 asgi_application = get_asgi_application()
+streamed_application = asgi(asgi_application)

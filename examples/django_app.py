@@ -1,5 +1,7 @@
 """One upload in Django, a whole project in one file. Run it: gunicorn --pythonpath examples django_app:application
 
+Or under ASGI: uvicorn --app-dir examples django_app:asgi_application
+
 It has no pages, and so no CSRF tokens: `CsrfViewMiddleware` is left out of its MIDDLEWARE. Where a project has it,
 uploadkit checks the token while the form arrives.
 """
@@ -15,7 +17,7 @@ from django.http import HttpRequest, JsonResponse
 from django.urls import path
 
 from uploadkit import DOCUMENTS, IMAGES, DiskStorage, Limits, UploadedFile, Uploader
-from uploadkit.adapters.django import receive
+from uploadkit.adapters.django import asgi, receive
 
 if not settings.configured:
     settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY=secrets.token_hex(), MIDDLEWARE=[])
@@ -37,4 +39,4 @@ def profile(request: HttpRequest, avatar: UploadedFile) -> JsonResponse:
 
 urlpatterns = [path("profile", profile)]
 application = get_wsgi_application()
-asgi_application = get_asgi_application()
+asgi_application = asgi(get_asgi_application())

@@ -102,6 +102,7 @@ EXAMPLES = {
     "examples/flask_app.py": gunicorn("flask_app:app", *_THREADS, route="profile"),
     "examples/fastapi_app.py": uvicorn("fastapi_app:app", route="profile"),
     "examples/django_app.py": gunicorn("django_app:application", *_THREADS, route="profile"),
+    "examples/django_app.py, asgi": uvicorn("django_app:asgi_application", route="profile"),
 }
 
 

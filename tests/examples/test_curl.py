@@ -1,6 +1,6 @@
 """The three examples of one upload, under real servers, asked by curl as a user asks them, and by a client that fails.
 
-All three answer the same, whatever the framework: what is stored is the file that was sent, byte by byte.
+All answer the same, whatever the framework: what is stored is the file that was sent, byte by byte.
 """
 
 from __future__ import annotations
@@ -23,7 +23,12 @@ from tests.adapters.servers import Server, ServerOf
 
 from uploadkit.testing import FormBuilder
 
-EXAMPLES = ("examples/flask_app.py", "examples/fastapi_app.py", "examples/django_app.py")
+EXAMPLES = (
+    "examples/flask_app.py",
+    "examples/fastapi_app.py",
+    "examples/django_app.py",
+    "examples/django_app.py, asgi",
+)
 
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
+from django.core.asgi import get_asgi_application
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from fastapi import FastAPI
@@ -12,7 +13,7 @@ from flask import Flask
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from uploadkit import File, MemoryStorage, Submission, Text, UploadedFile, Uploader
 from uploadkit.adapters import asgi, django, fastapi, flask, starlette, wsgi
@@ -96,6 +97,7 @@ async def starlette_array(request: Request, photos: list[UploadedFile]) -> Plain
 
 
 Starlette(routes=[Route("/single", starlette_single), Route("/array", starlette_array)])
+Starlette(routes=[Mount("/django", app=django.asgi(get_asgi_application()))])
 
 
 @asgi.receive(single)

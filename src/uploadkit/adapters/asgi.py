@@ -134,28 +134,25 @@ class _Answer:
 async def send_problem(scope: Scope, send: Send, error: UploadError, body: Body) -> None:
     """Answers with problem details, and reads a bounded rest of the body before it lets the server go on.
 
-    The answer is out when the rest is read. A connection on which more would follow than is read is closed.
+    The answer is out before the rest is read. What comes after that rest is the server's to read or to cut off.
     """
     answer = problem_body(error)
-    unread = not body.ended
     headers = problem_headers(error) | {"Content-Length": str(len(answer))}
-    if unread and scope["http_version"].startswith("1.") and _will_not_end(scope, error, body):
-        headers["Connection"] = "close"  # RFC 9112 §9.6, for 408 RFC 9110 §15.5.9; HTTP/2 has no such header
     raw_headers = [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
+    raw_headers += close_headers(scope, error.status)
     await send({"type": "http.response.start", "status": error.status, "headers": raw_headers})
-    await send({"type": "http.response.body", "body": answer, "more_body": unread})
-    if unread:
-        if not isinstance(error, UploadTooSlow):
+    await send({"type": "http.response.body", "body": answer, "more_body": not body.ended})
+    if not body.ended:
+        if error.status != UploadTooSlow.status:  # who was is not waited for again
             await body.drain()
         await send({"type": "http.response.body", "body": b""})
 
 
-def _will_not_end(scope: Scope, error: UploadError, body: Body) -> bool:
-    """Whether the rest of a body may be more than is read of it."""
-    if isinstance(error, UploadTooSlow):
-        return True
-    try:
-        _, length = form_headers(scope["headers"])
-    except MalformedForm:
-        return True
-    return length is None or length - body.received > DRAIN_SIZE
+def close_headers(scope: Scope, status: int) -> list[tuple[bytes, bytes]]:
+    """Ends the connection of who was too slow (RFC 9110 §15.5.9), which goes on dripping otherwise.
+
+    Nobody else's: curl stops sending at an early answer, but not where that says that the connection is closed; it
+    goes on then until it is reset. HTTP/2 and 3 have no such header, and end a stream without one.
+    """
+    closes = status == UploadTooSlow.status and scope["http_version"].startswith("1.")
+    return [(b"connection", b"close")] if closes else []

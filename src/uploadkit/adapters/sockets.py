@@ -155,14 +155,15 @@ class _Gunicorn:
     def _take_of_chunks(self, size: int) -> bytes:
         """A chunk of the coding, or a part of one, as the server's own parser has it, which may be more than `size`."""
         reader = self._reader
-        held: int = reader.buf.tell()
-        if held or reader.parser is None:
-            data: bytes = reader.read(max(held, 1))
-        else:
-            data = next(reader.parser, b"")
-            if not data:
-                reader.parser = None
-        return data
+        if held := reader.buf.tell():
+            rest: bytes = reader.read(held)
+            return rest
+        data: bytes
+        for data in reader.parser or ():
+            if data:  # it gives an empty piece where a chunk's size has come before the chunk
+                return data
+        reader.parser = None
+        return b""
 
 
 class _Werkzeug:

@@ -11,7 +11,7 @@ import gc
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import Any
 
 import pytest
@@ -395,7 +395,7 @@ def test_the_server_is_asked_in_its_own_context(
         look()
 
     site = Site(handling(tiny if large else single, is_async=is_async))
-    site.ask(LARGE, chunks=CHUNKS, before_chunk=before_chunk, on_start=look)
+    Context().run(site.ask, LARGE, chunks=CHUNKS, before_chunk=before_chunk, on_start=look)
     assert seen == []
 
 

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .allocator import tune_allocator as tune_allocator
     from .errors import ClientDisconnected as ClientDisconnected
     from .errors import FieldMissing as FieldMissing
     from .errors import FieldRefused as FieldRefused
@@ -19,15 +20,19 @@ if TYPE_CHECKING:
     from .errors import MalformedForm as MalformedForm
     from .errors import ObjectExists as ObjectExists
     from .errors import ObjectMissing as ObjectMissing
+    from .errors import Overloaded as Overloaded
     from .errors import SenderError as SenderError
     from .errors import ServiceError as ServiceError
+    from .errors import StorageError as StorageError
     from .errors import StorageFailed as StorageFailed
     from .errors import TruncatedForm as TruncatedForm
     from .errors import UnexpectedField as UnexpectedField
     from .errors import UnsupportedMediaType as UnsupportedMediaType
     from .errors import UploadError as UploadError
+    from .errors import UploadTooSlow as UploadTooSlow
     from .intake.asynchronous import areceive as areceive
     from .intake.blocking import receive as receive
+    from .intake.capacity import Capacity as Capacity
     from .intake.spec import Spec as Spec
     from .multipart.parser import MultipartParser as MultipartParser
     from .multipart.urlencoded import UrlencodedParser as UrlencodedParser
@@ -57,13 +62,15 @@ if TYPE_CHECKING:
     from .uploads import UploadedFile as UploadedFile
 
 _MODULES = {
+    "allocator": ("tune_allocator",),
     "errors": (
         "ClientDisconnected", "FieldMissing", "FieldRefused", "FileRefused", "KeyRefused", "LimitExceeded",
-        "MalformedForm", "ObjectExists", "ObjectMissing", "SenderError", "ServiceError", "StorageFailed",
-        "TruncatedForm", "UnexpectedField", "UnsupportedMediaType", "UploadError",
+        "MalformedForm", "ObjectExists", "ObjectMissing", "Overloaded", "SenderError", "ServiceError", "StorageError",
+        "StorageFailed", "TruncatedForm", "UnexpectedField", "UnsupportedMediaType", "UploadError", "UploadTooSlow",
     ),
     "intake.asynchronous": ("areceive",),
     "intake.blocking": ("receive",),
+    "intake.capacity": ("Capacity",),
     "intake.spec": ("Spec",),
     "multipart.parser": ("MultipartParser",),
     "multipart.urlencoded": ("UrlencodedParser",),

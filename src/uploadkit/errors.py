@@ -10,12 +10,15 @@
     │   ├── UnexpectedField         422  a file in a field that takes none
     │   ├── FieldMissing            422  a required field was not sent
     │   ├── FieldRefused            422  a text value breaks a rule of its field
+    │   ├── UploadTooSlow           408  limit, allowed, seen
     │   └── ClientDisconnected      499  nobody is there to be answered
     └── ServiceError                the service has to act
-        ├── StorageFailed           503  storage, key, retryable
-        ├── ObjectMissing           404  storage, key
-        ├── ObjectExists            409  storage, key
-        └── KeyRefused              500  storage, key
+        ├── Overloaded              503  retry_after
+        └── StorageError            storage, key
+            ├── StorageFailed       503  retryable
+            ├── ObjectMissing       404
+            ├── ObjectExists        409
+            └── KeyRefused          500
 
 An error carries facts as attributes; its text is built from them, is safe to show to the sender, holds no path of
 the server, and is at most 200 characters. A programmer's mistake is a plain `TypeError`, `ValueError` or
@@ -154,6 +157,24 @@ class FieldRefused(SenderError):
     status = 422
 
 
+class UploadTooSlow(SenderError):
+    """The client is silent, or sends too slowly.
+
+    `limit` is "idle_seconds" or "min_rate", as they are written in `Limits`; `allowed` is its value, in seconds or
+    in bytes a second; `seen` is how many seconds it was silent, or how many bytes a second it sent.
+    """
+
+    code = "upload_too_slow"
+    status = 408
+    _facts = ("limit", "allowed", "seen")
+
+    def __init__(self, text: str, *, limit: str, allowed: float, seen: float) -> None:
+        super().__init__(text)
+        self.limit = limit
+        self.allowed = allowed
+        self.seen = seen
+
+
 class ClientDisconnected(SenderError):
     """The client closed the connection in the middle of its body: what is answered reaches nobody."""
 
@@ -165,14 +186,35 @@ class ClientDisconnected(SenderError):
 
 
 class ServiceError(UploadError):
-    """The service has to act: the sender did nothing wrong.
+    """The service has to act: the sender did nothing wrong."""
+
+    code = "service_error"
+    status = 500
+
+
+class Overloaded(ServiceError):
+    """More uploads are under way than the service takes at once. The same request may succeed later.
+
+    `retry_after` is in seconds, and answered as the header Retry-After.
+    """
+
+    code = "overloaded"
+    status = 503
+    _facts = ("retry_after",)
+
+    def __init__(self, text: str = "too many uploads are under way; try again later", *, retry_after: int) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+
+
+class StorageError(ServiceError):
+    """A storage could not do what it was asked, or would not.
 
     `storage` is the storage's name and `key` the object's key. Neither is in the text or in the problem details: a
     sender has no use for them.
     """
 
-    code = "service_error"
-    status = 500
+    code = "storage_error"
 
     def __init__(self, text: str, *, storage: str, key: str | None = None, field: str | None = None) -> None:
         super().__init__(text, field=field)
@@ -180,7 +222,7 @@ class ServiceError(UploadError):
         self.key = key
 
 
-class StorageFailed(ServiceError):
+class StorageFailed(StorageError):
     """The storage could not do what it was asked; the cause is the chained exception.
 
     `retryable` is true where the same call may succeed later without anybody acting.
@@ -194,21 +236,21 @@ class StorageFailed(ServiceError):
         self.retryable = retryable
 
 
-class ObjectMissing(ServiceError):
+class ObjectMissing(StorageError):
     """There is no object under this key."""
 
     code = "object_missing"
     status = 404
 
 
-class ObjectExists(ServiceError):
+class ObjectExists(StorageError):
     """There is an object under this key already, and it is not replaced."""
 
     code = "object_exists"
     status = 409
 
 
-class KeyRefused(ServiceError):
+class KeyRefused(StorageError):
     """The storage does not take this key: it is empty, too long, or would leave the storage's root."""
 
     code = "key_refused"
@@ -228,6 +270,7 @@ def _shortened(text: str, length: int) -> str:
 _TITLES = {
     400: "Bad Request",
     404: "Not Found",
+    408: "Request Timeout",
     409: "Conflict",
     413: "Content Too Large",
     415: "Unsupported Media Type",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, TypeVar, Unpack, overload
 
+from .intake.capacity import DEFAULT_CAPACITY, Capacity
 from .intake.spec import Spec
 from .policy.fields import FieldRules, File, FileRules, FormRules, Text
 from .policy.limits import Limits
@@ -20,8 +21,10 @@ class Uploader:
     """Makes the specs of forms that share a storage, limits and rules.
 
     `rules` are the defaults of every file field (see `FileRules`). Where a handler raises, the files of its request
-    are removed; `on_error="keep"` leaves them. A spec is a frozen value; it may be made once and used by any number of
-    routes, frameworks and threads. Mistakes in rules are `TypeError` or `ValueError` when the spec is made.
+    are removed; `on_error="keep"` leaves them. `digest=False` saves the SHA-256 of every file, which costs as much as
+    storing it. `capacity` bounds how many uploads are received at once. A spec is a frozen value; it may be made once
+    and used by any number of routes, frameworks and threads. Mistakes in rules are `TypeError` or `ValueError` when
+    the spec is made.
     """
 
     def __init__(
@@ -30,6 +33,8 @@ class Uploader:
         *,
         limits: Limits = _DEFAULT_LIMITS,
         on_error: Literal["discard", "keep"] = "discard",
+        digest: bool = True,
+        capacity: Capacity = DEFAULT_CAPACITY,
         **rules: Unpack[FileRules],
     ) -> None:
         if not isinstance(limits, Limits):
@@ -37,6 +42,10 @@ class Uploader:
         _check_rules("Uploader", rules, FileRules)
         if on_error not in ("discard", "keep"):
             raise ValueError(f"on_error is 'discard' or 'keep', not {on_error!r}")
+        if not isinstance(capacity, Capacity):
+            raise TypeError(f"capacity is Capacity(...), not {capacity!r}")
+        self.capacity = capacity
+        self._digests = digest
         self._storage = storage
         self._limits = limits
         self._keeps_on_error = on_error == "keep"
@@ -105,7 +114,14 @@ class Uploader:
         )
 
     def _spec(self, form: FormRules, give: Callable[[Submission], T]) -> Spec[T]:
-        return Spec(form=form, limits=self._limits, give=give, keeps_on_error=self._keeps_on_error)
+        return Spec(
+            form=form,
+            limits=self._limits,
+            give=give,
+            keeps_on_error=self._keeps_on_error,
+            capacity=self.capacity,
+            digests=self._digests,
+        )
 
 
 def _check_rules(method: str, rules: FileRules, known: type) -> None:

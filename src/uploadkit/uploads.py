@@ -21,8 +21,8 @@ class UploadedFile:
 
     `filename` is safe to show and to save; `client_filename` is what the client sent. `content_type` is what the
     file's own bytes show, `application/octet-stream` where they show nothing known; `declared_type` is the client's
-    word, None where it said nothing. `size` is in bytes, `digest` the SHA-256 in lower-case hex. `id` names the
-    upload, `key` the object in `storage`.
+    word, None where it said nothing. `size` is in bytes, `sha256` in lower-case hex, None where the `Uploader` makes no
+    digests. `id` names the upload, `key` the object in `storage`.
     """
 
     id: str
@@ -32,9 +32,16 @@ class UploadedFile:
     content_type: str
     declared_type: str | None
     size: int
-    digest: str
+    sha256: str | None
     key: str
     storage: Storage = dataclass_field(repr=False)
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 in lower-case hex. Raises `TypeError` where the `Uploader` makes no digests."""
+        if self.sha256 is None:
+            raise TypeError("there is no digest: the Uploader was told digest=False")
+        return self.sha256
 
     @property
     def path(self) -> str:

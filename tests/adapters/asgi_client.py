@@ -22,8 +22,8 @@ Application: TypeAlias = Callable[
 
 @dataclass
 class Answer:
-    """What an application has sent. `taken` is how many chunks of the body it asked for, `unfinished` are the tasks
-    that it has left behind."""
+    """What an application has sent. `taken` is how many chunks of the body it asked for before it began to answer,
+    `unfinished` are the tasks that it has left behind."""
 
     messages: list[Message] = field(default_factory=list)
     taken: int = 0
@@ -107,6 +107,7 @@ class _Client:
     on_start: Callable[[], object] | None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     asked: bool = False
+    handed: int = 0
 
     async def receive(self) -> Message:
         assert not self.asked, "two wait for a message of the server"
@@ -117,12 +118,14 @@ class _Client:
             self.asked = False
 
     async def _next(self) -> Message:
-        if self.answer.taken < len(self.chunks):
+        if self.handed < len(self.chunks):
             if self.before_chunk is not None:
-                await self.before_chunk(self.answer.taken)
-            self.answer.taken += 1
-            more = self.leaves or self.answer.taken < len(self.chunks)
-            return {"type": "http.request", "body": self.chunks[self.answer.taken - 1], "more_body": more}
+                await self.before_chunk(self.handed)
+            self.handed += 1
+            if not self.answer.messages:
+                self.answer.taken = self.handed
+            more = self.leaves or self.handed < len(self.chunks)
+            return {"type": "http.request", "body": self.chunks[self.handed - 1], "more_body": more}
         if not (self.leaves or self.leaves_answer):
             await self.ended.wait()
         return {"type": "http.disconnect"}

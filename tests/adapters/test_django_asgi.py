@@ -395,6 +395,7 @@ def test_the_server_is_asked_in_its_own_context(
         look()
 
     site = Site(handling(tiny if large else single, is_async=is_async))
+    # In an empty context, since asgiref leaves its threads in that of whoever has used it in this process before.
     Context().run(site.ask, LARGE, chunks=CHUNKS, before_chunk=before_chunk, on_start=look)
     assert seen == []
 

@@ -23,7 +23,8 @@ from tests.adapters.expectations import (
     facts,
 )
 
-from uploadkit.adapters.wsgi import READ_SIZE, receive
+from uploadkit.adapters.sockets import WHOLE_READ_SIZE
+from uploadkit.adapters.wsgi import receive
 from uploadkit.errors import FileRefused, LimitExceeded
 from uploadkit.intake.spec import Spec
 from uploadkit.policy.limits import Limits
@@ -271,10 +272,10 @@ def test_a_body_that_says_it_is_too_long_is_refused_before_it_is_read(storage: M
 
 def test_no_more_is_read_than_a_refusal_needs(storage: MemoryStorage) -> None:
     """The read that passes a limit is the last one."""
-    form = FormBuilder().file("avatar", bytes(10 * READ_SIZE), filename="x.bin")
+    form = FormBuilder().file("avatar", bytes(10 * WHOLE_READ_SIZE), filename="x.bin")
     environ = environ_of(form)
-    assert ask(handling(Uploader(storage, max_size=READ_SIZE).any()), environ)[0] == "413 Content Too Large"
-    assert environ["wsgi.input"].tell() == 2 * READ_SIZE
+    assert ask(handling(Uploader(storage, max_size=WHOLE_READ_SIZE).any()), environ)[0] == "413 Content Too Large"
+    assert environ["wsgi.input"].tell() == 2 * WHOLE_READ_SIZE
 
 
 def test_a_request_without_a_form_is_refused(storage: MemoryStorage) -> None:

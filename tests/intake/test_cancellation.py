@@ -17,7 +17,8 @@ from tests.intake.called import CalledStorage, Hold, TakingTicks, turns
 from tests.intake.receiving import cut, left_in
 
 from uploadkit.errors import LimitExceeded, StorageFailed
-from uploadkit.intake.asynchronous import GATHERED_SIZE, akept_if_handled, areceive, areceive_submission
+from uploadkit.intake.asynchronous import akept_if_handled, areceive, areceive_submission
+from uploadkit.intake.capacity import BUFFER_SIZE
 from uploadkit.intake.spec import Spec
 from uploadkit.policy.filters import IncomingFile
 from uploadkit.policy.limits import Limits
@@ -33,10 +34,10 @@ FORM = (
     FormBuilder(boundary="b")
     .file("small", b"one", filename="1.txt")
     .text("t", "x")
-    .file("large", b"x" * (GATHERED_SIZE + 100), filename="2.bin")
+    .file("large", b"x" * (BUFFER_SIZE + 100), filename="2.bin")
     .file("empty", b"", filename="3.txt")
 )
-CHUNKS = cut(FORM.body, [100, 500_000, GATHERED_SIZE])
+CHUNKS = cut(FORM.body, [100, 500_000, BUFFER_SIZE])
 
 
 class CancelledAt(Generic[T]):

@@ -14,14 +14,15 @@ from tests.intake.called import CalledStorage, Hold, turns
 from tests.intake.receiving import Body, arriving, in_chunks, left_in
 
 from uploadkit.errors import StorageFailed
-from uploadkit.intake.asynchronous import GATHERED_SIZE, INLINE_SIZE, areceive
+from uploadkit.intake.asynchronous import areceive
+from uploadkit.intake.capacity import BUFFER_SIZE
 from uploadkit.policy.filters import IncomingFile
 from uploadkit.storage.contract import Buffer
 from uploadkit.storage.memory import MemoryStorage
 from uploadkit.testing import FailingStorage, FormBuilder
 from uploadkit.uploader import Uploader
 
-LARGE = FormBuilder(boundary="b").file("f", b"1" * (GATHERED_SIZE + 1), filename="1.bin")
+LARGE = FormBuilder(boundary="b").file("f", b"1" * (BUFFER_SIZE + 1), filename="1.bin")
 LARGE.file("g", b"2", filename="2.bin")
 SMALL = FormBuilder(boundary="b").file("f", b"1", filename="1.bin").text("t", "x").file("g", b"2", filename="2.bin")
 
@@ -81,9 +82,9 @@ WRITTEN_ELSEWHERE = QUICK | {"write": False, "stage": False}
     ("form", "expected"),
     [
         (SMALL, QUICK),
-        (file_of(INLINE_SIZE), QUICK),
-        (file_of(INLINE_SIZE + 1), WRITTEN_ELSEWHERE),
-        (file_of(GATHERED_SIZE - 1), WRITTEN_ELSEWHERE),
+        (file_of(BUFFER_SIZE - 1), QUICK),
+        (file_of(BUFFER_SIZE), WRITTEN_ELSEWHERE),
+        (file_of(BUFFER_SIZE + 1), WRITTEN_ELSEWHERE),
     ],
     ids=["small", "just small enough", "a byte too large", "large"],
 )
@@ -95,14 +96,9 @@ def test_a_storage_that_does_not_block_is_called_in_the_loop_while_files_are_sma
 
 
 def test_the_parts_of_a_large_file_are_written_elsewhere() -> None:
-    """Whenever enough has been gathered: one great chunk goes there at once."""
-    in_loop = calls_in_loop(file_of(2 * GATHERED_SIZE), may_block=False, chunk_size=4 * GATHERED_SIZE)
-    assert in_loop == QUICK | {"write": False}
-
-
-def test_many_small_chunks_count_for_more_than_their_bytes() -> None:
-    """What takes time are the calls."""
-    assert calls_in_loop(file_of(100_000), may_block=False, chunk_size=100) == WRITTEN_ELSEWHERE
+    """Whenever a buffer is full: one great chunk goes there in pieces."""
+    in_loop = calls_in_loop(file_of(2 * BUFFER_SIZE), may_block=False, chunk_size=4 * BUFFER_SIZE)
+    assert in_loop == WRITTEN_ELSEWHERE
 
 
 def test_a_storage_that_may_block_is_never_called_in_the_loop() -> None:
@@ -181,16 +177,17 @@ def test_pythons_own_pool_is_left_to_others() -> None:
 
 
 def test_a_body_waits_for_its_writes() -> None:
-    """One write is under way at a time: while it blocks, no further chunk is taken."""
+    """One write is under way at a time: while it blocks, one more buffer is filled and no further chunk is taken."""
 
     async def main() -> None:
         hold = Hold("write")
-        body = Body(in_chunks(FormBuilder(boundary="b").file("f", bytes(4 * GATHERED_SIZE), filename="x").body))
+        body = Body(in_chunks(FormBuilder(boundary="b").file("f", bytes(4 * BUFFER_SIZE), filename="x").body))
         spec = Uploader(CalledStorage(hold)).any()
         task = asyncio.create_task(areceive(spec, "multipart/form-data; boundary=b", arriving(body)))
         await hold.reached.wait()
+        await turns(100)
         taken = body.taken
-        assert taken * (1 << 16) <= GATHERED_SIZE + (2 << 16)
+        assert taken * (1 << 16) <= 2 * BUFFER_SIZE + (2 << 16)
         await turns(100)
         assert body.taken == taken
         hold.let_go()

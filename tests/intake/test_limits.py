@@ -185,8 +185,8 @@ CASES = [
 
 
 def test_the_table_has_every_limit() -> None:
-    """A limit that is added is tested here."""
-    assert {case.limit for case in CASES} == {field.name for field in fields(Limits)}
+    """A limit that is added is tested here; those of time are tested with the pace."""
+    assert {case.limit for case in CASES} == {field.name for field in fields(Limits)} - {"idle_seconds", "min_rate"}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.limit}-{case.allowed}")

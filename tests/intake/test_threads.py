@@ -18,7 +18,7 @@ import pytest
 from tests.intake.called import Hold, turns
 
 import uploadkit
-from uploadkit.storage.threads import MAX_THREADS, finish_in_thread, in_thread
+from uploadkit.storage.threads import MAX_THREADS, Work, in_thread
 
 
 def test_it_gives_what_the_call_gives_from_another_thread() -> None:
@@ -78,7 +78,7 @@ def test_a_result_is_not_lost_however_late_the_cancellation_comes(after: int) ->
     """Cancelled before the call returns, while its result is on its way through the loop, and after that."""
 
     async def waiting(hold: Hold) -> None:
-        results.append((await finish_in_thread(held, hold))[0])
+        results.append((await Work(held, hold).finish())[0])
         noted.set()
         await asyncio.Event().wait()
 

@@ -48,7 +48,7 @@ def uploaded(
         content_type="text/plain",
         declared_type=None,
         size=len(data),
-        digest="",
+        sha256="",
         key=put(storage, key, data),
         storage=storage,
     )

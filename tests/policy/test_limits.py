@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from uploadkit.policy.limits import Limits, parse_size
 
 SIZES = ["body_size", "file_size", "files_size", "field_size", "fields_size", "field_name_size", "filename_size"]
-SIZES += ["header_size", "preamble_size", "epilogue_size"]
+SIZES += ["header_size", "preamble_size", "epilogue_size", "min_rate"]
 COUNTS = ["files", "fields", "parts", "header_count"]
 
 
@@ -103,16 +103,18 @@ DEFAULTS = {
     "header_size": 8 * 1024,
     "preamble_size": 8 * 1024,
     "epilogue_size": 8 * 1024,
+    "idle_seconds": 30,
+    "min_rate": 1024,
 }
 
 
 def test_every_limit_is_finite_unless_it_is_lifted() -> None:
     """Who writes `Limits()` is safe, and knows what it means."""
-    assert {name: getattr(Limits(), name) for name in (*SIZES, *COUNTS)} == DEFAULTS
+    assert {name: getattr(Limits(), name) for name in DEFAULTS} == DEFAULTS
     assert {field.name for field in dataclasses.fields(Limits)} == DEFAULTS.keys()
 
 
-@pytest.mark.parametrize("name", [*SIZES, *COUNTS])
+@pytest.mark.parametrize("name", DEFAULTS)
 def test_no_limit_is_written_out(name: str) -> None:
     """`None` lifts the limit that it is given for, and no other."""
     limits = limits_of({name: None})
@@ -148,6 +150,17 @@ def test_a_limit_that_is_no_count_raises_when_it_is_built(name: str) -> None:
     with pytest.raises(ValueError, match=name):
         limits_of({name: -1})
     assert getattr(limits_of({name: 0}), name) == 0
+
+
+def test_a_time_that_is_no_time_raises_when_it_is_built() -> None:
+    """Seconds are more than none, and there is an end to them."""
+    for wrong in ("5", True):
+        with pytest.raises(TypeError, match="idle_seconds"):
+            limits_of({"idle_seconds": wrong})
+    for endless in (0, -1, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="idle_seconds"):
+            limits_of({"idle_seconds": endless})
+    assert limits_of({"idle_seconds": 0.5}).idle_seconds == 0.5
 
 
 def test_limits_are_a_value() -> None:

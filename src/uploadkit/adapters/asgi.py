@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from contextlib import suppress
 from functools import wraps
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar, cast
 
-from ..errors import ClientDisconnected, MalformedForm, UploadError
+from ..errors import ClientDisconnected, MalformedForm, UploadError, UploadTooSlow
 from ..intake.asynchronous import akept_if_handled, areceive_submission
+from ..intake.plan import OnProgress
 from ..intake.spec import Spec, check_spec
-from .problem import PROBLEM_JSON, problem_body
+from .problem import DRAIN_SECONDS, DRAIN_SIZE, problem_body, problem_headers
 
 T = TypeVar("T")
 
@@ -21,12 +24,13 @@ ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def receive(
-    spec: Spec[T], *, raise_errors: bool = False
+    spec: Spec[T], *, raise_errors: bool = False, progress: Callable[[Scope], OnProgress | None] | None = None
 ) -> Callable[[Callable[[Scope, Receive, Send, T], Awaitable[None]]], ASGIApp]:
     """Decorates an ASGI application that takes what the spec promises as its fourth argument.
 
     Errors are answered with problem details, unless `raise_errors`. A client that went away is not answered. Where
-    the application raises, the files of the request are removed. A scope that is no HTTP request, such as "lifespan",
+    the application raises, the files of the request are removed. `progress(scope)` gives the `on_progress` of a
+    request, None where nobody watches it. A scope that is no HTTP request, such as "lifespan",
     is a `RuntimeError`: by that a server sees that it is not supported.
     """
     check_spec(spec)
@@ -36,11 +40,15 @@ def receive(
         async def receiving(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http":
                 raise RuntimeError(f"a form comes by HTTP, not in a scope of type {scope['type']!r}")
-            answer = _Answer(send)
+            answer, body = _Answer(send), Body(receive)
             try:
                 content_type, content_length = form_headers(scope["headers"])
                 submission = await areceive_submission(
-                    spec, content_type, body_chunks(receive), content_length=content_length
+                    spec,
+                    content_type,
+                    body,
+                    content_length=content_length,
+                    on_progress=None if progress is None else progress(scope),
                 )
                 async with akept_if_handled(spec, submission):
                     await app(scope, receive, answer.send, spec.give(submission))
@@ -48,23 +56,46 @@ def receive(
                 if raise_errors or answer.begun:
                     raise
                 if not isinstance(error, ClientDisconnected):
-                    await _send_problem(send, error)
+                    await send_problem(scope, send, error, body)
 
         return receiving
 
     return decorate
 
 
-async def body_chunks(receive: Receive) -> AsyncIterator[bytes]:
-    """The body of an ASGI request. Raises `ClientDisconnected` where the client goes away before its end."""
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnected
-        if body := message.get("body", b""):
-            yield body
-        more = message.get("more_body", False)
+class Body:
+    """The body of an ASGI request as it arrives. Raises `ClientDisconnected` where the client goes away before its end.
+
+    `received` is in bytes; `ended` is whether all of it has come.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.received = 0
+        self.ended = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self.ended:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnected
+            self.ended = not message.get("more_body", False)
+            if chunk := message.get("body", b""):
+                self.received += len(chunk)
+                return cast(bytes, chunk)
+        raise StopAsyncIteration
+
+    async def drain(self) -> None:
+        """Reads on after an answer that came before the end, so that the client sees it and not a reset."""
+        most = self.received + DRAIN_SIZE
+        with suppress(TimeoutError, ClientDisconnected):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                async for _ in self:
+                    if self.received > most:
+                        return
 
 
 def form_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str | None, int | None]:
@@ -100,8 +131,28 @@ class _Answer:
         await self._send(message)
 
 
-async def _send_problem(send: Send, error: UploadError) -> None:
-    body = problem_body(error)
-    headers = [(b"content-type", PROBLEM_JSON.encode()), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+async def send_problem(scope: Scope, send: Send, error: UploadError, body: Body) -> None:
+    """Answers with problem details, and reads a bounded rest of the body before it lets the server go on.
+
+    The answer is out before the rest is read. What comes after that rest is the server's to read or to cut off.
+    """
+    answer = problem_body(error)
+    headers = problem_headers(error) | {"Content-Length": str(len(answer))}
+    raw_headers = [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
+    raw_headers += close_headers(scope, error.status)
+    await send({"type": "http.response.start", "status": error.status, "headers": raw_headers})
+    await send({"type": "http.response.body", "body": answer, "more_body": not body.ended})
+    if not body.ended:
+        if error.status != UploadTooSlow.status:  # who was is not waited for again
+            await body.drain()
+        await send({"type": "http.response.body", "body": b""})
+
+
+def close_headers(scope: Scope, status: int) -> list[tuple[bytes, bytes]]:
+    """Ends the connection of who was too slow (RFC 9110 §15.5.9), which goes on dripping otherwise.
+
+    Nobody else's: curl stops sending at an early answer, but not where that says that the connection is closed; it
+    goes on then until it is reset. HTTP/2 and 3 have no such header, and end a stream without one.
+    """
+    closes = status == UploadTooSlow.status and scope["http_version"].startswith("1.")
+    return [(b"connection", b"close")] if closes else []

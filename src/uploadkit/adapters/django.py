@@ -10,7 +10,8 @@ the server until the decorated view reads it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator
+from contextlib import closing
 from functools import lru_cache, partial, wraps
 from io import BytesIO
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
@@ -32,15 +33,19 @@ except ModuleNotFoundError as _missing:
     ) from _missing
 
 from ..errors import UploadError
-from ..intake.asynchronous import akept_if_handled, areceive_submission
+from ..intake.asynchronous import Paced, akept_if_handled, areceive_submission
 from ..intake.blocking import kept_if_handled, receive_submission
+from ..intake.plan import OnProgress
 from ..intake.spec import Spec, check_spec
 from ..multipart.headers import MULTIPART, URLENCODED
+from ..policy.limits import Limits
+from ..policy.pace import Pace
 from ..uploads import Submission
-from .asgi import ASGIApp, Receive, Scope, Send, body_chunks, body_length
-from .problem import PROBLEM_JSON, problem_body
+from .asgi import ASGIApp, Receive, Scope, Send, body_length
+from .problem import problem_body, problem_headers
+from .sockets import WHOLE_READ_SIZE, read_whole
 from .unread import UnreadBody
-from .wsgi import READ_SIZE, drain, read_chunk
+from .wsgi import body_chunks, drain
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -53,7 +58,11 @@ _DISPATCH = 'write @method_decorator(receive(...), name="dispatch")'
 
 
 def receive(
-    spec: Spec[T], *, raise_errors: bool = False, csrf: bool | None = None
+    spec: Spec[T],
+    *,
+    raise_errors: bool = False,
+    csrf: bool | None = None,
+    progress: Callable[[HttpRequest], OnProgress | None] | None = None,
 ) -> Callable[[Callable[Concatenate[HttpRequest, T, P], Any]], Callable[Concatenate[HttpRequest, P], Any]]:
     """Decorates a view that takes what the spec promises after its request.
 
@@ -65,7 +74,8 @@ def receive(
 
     `csrf` None checks the token where `CsrfViewMiddleware` is in `MIDDLEWARE` and the view itself is not
     `csrf_exempt`, which stands below this decorator: above it, it is not seen. True always checks, as `csrf_protect`
-    would; False never. Raises `TypeError` where a sync view has an async filter.
+    would; False never. `progress(request)` gives the `on_progress` of a request, None where nobody watches it. Raises
+    `TypeError` where a sync view has an async filter.
 
     Decorators that turn requests away, such as `login_required`, go above this one: nothing is then read or stored.
     For a class-based view write `@method_decorator(receive(spec), name="dispatch")`.
@@ -85,10 +95,10 @@ def receive(
             return _Gate(request, middleware)
 
         if _is_async(view):
-            decorated: Any = _async_view(view, spec, gate_for, raise_errors=raise_errors)
+            decorated: Any = _async_view(view, spec, gate_for, progress, raise_errors=raise_errors)
         else:
             spec.check_blocking()
-            decorated = _sync_view(view, spec, gate_for, raise_errors=raise_errors)
+            decorated = _sync_view(view, spec, gate_for, progress, raise_errors=raise_errors)
         decorated.csrf_exempt = True if exempt or csrf else _CheckedHere()
         decorated.uploadkit_receives = True  # other decorators copy it, as they do csrf_exempt
         return cast(Callable[Concatenate[HttpRequest, P], Any], decorated)
@@ -115,7 +125,7 @@ def asgi(application: Callable[[Any, Any, Any], Awaitable[None]]) -> ASGIApp:
 
     async def receiving(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and _has_form(scope) and _leads_to_receive(scope):
-            unread = UnreadBody(receive, send)
+            unread = UnreadBody(scope, receive, send)
             await application({**scope, _UNREAD: unread}, unread.for_framework, unread.send)
         else:
             await application(scope, receive, send)
@@ -147,7 +157,12 @@ def _is_async(view: Callable[..., Any]) -> bool:
 
 
 def _sync_view(
-    view: Callable[..., Any], spec: Spec[Any], gate_for: Callable[[HttpRequest], _Gate], *, raise_errors: bool
+    view: Callable[..., Any],
+    spec: Spec[Any],
+    gate_for: Callable[[HttpRequest], _Gate],
+    progress: Callable[[HttpRequest], OnProgress | None] | None,
+    *,
+    raise_errors: bool,
 ) -> Any:
     @wraps(view)
     def receiving(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -155,9 +170,15 @@ def _sync_view(
             gate = gate_for(request)
             content_type, content_length = _form_headers(request)
             gate.begin()
-            submission = receive_submission(
-                spec, content_type, _body(request), content_length=content_length, gate=gate
-            )
+            with closing(_body(request, content_length, spec.limits)) as chunks:
+                submission = receive_submission(
+                    spec,
+                    content_type,
+                    chunks,
+                    content_length=content_length,
+                    gate=gate,
+                    on_progress=None if progress is None else progress(request),
+                )
             with kept_if_handled(spec, submission):
                 _show(request, submission)
                 response: HttpResponseBase = view(request, spec.give(submission), *args, **kwargs)
@@ -165,7 +186,7 @@ def _sync_view(
         except (UploadError, _Forbidden) as error:
             response = _answer(error, raise_errors=raise_errors)
             closers = response._resource_closers  # type: ignore[attr-defined]  # run when the answer was sent
-            closers.append(partial(drain, request.META))
+            closers.append(partial(drain, request.META, error))
             return response
 
     return receiving
@@ -175,6 +196,7 @@ def _async_view(
     view: Callable[..., Awaitable[Any]],
     spec: Spec[Any],
     gate_for: Callable[[HttpRequest], _Gate],
+    progress: Callable[[HttpRequest], OnProgress | None] | None,
     *,
     raise_errors: bool,
 ) -> Any:
@@ -185,7 +207,12 @@ def _async_view(
             content_type, content_length = _form_headers(request)
             await gate.begin()
             submission = await areceive_submission(
-                spec, content_type, _abody(request), content_length=content_length, gate=gate
+                spec,
+                content_type,
+                _abody(request),
+                content_length=content_length,
+                gate=gate,
+                on_progress=None if progress is None else progress(request),
             )
             async with akept_if_handled(spec, submission):
                 _show(request, submission)
@@ -299,14 +326,27 @@ def _form_headers(request: HttpRequest) -> tuple[str | None, int | None]:
     return request.META.get("CONTENT_TYPE") or None, body_length(request.META.get("CONTENT_LENGTH"))
 
 
-def _body(request: HttpRequest) -> Iterator[bytes]:
+def _body(request: HttpRequest, length: int | None, limits: Limits) -> Generator[bytes]:
     unread = _scope(request).pop(_UNREAD, None)
-    return _chunks(request) if unread is None else _awaited_chunks(unread)
+    if unread is not None:
+        return _awaited_chunks(unread, limits)
+    if _scope(request) or request._read_started:  # type: ignore[attr-defined]  # Django has read it, and has it still
+        return _read_chunks(request)
+    request._read_started = True  # type: ignore[attr-defined]  # so that request.body says what happened
+    return body_chunks(request.META, length, limits)
 
 
-def _abody(request: HttpRequest) -> AsyncIterator[bytes]:
+def _abody(request: HttpRequest) -> AsyncIterable[bytes]:
     unread = _scope(request).pop(_UNREAD, None)
-    return _achunks(request) if unread is None else body_chunks(unread.for_view)
+    return _aread_chunks(request) if unread is None else _unread_chunks(unread)
+
+
+async def _unread_chunks(unread: UnreadBody) -> AsyncIterator[bytes]:
+    async for chunk in unread.body:
+        if unread.body.ended:
+            unread.hand_back()
+        yield chunk
+        del chunk  # the next one takes its place in memory
 
 
 def _scope(request: HttpRequest) -> dict[str, Any]:
@@ -314,34 +354,34 @@ def _scope(request: HttpRequest) -> dict[str, Any]:
     return getattr(request, "scope", {})
 
 
-def _awaited_chunks(unread: UnreadBody) -> Iterator[bytes]:
+def _awaited_chunks(unread: UnreadBody, limits: Limits) -> Generator[bytes]:
     """The body for the thread of a sync view.
 
     Django may cancel the view as soon as it is handed back the server's `receive`. asgiref is not ready for that
     while a thread is about to leave its `async_to_sync`, nor, before 3.12, while one is about to enter it.
     """
-    chunks = body_chunks(unread.for_thread)
+    paced: Paced | None = None  # made in the event loop, whose timer it has
 
     @async_to_sync
     async def next_chunk() -> bytes:
-        return await anext(chunks, b"")
+        nonlocal paced
+        paced = paced or Paced(unread.body, Pace(limits))
+        return await anext(paced, b"")
 
-    while not unread.ended and (chunk := next_chunk()):
+    while not unread.body.ended and (chunk := next_chunk()):
         yield chunk
+        del chunk  # the next one takes its place in memory
     unread.hand_back()
 
 
-def _chunks(request: HttpRequest) -> Iterator[bytes]:
-    if request.META.get("wsgi.input_terminated") and not request.META.get("CONTENT_LENGTH"):
-        # Django takes a body without a length for an empty one, also where the server sees to its end.
-        request._stream = request.META["wsgi.input"]  # where `read` reads
-    while chunk := read_chunk(request, READ_SIZE):  # UnreadablePostError is an OSError
+def _read_chunks(request: HttpRequest) -> Generator[bytes]:
+    while chunk := read_whole(request, WHOLE_READ_SIZE):
         yield chunk
 
 
-async def _achunks(request: HttpRequest) -> AsyncIterator[bytes]:
+async def _aread_chunks(request: HttpRequest) -> AsyncIterator[bytes]:
     """Under ASGI Django has the whole body in memory or a temporary file before the view runs."""
-    for chunk in _chunks(request):
+    for chunk in _read_chunks(request):
         yield chunk
 
 
@@ -359,4 +399,4 @@ def _answer(error: UploadError | _Forbidden, *, raise_errors: bool) -> HttpRespo
         return error.response
     if raise_errors:
         raise error
-    return HttpResponse(problem_body(error), status=error.status, content_type=PROBLEM_JSON)
+    return HttpResponse(problem_body(error), status=error.status, headers=problem_headers(error))

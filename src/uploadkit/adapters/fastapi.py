@@ -8,7 +8,7 @@ An `UploadError` is answered with problem details, unless the application has it
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
 try:
@@ -20,24 +20,26 @@ except ModuleNotFoundError as _missing:
 
 from ..errors import UploadError
 from ..intake.asynchronous import akept_if_handled
+from ..intake.plan import OnProgress
 from ..intake.spec import Spec, check_spec
-from .starlette import problem_response, receive_request
+from .starlette import ProblemResponse, receive_request
 
 T = TypeVar("T")
 
 
-def receive(spec: Spec[T]) -> Any:
+def receive(spec: Spec[T], *, progress: Callable[[Request], OnProgress | None] | None = None) -> Any:
     """A dependency that receives the request's form and gives the parameter what the spec promises.
 
     Use it once in a route, as `Annotated[UploadedFile, receive(spec)]`. Where the route raises, an `HTTPException`
-    too, the files of the request are removed before the answer begins. Raises `RuntimeError` at a request whose body
+    too, the files of the request are removed before the answer begins. `progress(request)` gives the `on_progress` of
+    a request, None where nobody watches it. Raises `RuntimeError` at a request whose body
     was taken before: by a second `receive`, or a `Form()` or `File()` parameter.
     """
     check_spec(spec)
 
     async def received(request: Request) -> AsyncIterator[T]:
         _answer_errors(request)
-        submission = await receive_request(spec, request)
+        submission = await receive_request(spec, request, progress)
         async with akept_if_handled(spec, submission):
             yield spec.give(submission)
 
@@ -54,4 +56,4 @@ def _answer_errors(request: Request) -> None:
 
 
 async def _answer(request: Request, error: UploadError) -> Response:
-    return problem_response(error)
+    return ProblemResponse(error)

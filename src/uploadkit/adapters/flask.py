@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from functools import partial, wraps
+from io import BytesIO
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 try:
-    from flask import Response, current_app, request
+    from flask import Request, Response, current_app, request
     from flask.views import View
     from werkzeug.datastructures import ImmutableMultiDict
-    from werkzeug.exceptions import ClientDisconnected as WerkzeugClientDisconnected
+    from werkzeug.exceptions import RequestEntityTooLarge
 except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
         "uploadkit.adapters.flask needs Flask: pip install 'pyuploadkit[flask]'", name=_missing.name
     ) from _missing
 
-from ..errors import ClientDisconnected, UploadError
+from ..errors import UploadError
 from ..intake.blocking import kept_if_handled, receive_submission
+from ..intake.plan import OnProgress
 from ..intake.spec import Spec, check_spec
+from ..policy.limits import Limits
 from ..uploads import Submission
-from .problem import PROBLEM_JSON, problem_body
-from .wsgi import READ_SIZE, drain, read_chunk
+from .asgi import body_length
+from .problem import problem_body, problem_headers
+from .wsgi import body_chunks, drain
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
 
 def receive(
-    spec: Spec[T], *, raise_errors: bool = False
+    spec: Spec[T],
+    *,
+    raise_errors: bool = False,
+    progress: Callable[[Request], OnProgress | None] | None = None,
 ) -> Callable[[Callable[Concatenate[T, P], Any]], Callable[P, Any]]:
     """Decorates a view that takes what the spec promises as its first argument.
 
@@ -38,7 +46,8 @@ def receive(
 
     In the view `request.form` holds the text values. Errors are answered with problem details, or raised for Flask's
     error handlers with `raise_errors`. Where the view raises, `abort()` too, the files of the request are removed.
-    Raises `TypeError` where the spec has an async filter: Flask's requests are read by a blocking driver.
+    `progress(request)` gives the `on_progress` of a request, None where nobody watches it. Raises `TypeError` where
+    the spec has an async filter: Flask's requests are read by a blocking driver.
     """
     check_spec(spec)
     spec.check_blocking()
@@ -49,14 +58,14 @@ def receive(
             if args and isinstance(args[0], View):
                 raise TypeError("receive(...) decorates a view function, and not a method of a class-based view")
             try:
-                submission = _receive(spec)
+                submission = _receive(spec, None if progress is None else progress(request))
                 with kept_if_handled(spec, submission):
                     return current_app.ensure_sync(view)(spec.give(submission), *args, **kwargs)
             except UploadError as error:
                 if raise_errors:
                     raise
-                response = Response(problem_body(error), status=error.status, content_type=PROBLEM_JSON)
-                response.call_on_close(partial(drain, request.environ))
+                response = Response(problem_body(error), status=error.status, headers=problem_headers(error))
+                response.call_on_close(partial(drain, request.environ, error))
                 return response
 
         return receiving
@@ -64,26 +73,33 @@ def receive(
     return decorate
 
 
-def _receive(spec: Spec[object]) -> Submission:
+def _receive(spec: Spec[object], on_progress: OnProgress | None) -> Submission:
     parsed = request.__dict__  # where werkzeug keeps what it has parsed
     if "form" in parsed or "_cached_data" in parsed:
         raise RuntimeError(
             "the body of this request was read before uploadkit could: request.form, request.files or request.data "
             "was used before the view. Take all files and text values with one receive(upload.fields(...))"
         )
-    submission = receive_submission(
-        spec, request.headers.get("Content-Type"), _chunks(), content_length=request.content_length
-    )
+    length = body_length(request.environ.get("CONTENT_LENGTH"))
+    with closing(_chunks(length, spec.limits)) as chunks:
+        submission = receive_submission(
+            spec, request.headers.get("Content-Type"), chunks, content_length=length, on_progress=on_progress
+        )
     parsed["form"] = ImmutableMultiDict(submission.fields.multi_items())
     parsed["files"] = ImmutableMultiDict()
+    parsed["stream"] = BytesIO()  # at its end
     return submission
 
 
-def _chunks() -> Iterator[bytes]:
-    try:
-        while chunk := read_chunk(request.stream, READ_SIZE):
+def _chunks(length: int | None, limits: Limits) -> Generator[bytes]:
+    """The body. What Flask's own `max_content_length` says of it holds too, with Flask's own error."""
+    _ = request.stream  # raises where the Content-Length is too large
+    rest = request.max_content_length
+    with closing(body_chunks(request.environ, length, limits)) as chunks:
+        for chunk in chunks:
+            if rest is not None:
+                rest -= len(chunk)
+                if rest < 0:
+                    raise RequestEntityTooLarge
             yield chunk
-    except WerkzeugClientDisconnected as error:
-        if error.__context__ is not None:  # the socket failed
-            raise ClientDisconnected from error
-        # Else it is the end, and too early: that is judged, and answered, as it is everywhere.
+            del chunk

@@ -1,14 +1,28 @@
-"""How adapters answer an error: RFC 9457 problem details."""
+"""How adapters answer an error: RFC 9457 problem details, and how long they read on so that the client sees them."""
 
 from __future__ import annotations
 
 import json
 
-from ..errors import UploadError
+from ..errors import Overloaded, UploadError
 
 PROBLEM_JSON = "application/problem+json"
+
+DRAIN_SIZE = 16 << 20
+"""Bytes. More than the buffers of a fast connection hold: what a client has sent before it can see an early answer."""
+
+DRAIN_SECONDS = 2.0
+"""So long a client is waited for after an early answer. The same as gunicorn's own patience."""
 
 
 def problem_body(error: UploadError) -> bytes:
     """The problem details of `error` as JSON."""
     return json.dumps(error.problem(), separators=(",", ":")).encode("ascii")
+
+
+def problem_headers(error: UploadError) -> dict[str, str]:
+    """Content-Type, and Retry-After (RFC 9110 §10.2.3) where the same request may succeed later."""
+    headers = {"Content-Type": PROBLEM_JSON}
+    if isinstance(error, Overloaded):
+        headers["Retry-After"] = str(error.retry_after)
+    return headers

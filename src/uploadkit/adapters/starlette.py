@@ -9,31 +9,36 @@ from typing import TypeVar
 
 try:
     from starlette.datastructures import FormData
-    from starlette.requests import ClientDisconnect, Request
+    from starlette.requests import Request
     from starlette.responses import Response
 except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
         "uploadkit.adapters.starlette needs Starlette: pip install 'pyuploadkit[starlette]'", name=_missing.name
     ) from _missing
 
-from ..errors import ClientDisconnected, UploadError
+from ..errors import UploadError
 from ..intake.asynchronous import akept_if_handled, areceive_submission
+from ..intake.plan import OnProgress
 from ..intake.spec import Spec, check_spec
 from ..uploads import Submission
-from .asgi import form_headers
-from .problem import PROBLEM_JSON, problem_body
+from .asgi import Body, Receive, Scope, Send, form_headers, send_problem
+from .problem import problem_body, problem_headers
 
 T = TypeVar("T")
 
+_BODY = "uploadkit.body"
+"""Where a scope has the `Body` of its request, for the answer to an error."""
+
 
 def receive(
-    spec: Spec[T], *, raise_errors: bool = False
+    spec: Spec[T], *, raise_errors: bool = False, progress: Callable[[Request], OnProgress | None] | None = None
 ) -> Callable[[Callable[[Request, T], Awaitable[Response]]], Callable[[Request], Awaitable[Response]]]:
     """Decorates an endpoint that takes what the spec promises after its request.
 
     Errors are answered with problem details, or raised for Starlette's exception handlers with `raise_errors`. Where
     the endpoint raises, the files of the request are removed. In the endpoint `await request.form()` gives the text
-    values. Raises `TypeError` where the endpoint is no async function.
+    values. `progress(request)` gives the `on_progress` of a request, None where nobody watches it. Raises `TypeError`
+    where the endpoint is no async function.
     """
     check_spec(spec)
 
@@ -44,44 +49,59 @@ def receive(
         @wraps(endpoint)
         async def receiving(request: Request) -> Response:
             try:
-                submission = await receive_request(spec, request)
+                submission = await receive_request(spec, request, progress)
                 async with akept_if_handled(spec, submission):
                     return await endpoint(request, spec.give(submission))
             except UploadError as error:
                 if raise_errors:
                     raise
-                return problem_response(error)
+                return ProblemResponse(error)
 
         return receiving
 
     return decorate
 
 
-async def receive_request(spec: Spec[object], request: Request) -> Submission:
+async def receive_request(
+    spec: Spec[object], request: Request, progress: Callable[[Request], OnProgress | None] | None
+) -> Submission:
     """The form of a Starlette request. Raises `UploadError`s, and `RuntimeError` where its body was read before."""
     if request._stream_consumed:
         raise _read_before()
+    request._stream_consumed = True
+    body = request.scope[_BODY] = Body(request.receive)
     content_type, content_length = form_headers(request.scope["headers"])
-    chunks = _chunks(request, content_length)
-    submission = await areceive_submission(spec, content_type, chunks, content_length=content_length)
+    submission = await areceive_submission(
+        spec,
+        content_type,
+        _chunks(body, content_length),
+        content_length=content_length,
+        on_progress=None if progress is None else progress(request),
+    )
     request._form = FormData(list(submission.fields.multi_items()))  # what request.form() gives once it is there
     return submission
 
 
-def problem_response(error: UploadError) -> Response:
+class ProblemResponse(Response):
     """The answer to an error of the upload."""
-    return Response(problem_body(error), status_code=error.status, media_type=PROBLEM_JSON)
+
+    def __init__(self, error: UploadError) -> None:
+        super().__init__(problem_body(error), status_code=error.status, headers=problem_headers(error))
+        self._error = error
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body: Body | None = scope.get(_BODY)
+        if body is None:
+            await super().__call__(scope, receive, send)
+        else:
+            await send_problem(scope, send, self._error, body)
 
 
-async def _chunks(request: Request, content_length: int | None) -> AsyncIterator[bytes]:
-    received = False
-    try:
-        async for chunk in request.stream():
-            received = received or bool(chunk)
-            yield chunk
-    except ClientDisconnect as error:
-        raise ClientDisconnected from error
-    if content_length and not received:  # no server ends a body so: a BaseHTTPMiddleware did that had read it
+async def _chunks(body: Body, content_length: int | None) -> AsyncIterator[bytes]:
+    async for chunk in body:
+        yield chunk
+        del chunk  # the next one takes its place in memory
+    if content_length and not body.received:  # no server ends a body so: a BaseHTTPMiddleware did that had read it
         raise _read_before()
 
 

@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable
 from contextvars import copy_context
 from typing import ParamSpec, TypeVar
 
-from .asgi import Message, Receive, Send
+from ..errors import UploadTooSlow
+from .asgi import Body, Message, Receive, Scope, Send, close_headers
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -21,14 +22,16 @@ P = ParamSpec("P")
 class UnreadBody:
     """A request's body, with the `receive` and `send` that a framework is given in place of the server's.
 
-    `ended` and `gone` say what the view has received last: the end of the body, or that the client is gone.
+    `body` is what the view reads, in the event loop or in a thread.
     """
 
-    def __init__(self, receive: Receive, send: Send) -> None:
-        self.ended = False
-        self.gone = False
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.body = Body(self._next_message)
+        self._scope = scope
         self._receive = receive
         self._send = send
+        self._gone = False
+        self._status = 0
         self._told = False
         self._handed_back = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -47,27 +50,32 @@ class UnreadBody:
         return await self._ask_server(self._receive)
 
     async def send(self, message: Message) -> None:
-        """Sends for the framework. What is said to a client that is gone, some servers would take for an error."""
-        if not self.gone:
-            await self._ask_server(self._send, message)
+        """Sends for the framework, and reads a bounded rest of the body before the end of an early answer.
 
-    async def for_view(self) -> Message:
-        """The server's next message, for a view in the event loop."""
-        message = await self.for_thread()
-        if self.ended:
-            self._handed_back.set()
-        return message
-
-    async def for_thread(self) -> Message:
-        """The server's next message, for a view in a thread, which hands back itself when it waits for no more."""
-        message = await self._ask_server(self._receive)
-        self.gone = message["type"] == "http.disconnect"
-        self.ended = not self.gone and not message.get("more_body", False)
-        return message
+        What is said to a client that is gone, some servers would take for an error.
+        """
+        if self._gone:
+            return
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            if not self.body.ended:
+                closing = close_headers(self._scope, self._status)
+                message = {**message, "headers": [*message.get("headers", ()), *closing]}
+        elif not message.get("more_body", False) and not self.body.ended:
+            await self._ask_server(self._send, {**message, "more_body": True})
+            if self._status != UploadTooSlow.status:
+                await self.body.drain()
+            message = {"type": "http.response.body", "body": b""}
+        await self._ask_server(self._send, message)
 
     def hand_back(self) -> None:
-        """From a thread: the rest of the server's messages is the framework's."""
+        """The view waits for no more: the rest of the server's messages is the framework's. From any thread."""
         self._loop.call_soon_threadsafe(self._handed_back.set)
+
+    async def _next_message(self) -> Message:
+        message = await self._ask_server(self._receive)
+        self._gone = message["type"] == "http.disconnect"
+        return message
 
     async def _ask_server(self, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """Calls the server in the context that it gave the request.

@@ -1,7 +1,8 @@
 """The asyncio driver: carries out a plan's steps without blocking the event loop.
 
-Small writes are gathered and go to a worker thread together; where a storage does not block, a file of at most
-`INLINE_SIZE` bytes is stored without one. A step that was begun is waited for, also when the task is cancelled: its
+A file's bytes are copied into a buffer, and a full one goes to a worker thread while a second one is filled: one write
+is under way at a time, and waiting for it is what slows the client down. Where a storage does not block, a file that
+one buffer holds is stored without a thread. A step that was begun is waited for, also when the task is cancelled: its
 answer reaches the plan, and the cancellation is thrown in at the next step.
 """
 
@@ -10,26 +11,20 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterable, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import Any, TypeVar
 
-from ..storage.threads import finish_in_thread, in_thread
+from ..policy.pace import Pace
+from ..storage.threads import Work, in_thread
 from ..uploads import Submission
 from .blocking import perform
-from .plan import Gate, Steps, plan
+from .capacity import BUFFER_SIZE, Place
+from .landing import Landing
+from .plan import Gate, OnProgress, Steps, plan
 from .spec import Spec
-from .steps import END, Ask, Delete, Discard, Examine, Open, Read, Stage, Step, Write
+from .steps import END, Ask, Delete, Discard, End, Examine, Open, Read, Stage, Step, Write
 
 T = TypeVar("T")
-
-GATHERED_SIZE = 1 << 20
-"""So many bytes of an upload are held before they are written: a hop to a thread costs as much as copying 100 KiB."""
-
-SMALLEST_WRITE = 1 << 10
-"""So many bytes a gathered write counts for at least: of many tiny ones the objects are what takes memory and time."""
-
-INLINE_SIZE = 256 << 10
-"""So many bytes may be written and hashed in the event loop itself, where the storage does not block: under 1 ms."""
 
 
 async def areceive(
@@ -38,9 +33,15 @@ async def areceive(
     chunks: AsyncIterable[bytes],
     *,
     content_length: int | None = None,
+    on_progress: OnProgress | None = None,
 ) -> T:
-    """The async twin of `receive`: the same results and errors from an async iterable of bytes."""
-    submission = await areceive_submission(spec, content_type, chunks, content_length=content_length)
+    """The async twin of `receive`: the same results and errors from an async iterable of bytes.
+
+    Where the iterable is slower than the limits allow (`idle_seconds`, `min_rate`) it is `UploadTooSlow`.
+    """
+    submission = await areceive_submission(
+        spec, content_type, chunks, content_length=content_length, on_progress=on_progress
+    )
     async with akept_if_handled(spec, submission):
         return spec.give(submission)
 
@@ -52,10 +53,23 @@ async def areceive_submission(
     *,
     content_length: int | None = None,
     gate: Gate | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Submission:
     """The async twin of `receive_submission`."""
-    steps = plan(spec, content_type, content_length=content_length, gate=gate)
-    return await _Driver(steps, aiter(chunks)).drive()
+    place = await spec.capacity.aadmit()
+    try:
+        steps = plan(
+            spec,
+            content_type,
+            content_length=content_length,
+            gate=gate,
+            on_progress=on_progress,
+            hold_text=place.hold_text,
+        )
+        with closing(Paced(chunks, Pace(spec.limits))) as paced:
+            return await _Driver(steps, paced, place).drive()
+    finally:
+        place.release()
 
 
 @asynccontextmanager
@@ -72,16 +86,71 @@ async def akept_if_handled(spec: Spec[object], submission: Submission) -> AsyncI
         raise
 
 
+class Paced:
+    """A body whose client is waited for no longer than its pace allows. Raises `UploadTooSlow`. Closed after use.
+
+    It has one timer, which looks after the wait that is under way when it rings: thousands of chunks that are there
+    already cost no timer each.
+    """
+
+    def __init__(self, chunks: AsyncIterable[bytes], pace: Pace) -> None:
+        self._chunks = aiter(chunks)
+        self._pace = pace
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._wait: asyncio.Timeout | None = None  # the one that is under way
+        self._until: float | None = None  # when it has taken too long
+
+    def __aiter__(self) -> Paced:
+        return self
+
+    async def __anext__(self) -> bytes:
+        begun, patience = self._loop.time(), self._pace.patience
+        self._until = None if patience is None else begun + patience
+        if self._timer is None and self._until is not None:
+            self._timer = self._loop.call_at(self._until, self._ring)
+        wait = self._wait = asyncio.timeout(None)
+        try:
+            async with wait:
+                chunk = await anext(self._chunks)
+        except TimeoutError:
+            if not wait.expired():  # it is the body's own
+                raise
+            raise self._pace.give_up(self._loop.time() - begun) from None
+        finally:
+            self._wait = None
+        self._pace.count(self._loop.time() - begun, len(chunk))
+        return chunk
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._wait is None or self._until is None:
+            return
+        if self._until > self._loop.time():  # it is a later wait than the one that the timer was set for
+            self._timer = self._loop.call_at(self._until, self._ring)
+        else:
+            self._wait.reschedule(self._loop.time())
+
+
 _WITHDRAWING = (Discard, Delete)
 """The steps that no cancellation takes the place of: whatever the reason was, the plan goes through all of them."""
 
 
 class _Driver:
-    def __init__(self, steps: Steps[Submission], chunks: AsyncIterator[bytes]) -> None:
+    def __init__(self, steps: Steps[Submission], chunks: AsyncIterator[bytes], place: Place) -> None:
         self._steps = steps
         self._chunks = chunks
-        self._writes: list[Write] = []  # gathered, all of one landing
-        self._gathered = 0
+        self._place = place
+        self._buffer: memoryview | None = None  # is being filled
+        self._filled = 0
+        self._spare: memoryview | None = None  # is being written, or free
+        self._writing: Work[None] | None = None
+        self._in_threads = False  # some of the open file's bytes went to threads
+        self._reason: BaseException | None = None  # why files are withdrawn
         self._cancelled: asyncio.CancelledError | None = None  # came while a step was finished all the same
 
     async def drive(self) -> Submission:
@@ -108,6 +177,7 @@ class _Driver:
                         raise self._cancelled
                     answer = await self._answer(step)
                 except BaseException as error:
+                    self._reason = self._reason or error
                     step = self._steps.throw(error)
                 else:
                     step = self._steps.send(answer)
@@ -117,35 +187,84 @@ class _Driver:
 
     async def _answer(self, step: Step) -> Any:
         if isinstance(step, Read):
-            return await anext(self._chunks, END)
+            return await self._read()
         if isinstance(step, Write):
-            return await self._gather(step)
+            return await self._write(step)
+        if isinstance(step, _WITHDRAWING):
+            await self._end_writing()
         if isinstance(step, Ask):
             return await _ask(step)
-        todo: list[Step] = [step]
         if isinstance(step, Stage):
-            todo = [*self._writes, step]
-            blocks = step.landing.may_block or self._gathered > INLINE_SIZE
-            self._writes.clear()
-            self._gathered = 0
-        elif isinstance(step, Open):
+            return await self._stage(step)
+        if isinstance(step, Open):
             blocks = step.rule.storage.may_block or bool(step.rule.stream_checks)
         else:
             blocks = isinstance(step, Examine | Delete) or step.landing.may_block
-        return await self._in_thread(todo) if blocks else _perform_all(todo)
+        return await self._finish(Work(perform, step)) if blocks else perform(step)
 
-    async def _gather(self, write: Write) -> None:
-        self._writes.append(write)
-        self._gathered += max(len(write.data), SMALLEST_WRITE)
-        if self._gathered >= GATHERED_SIZE:
-            todo: list[Step] = [*self._writes]
-            self._writes.clear()
-            self._gathered = 0
-            await self._in_thread(todo)
+    async def _read(self) -> bytes | End:
+        if self._writing is not None and self._writing.done():
+            await self._written()  # a disk that is full is told at once, and not when the next buffer is
+        return await anext(self._chunks, END)
 
-    async def _in_thread(self, todo: list[Step]) -> Any:
+    async def _write(self, write: Write) -> None:
+        """Copies the bytes into a buffer. A chunk is let go at once: the server's next one takes its memory."""
+        landing, data = write.landing, memoryview(write.data)
+        while data:
+            buffer = self._buffer = self._buffer or self._place.buffer()
+            if buffer is None:
+                self._in_threads = True
+                await self._finish(Work(landing.write, data))
+                return
+            taken = data[: BUFFER_SIZE - self._filled]
+            buffer[self._filled : self._filled + len(taken)] = taken
+            self._filled += len(taken)
+            data = data[len(taken) :]
+            if self._filled == BUFFER_SIZE:
+                await self._hand_over(landing, buffer)
+
+    async def _hand_over(self, landing: Landing, full: memoryview) -> None:
+        """The buffer goes to a thread when the one before it has come back."""
+        await self._written()
+        self._in_threads = True
+        self._writing = Work(landing.write, full)
+        self._buffer = self._spare or self._place.buffer()
+        self._spare, self._filled = full, 0
+        if self._buffer is None:  # there is memory for one alone
+            await self._written()
+            self._buffer, self._spare = full, None
+
+    async def _stage(self, stage: Stage) -> None:
+        await self._written()
+        landing, rest = stage.landing, self._filled
+        blocks = landing.may_block or self._in_threads
+        self._filled, self._in_threads = 0, False
+        todo: list[Step] = [stage]
+        if rest and self._buffer is not None:
+            todo.insert(0, Write(landing, self._buffer[:rest]))
+        if blocks:
+            await self._finish(Work(_perform_all, todo))
+        else:
+            _perform_all(todo)
+
+    async def _written(self) -> None:
+        """Waits for the write that is under way, and raises what it raised."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            await self._finish(writing)
+
+    async def _end_writing(self) -> None:
+        """Before a file is given up: its bytes are of no use any more, and what its write raises is only noted."""
+        self._filled, self._in_threads = 0, False
         try:
-            answer, cancelled = await finish_in_thread(_perform_all, todo)
+            await self._written()
+        except Exception as also:
+            if self._reason is not None and also is not self._reason:
+                self._reason.add_note(f"and a write failed: {also!r}")
+
+    async def _finish(self, work: Work[T]) -> T:
+        try:
+            answer, cancelled = await work.finish()
         except asyncio.CancelledError as error:
             failure = error.__cause__
             if failure is None:
@@ -165,9 +284,6 @@ async def _ask(step: Ask) -> object:
     return await answer if inspect.isawaitable(answer) else answer
 
 
-def _perform_all(todo: list[Step]) -> object:
-    """The answer of the last one."""
-    answer: object = None
-    for step in todo:
-        answer = perform(step)
-    return answer
+def _perform_all(steps: list[Step]) -> None:
+    for step in steps:
+        perform(step)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from ..storage.contract import StoredObject
 from ..uploads import Submission
 from .landing import Landing
-from .plan import Gate, Steps, plan
+from .plan import Gate, OnProgress, Steps, plan
 from .spec import Spec
 from .steps import END, Ask, Commit, Delete, Discard, Examine, Open, Read, Stage, Step, Write
 
@@ -23,14 +23,17 @@ def receive(
     chunks: Iterable[bytes],
     *,
     content_length: int | None = None,
+    on_progress: OnProgress | None = None,
 ) -> T:
     """Receives a form from an iterable of bytes and returns what the spec promises; all its files are stored.
 
     `content_length` is the request's, in bytes, where it has one: a longer body than allowed is then refused before
-    it is read, and a shorter one than promised is `TruncatedForm`. Raises `SenderError`s, `StorageFailed`, and what
-    `chunks` and the user's callables raise; whatever is raised, nothing of the form is left in a storage.
+    it is read, and a shorter one than promised is `TruncatedForm`. `on_progress(received, expected)` is called after
+    each chunk with the bytes so far and the `content_length`. Raises `SenderError`s, `ServiceError`s, and what
+    `chunks` and the user's callables raise; whatever is raised, nothing of the form is left in a storage. How long
+    `chunks` may take is for them to say.
     """
-    submission = receive_submission(spec, content_type, chunks, content_length=content_length)
+    submission = receive_submission(spec, content_type, chunks, content_length=content_length, on_progress=on_progress)
     with kept_if_handled(spec, submission):
         return spec.give(submission)
 
@@ -42,10 +45,23 @@ def receive_submission(
     *,
     content_length: int | None = None,
     gate: Gate | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Submission:
     """`receive` for adapters: the whole submission, judged by a `gate` on its way."""
     spec.check_blocking()
-    return _drive(plan(spec, content_type, content_length=content_length, gate=gate), iter(chunks))
+    place = spec.capacity.admit()
+    try:
+        steps = plan(
+            spec,
+            content_type,
+            content_length=content_length,
+            gate=gate,
+            on_progress=on_progress,
+            hold_text=place.hold_text,
+        )
+        return _drive(steps, iter(chunks))
+    finally:
+        place.release()
 
 
 @contextmanager
@@ -67,7 +83,7 @@ def perform(step: Step) -> Landing | StoredObject | None:
     if isinstance(step, Write):
         step.landing.write(step.data)
     elif isinstance(step, Open):
-        return Landing(step.rule, step.key, step.file)
+        return Landing(step.rule, step.key, step.file, digest=step.digest)
     elif isinstance(step, Stage):
         step.landing.stage()
     elif isinstance(step, Examine):

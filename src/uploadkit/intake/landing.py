@@ -18,22 +18,23 @@ class Landing:
 
     __slots__ = ("_digest", "_sink", "_staged", "_watches", "may_block")
 
-    def __init__(self, rule: FileRule, key: str, file: IncomingFile) -> None:
+    def __init__(self, rule: FileRule, key: str, file: IncomingFile, *, digest: bool) -> None:
         self._watches = [_synchronous(check.begin(file)) for check in rule.stream_checks]
-        self._digest = hashlib.sha256()
+        self._digest = hashlib.sha256() if digest else None
         self._staged: Staged | None = None
         self._sink: Sink = rule.storage.open(key, ObjectInfo(content_type=file.content_type, filename=file.filename))
         self.may_block: bool = rule.storage.may_block or bool(self._watches)
 
     @property
-    def digest(self) -> str:
-        """The SHA-256 of what was written, in lower-case hex."""
-        return self._digest.hexdigest()
+    def digest(self) -> str | None:
+        """The SHA-256 of what was written, in lower-case hex; None where none was wanted."""
+        return None if self._digest is None else self._digest.hexdigest()
 
     def write(self, data: Buffer) -> None:
         for watch in self._watches:
             watch.feed(data)
-        self._digest.update(data)
+        if self._digest is not None:
+            self._digest.update(data)
         self._sink.write(data)
 
     def stage(self) -> None:

@@ -45,6 +45,13 @@ T = TypeVar("T")
 Steps: TypeAlias = Generator[Step, Any, T]
 
 
+OnProgress: TypeAlias = Callable[[int, int | None], object]
+"""Called with the bytes received so far and the Content-Length, None where there is none, after every chunk.
+
+It runs where the form is received, under ASGI in the event loop: it returns at once, and is no async function.
+"""
+
+
 class Gate(Protocol):
     """Lets an adapter judge a form by its text values while it arrives. Both may be async and may raise to refuse."""
 
@@ -58,14 +65,20 @@ class Gate(Protocol):
 
 
 def plan(
-    spec: Spec[object], content_type: str | None, *, content_length: int | None = None, gate: Gate | None = None
+    spec: Spec[object],
+    content_type: str | None,
+    *,
+    content_length: int | None = None,
+    gate: Gate | None = None,
+    on_progress: OnProgress | None = None,
+    hold_text: Callable[[int], None] | None = None,
 ) -> Steps[Submission]:
     """The steps that receive one request; the generator returns its `Submission`.
 
-    `content_length` is what the client said, None where it said nothing. Raises `SenderError`s, and what a step's
-    performer throws in.
+    `content_length` is what the client said, None where it said nothing. `hold_text` is told of every byte of a text
+    value before it is held, and may raise. Raises `SenderError`s, and what a step's performer throws in.
     """
-    intake = _Intake(spec, content_type, content_length, gate)
+    intake = _Intake(spec, content_type, content_length, gate, on_progress, hold_text)
     try:
         yield from intake.receive()
         return (yield from intake.publish())
@@ -113,13 +126,21 @@ class _File:
 
 class _Intake:
     def __init__(
-        self, spec: Spec[object], content_type: str | None, content_length: int | None, gate: Gate | None
+        self,
+        spec: Spec[object],
+        content_type: str | None,
+        content_length: int | None,
+        gate: Gate | None,
+        on_progress: OnProgress | None,
+        hold_text: Callable[[int], None] | None,
     ) -> None:
         self._spec = spec
         self._form = spec.form
         self._content_type = content_type
         self._content_length = content_length
         self._gate = gate
+        self._on_progress = on_progress
+        self._hold_text = hold_text
         self._account = Account(spec.limits)
         self._open: _Text | _Unchosen | _File | None = None
         self._files: list[_Landed] = []  # in the order of their arrival
@@ -132,17 +153,26 @@ class _Intake:
         parser = _parser_for(self._content_type, self._spec.limits)
         if self._content_length is not None:
             account.expect_body(self._content_length)
-        while (chunk := (yield READ)) is not END:
-            if not isinstance(chunk, bytes):  # another buffer may change while its bytes are still held
-                raise TypeError(f"a body comes in chunks of bytes, not of {type(chunk).__name__}")
-            inside = account.count_body(len(chunk))
-            for event in parser.feed(chunk if inside == len(chunk) else chunk[:inside]):
-                yield from self._take(event)
-            account.check_body()
+        while True:
+            chunk = yield READ
+            if chunk is END:
+                break
+            yield from self._feed(parser, chunk)
+            del chunk  # nobody holds it while the next one is read, which finds its memory free
         for event in parser.close():
             yield from self._take(event)
         if self._content_length is not None and account.body < self._content_length:
             raise TruncatedForm("the body is shorter than its Content-Length")
+
+    def _feed(self, parser: FormParser, chunk: object) -> Steps[None]:
+        if not isinstance(chunk, bytes):  # another buffer may change while its bytes are still held
+            raise TypeError(f"a body comes in chunks of bytes, not of {type(chunk).__name__}")
+        inside = self._account.count_body(len(chunk))
+        for event in parser.feed(chunk if inside == len(chunk) else chunk[:inside]):
+            yield from self._take(event)
+        self._account.check_body()
+        if self._on_progress is not None:
+            self._on_progress(self._account.body, self._content_length)
 
     def publish(self) -> Steps[Submission]:
         """Makes all files visible, when nothing is missing."""
@@ -214,6 +244,8 @@ class _Intake:
         opened = self._open
         if isinstance(opened, _Text):
             self._account.count_field(len(data))
+            if self._hold_text is not None:
+                self._hold_text(len(data))
             opened.value += data
             return
         if isinstance(opened, _Unchosen):
@@ -245,7 +277,7 @@ class _Intake:
             key = self._spec.new_key(extension_of(incoming.content_type))
         else:
             key = yield Ask(rule.key_maker, (incoming,))
-        landing = yield Open(rule=rule, key=key, file=incoming)
+        landing = yield Open(rule=rule, key=key, file=incoming, digest=self._spec.digests)
         landed = _Landed(rule, incoming, key, landing)
         self._files.append(landed)
         if held:
@@ -354,7 +386,7 @@ def _uploaded(file: _Landed, stored: StoredObject) -> UploadedFile:
         content_type=incoming.content_type,
         declared_type=incoming.declared_type,
         size=stored.size,
-        digest=file.landing.digest,
+        sha256=file.landing.digest,
         key=stored.key,
         storage=file.rule.storage,
     )

@@ -10,6 +10,7 @@ from ..policy.fields import FormRules
 from ..policy.filenames import random_key
 from ..policy.limits import Limits
 from ..uploads import Submission
+from .capacity import DEFAULT_CAPACITY, Capacity
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -19,7 +20,8 @@ class Spec(Generic[T_co]):
     """Made by `Uploader.single`, `array`, `fields`, `none` and `any`; used with `receive`. Knows no framework.
 
     `give` makes what the handler is given; `keeps_on_error` leaves a request's files where a handler raises;
-    `new_key` makes ids and storage keys from an extension.
+    `new_key` makes ids and storage keys from an extension; `capacity` bounds what is received at once;
+    `digests` makes the SHA-256 of every file.
     """
 
     form: FormRules
@@ -27,6 +29,8 @@ class Spec(Generic[T_co]):
     give: Callable[[Submission], T_co]
     keeps_on_error: bool = False
     new_key: Callable[[str], str] = field(default=random_key)
+    capacity: Capacity = DEFAULT_CAPACITY
+    digests: bool = True
 
     def check_blocking(self) -> None:
         """Raises `TypeError` where a blocking driver could not ask one of the filters or key makers."""

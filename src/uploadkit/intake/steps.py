@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from ..policy.fields import FileRule
 from ..policy.filters import IncomingFile, StagedCheck
-from ..storage.contract import Storage
+from ..storage.contract import Buffer, Storage
 from .landing import Landing
 
 
@@ -44,17 +44,20 @@ class Ask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Open:
-    """Open a sink under `key`. Answered by a landing."""
+    """Open a sink under `key`, with or without a digest of what is written. Answered by a landing."""
 
     rule: FileRule
     key: str
     file: IncomingFile
+    digest: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
+    """Append `data`, which may be reused when the step is answered."""
+
     landing: Landing
-    data: bytes
+    data: Buffer
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ A limit that is exactly reached is fine.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import overload
@@ -95,6 +96,11 @@ class Limits:
     """What may stand before the first boundary. It is dropped."""
     epilogue_size: Size = Size(8 * _KIB)
     """What may stand after the last boundary. It is dropped. The line break that clients end a form with counts: 2."""
+    idle_seconds: float | None = 30
+    """How long no byte may arrive. A phone that changes its cell is silent for some seconds."""
+    min_rate: Size = Size(_KIB)
+    """Bytes a second, on the average of the time that is spent waiting for the client, after a grace of 10 seconds.
+    The slowest mobile network sends ten times as many."""
 
     def __post_init__(self) -> None:
         for name in ("files", "fields", "parts", "header_count"):
@@ -105,3 +111,10 @@ class Limits:
                 raise TypeError(f"{name} is an int or None, not {count!r}")
             if count < 0:
                 raise ValueError(f"{name} is not negative: {count}")
+        idle = self.idle_seconds
+        if idle is None:
+            return
+        if isinstance(idle, bool) or not isinstance(idle, int | float):
+            raise TypeError(f"idle_seconds is a number or None, not {idle!r}")
+        if not 0 < idle < math.inf:
+            raise ValueError(f"idle_seconds is finite and more than 0: {idle}")

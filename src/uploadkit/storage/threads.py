@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import Generic, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -27,38 +27,47 @@ _pool: ThreadPoolExecutor | None = None
 
 async def in_thread(call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """What `call` returns, from a worker thread. Cancelled, it waits for the call before it raises."""
-    result, cancelled = await finish_in_thread(call, *args, **kwargs)
+    result, cancelled = await Work(call, *args, **kwargs).finish()
     if cancelled is not None:
         raise cancelled
     return result
 
 
-async def finish_in_thread(
-    call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
-) -> tuple[T, asyncio.CancelledError | None]:
-    """What `call` returns, and the cancellation that came meanwhile: for a result that must not get lost.
+class Work(Generic[T]):
+    """A call that was begun in a worker thread. Whoever begins one waits for it with `finish`."""
 
-    Where the call itself raised, a cancellation goes first, with the call's exception as its cause.
-    """
-    outcomes: list[T | _Raised] = []
-    noted = partial(_note_outcome, outcomes, partial(call, *args, **kwargs))
-    work = asyncio.get_running_loop().run_in_executor(_threads(), contextvars.copy_context().run, noted)
-    cancelled: asyncio.CancelledError | None = None
-    while not work.done():
+    __slots__ = ("_outcomes", "_work")
+
+    def __init__(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> None:
+        self._outcomes: list[T | _Raised] = []
+        noted = partial(_note_outcome, self._outcomes, partial(call, *args, **kwargs))
+        self._work = asyncio.get_running_loop().run_in_executor(_threads(), contextvars.copy_context().run, noted)
+
+    def done(self) -> bool:
+        """Whether `finish` returns, or raises, at once."""
+        return self._work.done()
+
+    async def finish(self) -> tuple[T, asyncio.CancelledError | None]:
+        """What the call returns, and the cancellation that came meanwhile: for a result that must not get lost.
+
+        Where the call itself raised, a cancellation goes first, with the call's exception as its cause.
+        """
+        cancelled: asyncio.CancelledError | None = None
+        while not self._work.done():
+            try:
+                await asyncio.wait([self._work])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        self._work.result()
+        outcome = self._outcomes.pop()
+        if not isinstance(outcome, _Raised):
+            return outcome, cancelled
         try:
-            await asyncio.wait([work])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    work.result()
-    outcome = outcomes.pop()
-    if not isinstance(outcome, _Raised):
-        return outcome, cancelled
-    try:
-        if cancelled is not None:
-            raise cancelled from outcome.error
-        raise outcome.error
-    finally:
-        del outcome  # it holds the exception, whose traceback holds this frame
+            if cancelled is not None:
+                raise cancelled from outcome.error
+            raise outcome.error
+        finally:
+            del outcome  # it holds the exception, whose traceback holds this frame
 
 
 @dataclass(frozen=True, slots=True)

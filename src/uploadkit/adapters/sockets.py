@@ -1,0 +1,186 @@
+"""The sockets below WSGI: gunicorn and werkzeug show theirs, and then a wait for the client can be bounded.
+
+PEP 3333 has no word for it: `wsgi.input.read(n)` returns when n bytes have come, and not before. Below both servers'
+own buffers their socket is replaced, while a body is read, by one that keeps the pace; above them what has come is
+taken without waiting for more. Under any other server a body is read as the standard has it.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from ..errors import ClientDisconnected
+from ..policy.limits import Limits
+from ..policy.pace import Pace
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIEnvironment
+
+READ_SIZE = 256 << 10
+"""Bytes taken at once of what has come. Larger reads are no faster, and smaller ones pay for more calls."""
+
+WHOLE_READ_SIZE = 64 << 10
+"""Bytes of a read that returns only when all of them have come: nothing is decided before."""
+
+_SHORTEST_WAIT = 0.001
+"""Seconds. A timeout of 0 would mean not to wait at all."""
+
+Read: TypeAlias = Callable[[int], bytes]
+"""The next bytes of a body, at most so many; none at its end. Raises `ClientDisconnected` where it breaks off."""
+
+
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+@contextmanager
+def body_reader(environ: WSGIEnvironment, limits: Limits) -> Iterator[Read]:
+    """Reads the body of a request, and leaves the server's socket as it was."""
+    stream = environ["wsgi.input"]
+    if hasattr(stream, "reader") and "gunicorn.socket" in environ:
+        server: _Gunicorn | _Werkzeug = _Gunicorn(stream)
+    elif "werkzeug.socket" in environ:
+        server = _Werkzeug(stream)
+    else:
+        yield partial(read_whole, stream)
+        return
+    sock = server.socket
+    if sock is None:  # HTTP/2, or a stream that somebody has put in place of the server's
+        yield partial(read_whole, stream)
+        return
+    before = sock.gettimeout()
+    server.socket = _PacedSocket(sock, Pace(limits))
+    try:
+        yield partial(_read, server.read)
+    finally:
+        server.socket = sock
+        with suppress(OSError):  # it is closed already
+            sock.settimeout(before)
+
+
+def read_whole(stream: Readable, size: int) -> bytes:
+    """A `Read` of any stream, which waits until `WHOLE_READ_SIZE` bytes have come."""
+    return _read(stream.read, min(size, WHOLE_READ_SIZE))
+
+
+def _read(read: Read, size: int) -> bytes:
+    try:
+        return read(size)
+    except OSError as error:
+        raise ClientDisconnected from error
+
+
+class _PacedSocket:
+    """A socket that raises `UploadTooSlow` where the client is slower than its pace."""
+
+    def __init__(self, sock: Any, pace: Pace) -> None:
+        self._sock = sock
+        self._pace = pace
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def recv(self, *args: int) -> bytes:
+        data: bytes = self._timed(self._sock.recv, args, len)
+        return data
+
+    def recv_into(self, *args: Any) -> int:
+        size: int = self._timed(self._sock.recv_into, args, int)
+        return size
+
+    def _timed(self, receive: Callable[..., Any], args: tuple[Any, ...], size_of: Callable[[Any], int]) -> Any:
+        patience, begun = self._pace.patience, time.monotonic()
+        self._sock.settimeout(None if patience is None else max(patience, _SHORTEST_WAIT))
+        try:
+            received = receive(*args)
+        except TimeoutError:
+            self._shut()
+            raise self._pace.give_up(time.monotonic() - begun) from None
+        try:
+            self._pace.count(time.monotonic() - begun, size_of(received))
+        except BaseException:
+            self._shut()
+            raise
+        return received
+
+    def _shut(self) -> None:
+        """Nobody reads on: a server that would wait for the rest of the body finds its end."""
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RD)
+
+
+class _Gunicorn:
+    """gunicorn's `Body`. What came with the head lies in its `unreader`, all else is still in the socket."""
+
+    def __init__(self, body: Any) -> None:
+        self._body = body
+        self._reader = body.reader
+        owner = getattr(body.reader, "unreader", None) or getattr(getattr(body.reader, "req", None), "unreader", None)
+        self._unreader: Any = owner if hasattr(owner, "sock") else None
+        has_length = hasattr(body.reader, "length")
+        self._take = self._take_of_length if has_length else self._take_of_chunks
+
+    @property
+    def socket(self) -> Any:
+        known = hasattr(self._reader, "length") or hasattr(self._reader, "parser")
+        return self._unreader.sock if known and self._unreader is not None else None
+
+    @socket.setter
+    def socket(self, sock: Any) -> None:
+        self._unreader.sock = sock
+
+    def read(self, size: int) -> bytes:
+        held = self._body.buf.tell()
+        if held:  # somebody has read a line of it
+            data: bytes = self._body.read(min(size, held))
+            return data
+        try:
+            return self._take(size)
+        except BaseException:
+            self._body.failed = True  # where the next request begins is unknown: the connection ends
+            raise
+
+    def _take_of_length(self, size: int) -> bytes:
+        size = min(size, self._reader.length)
+        held = self._unreader.buf.getbuffer().nbytes
+        data: bytes = self._unreader.read(min(size, held)) if held else self._unreader.sock.recv(size)
+        self._reader.length -= len(data)
+        return data
+
+    def _take_of_chunks(self, size: int) -> bytes:
+        """A chunk of the coding, or a part of one, as the server's own parser has it, which may be more than `size`."""
+        reader = self._reader
+        held: int = reader.buf.tell()
+        if held or reader.parser is None:
+            data: bytes = reader.read(max(held, 1))
+        else:
+            data = next(reader.parser, b"")
+            if not data:
+                reader.parser = None
+        return data
+
+
+class _Werkzeug:
+    """werkzeug's development server: a buffered file over the socket, under chunked coding inside another."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._raw = getattr(getattr(stream, "_rfile", stream), "raw", None)
+
+    @property
+    def socket(self) -> Any:
+        return getattr(self._raw, "_sock", None)
+
+    @socket.setter
+    def socket(self, sock: Any) -> None:
+        self._raw._sock = sock  # type: ignore[union-attr]  # it has one: it was read before
+
+    def read(self, size: int) -> bytes:
+        take_one = getattr(self._stream, "read1", None)  # what is there; under chunked coding there is no such thing
+        data: bytes = self._stream.read(min(size, WHOLE_READ_SIZE)) if take_one is None else take_one(size)
+        return data

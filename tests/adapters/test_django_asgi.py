@@ -343,10 +343,11 @@ def test_a_client_that_goes_away_leaves_nothing(
     expect_nothing_left(storage)
 
 
+@pytest.mark.parametrize("end", [[], [b""]], ids=["with its last bytes", "by itself"])
 def test_a_view_is_cancelled_where_its_client_does_not_wait_for_the_answer(
-    storage: MemoryStorage, single: Spec[UploadedFile]
+    storage: MemoryStorage, single: Spec[UploadedFile], end: list[bytes]
 ) -> None:
-    """Django sees the disconnect that comes after the body, as without the wrapper, and the files are removed."""
+    """Django sees the disconnect that comes after the body, however that ends, and the files are removed."""
     seen: list[object] = []
 
     @receive(single)
@@ -358,7 +359,7 @@ def test_a_view_is_cancelled_where_its_client_does_not_wait_for_the_answer(
             seen.append("cancelled")
         return HttpResponse()
 
-    answer = Site(view).ask(leaves_answer=True)
+    answer = Site(view).ask(chunks=[AVATAR.body, *end], headers=headers_of(AVATAR), leaves_answer=True)
     assert (answer.messages, seen) == ([], [[b"data"], "cancelled"])
     expect_nothing_left(storage)
 

@@ -343,10 +343,9 @@ def _abody(request: HttpRequest) -> AsyncIterable[bytes]:
 
 async def _unread_chunks(unread: UnreadBody) -> AsyncIterator[bytes]:
     async for chunk in unread.body:
-        if unread.body.ended:
-            unread.hand_back()
         yield chunk
         del chunk  # the next one takes its place in memory
+    unread.hand_back()
 
 
 def _scope(request: HttpRequest) -> dict[str, Any]:

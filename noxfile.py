@@ -54,6 +54,14 @@ def tests_lowest(session: nox.Session) -> None:
 
 
 @nox.session
+def tests_optimized(session: nox.Session) -> None:
+    """The tests under `python -O -W error`, which holds for every process that they start as well."""
+    session.install("-e", ".[test]")
+    flags = {"PYTHONOPTIMIZE": "1", "PYTHONWARNINGS": "error"}
+    session.run("python", "-m", "pytest", "-n", "auto", *session.posargs, env=flags)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Style, layout, and whether the fragments in `news/` make a changelog."""
     session.install(*_group("lint"))

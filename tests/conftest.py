@@ -6,7 +6,13 @@ hypothesis itself where CI is set, and derandomized; `fuzz` is for `nox -s fuzz`
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
+
+# Every module of the tests may assert. Only what pytest rewrites holds under `python -O` too.
+pytest.register_assert_rewrite(*(f"tests.{entry.name}" for entry in Path(__file__).parent.iterdir() if entry.is_dir()))
 
 pytest_plugins = ["tests.needs"]
 

@@ -1,11 +1,12 @@
 """What every test may use, and how far the property tests go.
 
 Every hypothesis profile runs without a deadline: a shared machine is slow for reasons of its own. `ci` is picked by
-hypothesis itself where CI is set, and derandomized; `fuzz` is for `nox -s fuzz`.
+hypothesis itself where CI is set, and derandomized; `fuzz` is for `nox -s fuzz`, which says for how many minutes.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -18,4 +19,6 @@ pytest_plugins = ["tests.needs"]
 
 for _name in ("default", "ci"):
     settings.register_profile(_name, settings.get_profile(_name), deadline=None)
-settings.register_profile("fuzz", deadline=None, max_examples=20_000)
+# A test of these takes about 5 ms for an example, and there are some 25 of them: this many fit, on two cores.
+_minutes = float(os.environ.get("UPLOADKIT_FUZZ_MINUTES", "10"))
+settings.register_profile("fuzz", deadline=None, max_examples=max(100, round(2000 * _minutes)))

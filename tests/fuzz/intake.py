@@ -28,6 +28,7 @@ from .choices import Choices
 
 SMALL = Limits(body_size=600, file_size=40, files_size=60, files=2, fields=2, parts=4, field_size=8, fields_size=12)
 CONTENT_TYPES = (MULTIPART_B, MULTIPART_B, URLENCODED, None)
+_SMALL = 1  # the spec that has those limits
 _RARELY = 32  # an event loop of its own costs more than all the rest
 _PIECES = 100  # short bodies are cut into bytes
 
@@ -45,6 +46,10 @@ SEEDS = (
     bytes([2, 0, 2, 0, 0]) + b"t=1&u=%41",
     bytes([1, 1, 1, 7, 0, 9]) + form(b"x" * 100, "../con"),
     bytes([2, 0, 0, 0, 31]) + form(b"x", ".staging") * 2,
+    *(bytes([at, 0, said, 0, 0]) + form(b"%PDF-1.4", "a.pdf")[:-6] for at in range(4) for said in range(3)),
+    *(bytes([1, 0, 0, 0, 0]) + form(b"x" * size, "a") for size in (39, 40, 41, 42, 43)),
+    bytes([2, 0, 0, 0, 0]) + FormBuilder(boundary="b").file("f", b"%PDF-1.4", filename="a.pdf").body,
+    bytes([2, 0, 0, 0, 0]) + FormBuilder(boundary="b").file("a", b"1", filename="1").file("a", b"2", filename="x").body,
 )
 
 
@@ -68,10 +73,25 @@ def check(data: bytes) -> None:
     content_length = {0: None, 1: len(body) + 1, 2: max(0, len(body) - 1)}.get(said, len(body))
     seen = received(DRIVES["blocking"], which, content_type, [body], content_length)
     if isinstance(seen, Received):
-        assert sum(map(len, seen.objects.values())) + sum(len(value) for _, value in seen.fields) <= len(body)
+        check_sizes(seen, body, SMALL if which == _SMALL else Limits())
     assert received(drive, which, content_type, cut_at(body, cuts), content_length) == seen
     pieces = in_pieces(body, 1 + len(body) // _PIECES)
     assert received(DRIVES["blocking"], which, content_type, pieces, content_length) == seen
+
+
+def check_sizes(seen: Received, body: bytes, limits: Limits) -> None:
+    """No more is stored than was sent, nor than is allowed."""
+    files = [len(data) for data in seen.objects.values()]
+    texts = [len(value.encode()) for _, value in seen.fields]
+    assert sum(files) + sum(len(value) for _, value in seen.fields) <= len(body)
+    for sizes, count_limit, size_limit, sum_limit in (
+        (files, limits.files, limits.file_size, limits.files_size),
+        (texts, limits.fields, limits.field_size, limits.fields_size),
+    ):
+        assert count_limit is None or len(sizes) <= count_limit
+        assert size_limit is None or max(sizes, default=0) <= size_limit
+        assert sum_limit is None or sum(sizes) <= sum_limit
+    assert limits.body_size is None or len(body) <= limits.body_size
 
 
 def received(

@@ -11,12 +11,13 @@ from uploadkit.multipart.events import FormParser, PartBegin
 from uploadkit.multipart.headers import boundary_of
 from uploadkit.multipart.parser import MultipartParser
 from uploadkit.policy.limits import Limits
+from uploadkit.testing.forms import FormBuilder
 
 from .choices import Choices
 
 LIMITS = (
     Limits(),
-    Limits(header_size=60, header_count=2, field_name_size=3, filename_size=3, preamble_size=4, epilogue_size=4),
+    Limits(header_size=120, header_count=2, field_name_size=3, filename_size=3, preamble_size=4, epilogue_size=4),
     Limits(header_size=42, header_count=1, field_name_size=1, filename_size=1, preamble_size=0, epilogue_size=0),
     Limits(
         header_size=None, header_count=None, field_name_size=None, filename_size=None, preamble_size=None,
@@ -26,10 +27,14 @@ LIMITS = (
 
 _OWN_CONTENT_TYPE = 3
 
+LONG_NAMES = [
+    FormBuilder(boundary="b").file("n" * size, b"1", filename="f" * size).text("n" * size, "1").body
+    for size in (1, 2, 4)
+]
 WORDS = PIECES
 SEEDS = (
     *(bytes(3) + case.body for case in CASES if case.boundary == b"b"),
-    *(bytes([limits, 0, 1, 0, 9]) + CASES[0].body for limits in range(len(LIMITS))),
+    *(bytes([limits, 0, 1, 0, 9]) + body for limits in range(len(LIMITS)) for body in (CASES[0].body, *LONG_NAMES)),
     *(
         bytes([0, _OWN_CONTENT_TYPE]) + content_type.encode("latin-1") + b"\n\0--" + boundary + b"--"
         for content_type, boundary in BOUNDARIES.values()

@@ -6,6 +6,7 @@ installed is left out with a message. Nothing here knows a machine: a session in
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import shutil
@@ -51,6 +52,14 @@ def tests_lowest(session: nox.Session) -> None:
     constraints.write_text("\n".join(_lowest_bounds()) + "\n", encoding="utf-8")
     session.install("-e", ".[test]", "--constraint", str(constraints))
     session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def tests_optimized(session: nox.Session) -> None:
+    """The tests under `python -O -W error`, which holds for every process that they start as well."""
+    session.install("-e", ".[test]")
+    flags = {"PYTHONOPTIMIZE": "1", "PYTHONWARNINGS": "error"}
+    session.run("python", "-m", "pytest", "-n", "auto", *session.posargs, env=flags)
 
 
 @nox.session
@@ -113,12 +122,22 @@ def bench(session: nox.Session) -> None:
     session.run("python", "-m", "bench.parsers", *session.posargs)
 
 
-@nox.session(default=False)
+@nox.session(python=OLDEST, default=False)
 def fuzz(session: nox.Session) -> None:
-    """The property tests with two hundred times the examples."""
-    session.install("-e", ".[test]")
-    chosen = ("--hypothesis-profile=fuzz", "-m", "hypothesis", "-n", "auto")
-    session.run("python", "-m", "pytest", *chosen, *session.posargs)
+    """Hypothesis for a quarter of ten minutes and atheris for the rest; `-- --minutes N`, `-- TARGET...` for fewer.
+
+    On one Python, since atheris comes as a wheel, for few of them and for Linux.
+    """
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--minutes", type=float, default=10)
+    options, others = parser.parse_known_args(session.posargs)
+    minutes = options.minutes
+    session.install("-e", ".[test]", *_group("fuzz"))
+    if not others:
+        chosen = ("--hypothesis-profile=fuzz", "-m", "hypothesis", "-n", "auto")
+        session.run("python", "-m", "pytest", *chosen, env={"UPLOADKIT_FUZZ_MINUTES": str(minutes / 4)})
+        minutes *= 3 / 4
+    session.run("python", "-m", "tests.fuzz", "--minutes", str(minutes), *others)
 
 
 @nox.session(default=False)
@@ -157,7 +176,7 @@ def _expect_contents(session: nox.Session, sdist: Path, wheel: Path) -> None:
         session.error(f"the wheel has no uploadkit/py.typed, or more than the package: {strangers}")
     with tarfile.open(sdist) as archive:
         in_sdist = {name.partition("/")[2].partition("/")[0] for name in archive.getnames()}
-    missing = {"src", "tests", "docs", "examples", "bench", "README.md", "LICENSE"} - in_sdist
+    missing = {"src", "tests", "docs", "examples", "bench", "README.md", "CONTRIBUTING.md", "LICENSE"} - in_sdist
     if missing:
         session.error(f"the sdist lacks {sorted(missing)}")
 

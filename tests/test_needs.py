@@ -28,7 +28,7 @@ def test_what_is_left_out_is_named_with_its_remedy(
     monkeypatch.setattr(needs, "NEEDS", {"moon": moon, "ground": ground})
     monkeypatch.setenv("CI", ci)
     (tmp_path / "test_moon.py").write_text(TEST)
-    (tmp_path / "pytest.ini").write_text("[pytest]")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = ignore")
     pytest.main(["-p", "no:cacheprovider", "--import-mode=importlib", str(tmp_path)], plugins=[needs])
     report = capsys.readouterr().out
     assert outcome in report

@@ -220,7 +220,8 @@ def running(kind: Kind, folder: Path, *options: str, staging: str | None = None)
     environment = {
         "PYTHONPATH": _paths(),
         "PYTHONUNBUFFERED": "1",
-        "PYTHONWARNINGS": "always::ResourceWarning",  # a file that is closed by chance stands in the log
+        # A file that is closed by chance stands in the log; where more warnings are asked for, more do.
+        "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "always::ResourceWarning"),
         "UPLOADKIT_STAGING": staging or kind.staging,
     }
     process = subprocess.Popen(

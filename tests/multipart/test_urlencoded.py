@@ -5,7 +5,6 @@ from __future__ import annotations
 import tracemalloc
 from dataclasses import dataclass
 from itertools import takewhile
-from urllib.parse import parse_qsl
 
 import pytest
 from hypothesis import given
@@ -17,6 +16,7 @@ from uploadkit.multipart.urlencoded import UrlencodedParser
 from uploadkit.policy.limits import Limits
 
 from .outcomes import URLENCODED, Part, chunkings, cut_at, drain, in_pieces, outcome, parts_of
+from .promises import is_name, standard_library
 
 DEFAULT = Limits()
 BLOCK = 4096  # values are decoded in blocks of this size: an escape may stand across the end of one
@@ -117,20 +117,6 @@ CASES = {
     "no-name-size": good(b"a" * 99, ("a" * 99, b""), limits=Limits(field_name_size=None)),
     "a-value-has-no-size-here": good(b"a=" + b"1" * 99, ("a", b"1" * 99), limits=Limits(field_name_size=1)),
 }
-
-
-def standard_library(body: bytes) -> list[tuple[bytes, bytes]]:
-    """What `urllib.parse` reads, as bytes."""
-    pairs = parse_qsl(body.decode("latin-1"), keep_blank_values=True, encoding="latin-1")
-    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
-
-
-def is_name(raw: bytes) -> bool:
-    """Whether a field may have this name."""
-    try:
-        return not any(character < " " or character == "\x7f" for character in raw.decode())
-    except UnicodeDecodeError:
-        return False
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)

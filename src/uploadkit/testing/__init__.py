@@ -7,6 +7,14 @@ from __future__ import annotations
 
 from .forms import FormBuilder
 from .storage_contract import STORAGE_CHECKS, StorageCheck, check_storage
-from .storage_faults import FailingStorage
+from .storage_faults import Corruption, FailingStorage, Hang
 
-__all__ = ["STORAGE_CHECKS", "FailingStorage", "FormBuilder", "StorageCheck", "check_storage"]
+__all__ = [
+    "STORAGE_CHECKS",
+    "Corruption",
+    "FailingStorage",
+    "FormBuilder",
+    "Hang",
+    "StorageCheck",
+    "check_storage",
+]

@@ -24,9 +24,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
-from tests.adapters.raw_client import Answer, Client, NoAnswer, exchange, request
 
-from uploadkit.testing import FormBuilder
+from uploadkit.testing import Answer, Client, FormBuilder, NoAnswer, exchange, request
 
 PROJECT = Path(__file__).parents[2]
 

@@ -16,8 +16,9 @@ from dataclasses import replace
 
 import pytest
 from tests.adapters.cases import CASES, MIXED, PICTURE, Case, case, files, one, part, raw, reference
-from tests.adapters.raw_client import Answer, Client, NoAnswer, chunked, exchange, head
 from tests.adapters.servers import KINDS, Server, ServerOf, eventually
+
+from uploadkit.testing import Answer, Client, NoAnswer, chunked, exchange, request_head
 
 STREAMING = [name for name, kind in KINDS.items() if kind.streams]
 KEEPING = [name for name, kind in KINDS.items() if not kind.closes_always]
@@ -220,7 +221,7 @@ def test_no_server_has_complained(server: Server) -> None:
 
 def head_of(server: Server, case: Case, *headers: str, length: int | None = None) -> bytes:
     """The head of a request to this server."""
-    return head(f"{server.kind.prefix}/{case.route}", case.content_type, *headers, length=length)
+    return request_head(f"{server.kind.prefix}/{case.route}", case.content_type, *headers, length=length)
 
 
 def whole(server: Server, case: Case) -> bytes:

@@ -8,10 +8,9 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.adapters.raw_client import Client, NoAnswer, head, request
 from tests.adapters.servers import Server, eventually
 
-from uploadkit.testing import FormBuilder
+from uploadkit.testing import Client, FormBuilder, NoAnswer, request, request_head
 
 SIZE = 1_200_000
 """More than either driver holds back before it writes, so that half of it and all of it are on the disk."""
@@ -29,7 +28,7 @@ class Upload:
         self.status: int | None = None
         self._body = form.body
         self._client = Client(server.port)
-        self._client.send(head(f"{server.kind.prefix}/any", form.content_type, length=len(self._body)))
+        self._client.send(request_head(f"{server.kind.prefix}/any", form.content_type, length=len(self._body)))
 
     def send_most(self) -> None:
         """All but the last few bytes: nothing may be visible yet."""

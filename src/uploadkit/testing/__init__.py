@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .client import Answer, Client, NoAnswer, chunked, exchange, request, request_head
 from .forms import FormBuilder
+from .leaks import assert_no_leaks, leftovers
 from .storage_contract import STORAGE_CHECKS, StorageCheck, check_storage
 from .storage_faults import Corruption, FailingStorage, Hang
 
@@ -21,9 +22,11 @@ __all__ = [
     "Hang",
     "NoAnswer",
     "StorageCheck",
+    "assert_no_leaks",
     "check_storage",
     "chunked",
     "exchange",
+    "leftovers",
     "request",
     "request_head",
 ]

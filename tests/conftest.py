@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hypothesis import settings
 
-pytest_plugins = ["tests.needs"]
+pytest_plugins = ["tests.needs", "tests.soak"]
 
 for _name in ("default", "ci"):
     settings.register_profile(_name, settings.get_profile(_name), deadline=None)

@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 
 from tests.adapters.servers import Server, eventually
 
@@ -64,12 +65,14 @@ def begin_in_a_filter(server: Server) -> Client:
     return client
 
 
-def finish(uploads: list[Upload], after_each: Callable[[], None] = lambda: None) -> None:
-    """Ends all of them at once. `after_each` is called when one is answered, or knows that it is not."""
+def finish(uploads: list[Upload], call: Callable[[], None] = lambda: None, *, after: int = 1) -> None:
+    """Ends all of them at once. `call` is called when so many are answered, or know that they are not."""
+    ended = count(1)
 
     def end(upload: Upload) -> None:
         upload.finish()
-        after_each()
+        if next(ended) == after:
+            call()
 
     with ThreadPoolExecutor(len(uploads)) as threads:
         list(threads.map(end, uploads))

@@ -96,12 +96,13 @@ def receiver(forks: Child) -> Iterator[int]:
 
 
 def send_some(uploads: list[Upload], chance: random.Random) -> None:
-    """Pieces of all uploads in any order, perhaps all of them, and then a moment in which the last may be answered."""
+    """Pieces of all uploads in any order and then a moment, or all pieces and up to an answer, with others to come."""
     turns = [upload for upload in uploads for _ in upload.pieces]
     chance.shuffle(turns)
-    for upload in turns[: chance.choice([len(turns), chance.randrange(1, len(turns))])]:
+    in_part = chance.random() < 0.5
+    for upload in turns[: chance.randrange(1, len(turns)) if in_part else None]:
         upload.send_piece()
-    upload.client.wait(chance.uniform(0, 0.02))
+    chance.choice(uploads).client.wait(chance.uniform(0, 0.02) if in_part else 5)
 
 
 def taken(root: Path) -> set[str]:

@@ -48,6 +48,10 @@ class UploadError(Exception):
         super().__init__(_shortened(text, TEXT_LIMIT))
         self.field = field
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """A copy, and what is unpickled, is made of the text and the facts that were built already."""
+        return _again, (type(self), *self.args), vars(self)
+
     def problem(self) -> dict[str, object]:
         """The members of an RFC 9457 problem details object (media type `application/problem+json`)."""
         members: dict[str, object] = {
@@ -59,6 +63,10 @@ class UploadError(Exception):
         }
         facts = {name: getattr(self, name) for name in ("field", *self._facts)}
         return members | {name: fact for name, fact in facts.items() if fact is not None}
+
+
+def _again(kind: type[UploadError], *args: object) -> UploadError:
+    return kind.__new__(kind, *args)
 
 
 class SenderError(UploadError):

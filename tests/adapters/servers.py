@@ -24,14 +24,16 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
-from tests.adapters.raw_client import Answer, Client, NoAnswer, exchange, request
 
-from uploadkit.testing import FormBuilder
+from uploadkit.testing import Answer, Client, FormBuilder, NoAnswer, exchange, request
 
 PROJECT = Path(__file__).parents[2]
 
 READY_SECONDS = 20
 """A server that has not begun to listen by then will not: they need one or two, on a busy machine five."""
+
+TEMPORARY = "temporary"
+"""The folder below a server's own in which `tempfile` makes its files."""
 
 SETTLED_SECONDS = 10
 """What a server has not cleared away by then it has forgotten."""
@@ -141,14 +143,28 @@ class Server:
         staging = f"{files}.staging"  # itself is open only for as long as a file is made in it
         return [target for target in self._targets() if target.startswith(files) and target != staging]
 
+    def temporary(self) -> list[str]:
+        """The names of its temporary files."""
+        return os.listdir(self.folder / TEMPORARY)
+
+    def threads(self) -> int:
+        """How many its processes have."""
+        return sum(len(os.listdir(f"/proc/{pid}/task")) for pid in self.pids)
+
+    def resident_size(self) -> int:
+        """The memory that its processes have, in bytes."""
+        pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self.pids)
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
     def settled(self) -> bool:
         """Whether no request is under way and nothing is left of any: no staged file, no open one, no connection."""
-        return not self.open_files() and not self.staged() and len(self._targets()) <= self._descriptors
+        left = [*self.open_files(), *self.staged(), *self.temporary()]
+        return not left and len(self._targets()) <= self._descriptors
 
     def settle(self) -> None:
         """Waits until it is `settled`."""
         eventually(self.settled)
-        assert self.settled(), (self.open_files(), self.staged(), self._targets())
+        assert self.settled(), (self.open_files(), self.staged(), self.temporary(), self._targets())
 
     def complaints(self) -> list[str]:
         """The lines of its log that name an exception or a warning, but for the one that a handler raises."""
@@ -212,16 +228,19 @@ def eventually(condition: Callable[[], object], *, seconds: float = SETTLED_SECO
 
 
 @contextmanager
-def running(kind: Kind, folder: Path, *options: str, staging: str | None = None) -> Iterator[Server]:
+def running(
+    kind: Kind, folder: Path, *options: str, staging: str | None = None, **environment: str
+) -> Iterator[Server]:
     """A server in `folder` that listens. `options` go to its command."""
     if not Path("/proc/self/fd").exists():
         pytest.skip("what a server holds open is seen on Linux only")
-    folder.mkdir(exist_ok=True)
-    environment = {
+    (folder / TEMPORARY).mkdir(parents=True, exist_ok=True)
+    environment |= {
         "PYTHONPATH": _paths(),
         "PYTHONUNBUFFERED": "1",
         # A file that is closed by chance stands in the log; where more warnings are asked for, more do.
         "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "always::ResourceWarning"),
+        "TMPDIR": str(folder / TEMPORARY),
         "UPLOADKIT_STAGING": staging or kind.staging,
     }
     process = subprocess.Popen(

@@ -16,8 +16,10 @@ from dataclasses import replace
 
 import pytest
 from tests.adapters.cases import CASES, MIXED, PICTURE, Case, case, files, one, part, raw, reference
-from tests.adapters.raw_client import Answer, Client, NoAnswer, chunked, exchange, head
 from tests.adapters.servers import KINDS, Server, ServerOf, eventually
+from tests.soak import scaled
+
+from uploadkit.testing import Answer, Client, NoAnswer, chunked, exchange, request_head
 
 STREAMING = [name for name, kind in KINDS.items() if kind.streams]
 KEEPING = [name for name, kind in KINDS.items() if not kind.closes_always]
@@ -63,7 +65,7 @@ def test_a_body_that_was_cut_anywhere_stores_nothing(server: Server) -> None:
     """Five hundred cuts by chance of a form that is larger than what any server reads at once."""
     large = case("large", "any", files("f", os.urandom(600_000), os.urandom(600_000)))
     chance = random.Random(500)
-    for _ in range(max(1, int(500 * float(os.environ.get("UPLOADKIT_SOAK", "1"))))):
+    for _ in range(scaled(500)):
         expect_truncated(server, large, chance.randrange(len(large.body) - len("\r\n")))
         server.settle()
 
@@ -220,7 +222,7 @@ def test_no_server_has_complained(server: Server) -> None:
 
 def head_of(server: Server, case: Case, *headers: str, length: int | None = None) -> bytes:
     """The head of a request to this server."""
-    return head(f"{server.kind.prefix}/{case.route}", case.content_type, *headers, length=length)
+    return request_head(f"{server.kind.prefix}/{case.route}", case.content_type, *headers, length=length)
 
 
 def whole(server: Server, case: Case) -> bytes:

@@ -18,10 +18,9 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from tests.adapters.raw_client import Client, head
 from tests.adapters.servers import Server, ServerOf
 
-from uploadkit.testing import FormBuilder
+from uploadkit.testing import Client, FormBuilder, request_head
 
 EXAMPLES = (
     "examples/flask_app.py",
@@ -149,9 +148,9 @@ def test_a_body_that_is_cut_at_any_byte_stores_nothing(example: Server) -> None:
     whole = form.body.removesuffix(b"\r\n")  # what follows the last boundary is no part of the form
     with Client(example.port) as client:
         for size in range(len(whole)):
-            client.send(head("/profile", form.content_type, length=size) + whole[:size])
+            client.send(request_head("/profile", form.content_type, length=size) + whole[:size])
             answer = client.answer()
             assert (answer.status, answer.json["code"]) == (400, "truncated_form"), size
             assert not example.files(), size
-        client.send(head("/profile", form.content_type, length=len(whole)) + whole)
+        client.send(request_head("/profile", form.content_type, length=len(whole)) + whole)
         assert client.answer().status == 200

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tests.adapters.raw_client import Answer, Client, exchange, head, request
 from tests.adapters.servers import Kind, Server, running
 
-from uploadkit.testing import FormBuilder
+from uploadkit.testing import Answer, Client, FormBuilder, exchange, request, request_head
 
 GALLERY = Kind(module="flask", options=("--app", "examples.gallery", "run", "--port", "0"))
 FROM_A_BROWSER = "Accept: text/html,application/xhtml+xml"
@@ -72,5 +71,5 @@ def test_a_link_to_what_is_no_picture_of_the_gallery_finds_nothing(gallery: Serv
 
 def _get(gallery: Server, path: str) -> Answer:
     with Client(gallery.port) as client:
-        client.send(head(path, None).replace(b"POST", b"GET", 1))
+        client.send(request_head(path, None).replace(b"POST", b"GET", 1))
         return client.answer()

@@ -7,11 +7,11 @@ import hashlib
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 
-from tests.adapters.raw_client import Client, NoAnswer, head, request
 from tests.adapters.servers import Server, eventually
 
-from uploadkit.testing import FormBuilder
+from uploadkit.testing import Client, FormBuilder, NoAnswer, request, request_head
 
 SIZE = 1_200_000
 """More than either driver holds back before it writes, so that half of it and all of it are on the disk."""
@@ -29,7 +29,7 @@ class Upload:
         self.status: int | None = None
         self._body = form.body
         self._client = Client(server.port)
-        self._client.send(head(f"{server.kind.prefix}/any", form.content_type, length=len(self._body)))
+        self._client.send(request_head(f"{server.kind.prefix}/any", form.content_type, length=len(self._body)))
 
     def send_most(self) -> None:
         """All but the last few bytes: nothing may be visible yet."""
@@ -65,12 +65,14 @@ def begin_in_a_filter(server: Server) -> Client:
     return client
 
 
-def finish(uploads: list[Upload], after_each: Callable[[], None] = lambda: None) -> None:
-    """Ends all of them at once. `after_each` is called when one is answered, or knows that it is not."""
+def finish(uploads: list[Upload], call: Callable[[], None] = lambda: None, *, after: int = 1) -> None:
+    """Ends all of them at once. `call` is called when so many are answered, or know that they are not."""
+    ended = count(1)
 
     def end(upload: Upload) -> None:
         upload.finish()
-        after_each()
+        if next(ended) == after:
+            call()
 
     with ThreadPoolExecutor(len(uploads)) as threads:
         list(threads.map(end, uploads))

@@ -12,7 +12,7 @@ from itertools import count, pairwise
 from typing import Any, Protocol, TypeVar
 
 import pytest
-from tests.storage.kinds import files_below, in_staging
+from tests.storage.kinds import files_below
 
 from uploadkit.errors import UploadError
 from uploadkit.intake.asynchronous import areceive
@@ -21,7 +21,7 @@ from uploadkit.intake.spec import Spec
 from uploadkit.storage.contract import Storage
 from uploadkit.storage.disk import DiskStorage
 from uploadkit.storage.memory import MemoryStorage
-from uploadkit.testing import FailingStorage, FormBuilder
+from uploadkit.testing import FailingStorage, FormBuilder, leftovers
 from uploadkit.uploads import Submission
 
 T = TypeVar("T")
@@ -161,7 +161,7 @@ def left_in(storage: Storage) -> list[str]:
     while isinstance(storage, FailingStorage):
         storage = storage.inner
     if isinstance(storage, DiskStorage):
-        return sorted({*in_staging(storage), *files_below(storage.path("any").parent)})
+        return sorted({*leftovers(storage), *files_below(storage.path("any").parent)})
     assert isinstance(storage, MemoryStorage)
     return sorted([*storage.objects, *storage.unfinished])
 

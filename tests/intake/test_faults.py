@@ -6,8 +6,10 @@ Nothing of the form is left, but for what the storage itself could not remove; t
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from tests.intake.receiving import DRIVES, Drive, Refusal, cut, left_in, refusal, refusal_of
@@ -20,7 +22,7 @@ from uploadkit.intake.capacity import BUFFER_SIZE
 from uploadkit.storage.contract import Storage
 from uploadkit.storage.disk import DiskStorage
 from uploadkit.storage.memory import MemoryStorage
-from uploadkit.testing import FailingStorage, FormBuilder
+from uploadkit.testing import Corruption, FailingStorage, FormBuilder
 from uploadkit.testing.storage_faults import Call
 from uploadkit.uploader import Uploader
 from uploadkit.uploads import Submission
@@ -118,6 +120,33 @@ def test_a_storage_that_fails_in_everything_is_asked_to_discard_all_the_same(dri
     with pytest.raises(StorageFailed, match="commit 1") as caught:
         drive(Uploader(storage).any(), FORM.content_type, [FORM.body])
     assert len(caught.value.__notes__) == 3
+
+
+@pytest.mark.parametrize("after", range(2))
+def test_a_storage_that_lost_bytes_without_a_word_is_found_out(drive: Drive, inner: Storage, after: int) -> None:
+    """Its commit says how much it has, which is less than what was received: 503, and the whole form is taken back."""
+    storage = FailingStorage(inner, after=after, on="write", fault=Corruption.SHORT)
+    with pytest.raises(StorageFailed, match=r"the storage kept \d+ of \d+ bytes") as caught:
+        drive(Uploader(storage).any(), FORM.content_type, [FORM.body])
+    assert (caught.value.status, caught.value.storage) == (503, inner.name)
+    assert left_in(storage) == []
+
+
+@pytest.mark.parametrize(
+    ("call", "corruption"), [("write", Corruption.FLIPPED), ("read", Corruption.FLIPPED), ("read", Corruption.SHORT)]
+)
+def test_what_no_size_tells_the_digest_does(
+    drive: Drive, inner: Storage, call: Literal["write", "read"], corruption: Corruption
+) -> None:
+    """`UploadedFile.size` and `digest` are of what was received: reading back shows whether the storage has it."""
+    storage = FailingStorage(inner, after=0, on=call, fault=corruption)
+    submission = drive(Uploader(storage).any(), FORM.content_type, [FORM.body])
+    whole = []
+    for file in submission.files:
+        data = file.read()
+        whole.append((len(data) == file.size, hashlib.sha256(data).hexdigest() == file.digest))
+    assert whole == [(corruption is not Corruption.SHORT, False), (True, True), (True, True)]
+    submission.discard()
 
 
 class Gone(Exception):

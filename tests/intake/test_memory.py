@@ -5,15 +5,24 @@ What is measured is the peak of what Python has allocated, above what was there 
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import tracemalloc
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pytest
-from tests.intake.receiving import CHUNK_SIZE, Drive
+from tests.intake.receiving import CHUNK_SIZE, URLENCODED, Body, Drive, arriving
 
-from uploadkit.errors import LimitExceeded
+from uploadkit.errors import FileRefused, LimitExceeded, UploadError
+from uploadkit.intake.asynchronous import areceive
+from uploadkit.intake.blocking import receive
 from uploadkit.intake.capacity import BUFFER_SIZE
+from uploadkit.intake.spec import Spec
+from uploadkit.policy.filters import IncomingFile
 from uploadkit.policy.limits import Limits
 from uploadkit.storage.contract import Buffer, ObjectInfo, Storage, StoredObject
 from uploadkit.storage.disk import DiskStorage
@@ -136,3 +145,64 @@ def test_a_body_without_an_end_is_refused_at_its_limit_with_as_little(drive: Dri
     with pytest.raises(LimitExceeded):
         drive(Uploader(DroppingStorage(), limits=Limits(file_size=8 * MIB)).any(), CONTENT_TYPE, body(BEGIN, 1 << 30))
     assert peak.bytes < 4 * MIB
+
+
+REFUSED = {
+    "cut": (CONTENT_TYPE, [BEGIN + bytes(100_000)]),
+    "cut in a text value": (CONTENT_TYPE, [BEGIN_TEXT + b"x"]),
+    "empty": (CONTENT_TYPE, [b""]),
+    "malformed": (CONTENT_TYPE, [BEGIN + b"data\r\n--b\r\nno header", b"\r\n\r\n", b"more"]),
+    "malformed behind a part": (CONTENT_TYPE, [BEGIN + b"data\r\n--b\r\nno header\r\n\r\n"]),
+    "too large": (CONTENT_TYPE, [BEGIN + bytes(3_000_000)]),
+    "too many fields": (CONTENT_TYPE, [(BEGIN_TEXT + b"x\r\n") * 2000 + END]),
+    "no form": ("text/plain", [b"data"]),
+    "refused by a check": (CONTENT_TYPE, [BEGIN + b"2" * 10_000 + END]),
+    "urlencoded, malformed": (URLENCODED, [b"a=1&%ff=1&b=1"]),
+    "urlencoded, malformed at its end": (URLENCODED, [b"a=1&%ff"]),
+}
+
+
+def is_refused(spec: Spec[Any], content_type: str, chunks: Iterable[bytes]) -> None:
+    """By the blocking driver."""
+    with suppress(UploadError):
+        receive(spec, content_type, chunks)
+        pytest.fail("it was not refused")
+
+
+def is_refused_in_a_loop(spec: Spec[Any], content_type: str, chunks: Iterable[bytes]) -> None:
+    """By the async one. The error stays in the coroutine: asyncio keeps one that comes out of a task."""
+
+    async def main() -> None:
+        with suppress(UploadError):
+            await areceive(spec, content_type, arriving(chunks))
+            pytest.fail("it was not refused")
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("refused", [is_refused, is_refused_in_a_loop], ids=["blocking", "async"])
+@pytest.mark.parametrize(("content_type", "chunks"), REFUSED.values(), ids=REFUSED)
+def test_what_a_refused_form_held_does_not_wait_for_the_collector(
+    refused: Callable[[Spec[Any], str, Iterable[bytes]], None], content_type: str, chunks: list[bytes], tmp_path: Path
+) -> None:
+    """An error holds the frames that it came through, and they the request: whoever keeps the error in one of them
+    keeps the request until the garbage collector comes by."""
+    spec = Uploader(DiskStorage(tmp_path), max_size="2 MB", check=RefusesTwos()).any()
+    body = Body(chunks)
+    held = weakref.ref(body)
+    gc.disable()
+    try:
+        refused(spec, content_type, body)
+        del body
+        assert held() is None
+    finally:
+        gc.enable()
+
+
+class RefusesTwos:
+    """A check of a staged file."""
+
+    def examine(self, file: IncomingFile, staged: BinaryIO) -> None:
+        """Refuses a file that begins with 2."""
+        if staged.read(1) == b"2":
+            raise FileRefused("no twos")

@@ -43,3 +43,8 @@ def test_using_every_name_of_the_facade_loads_no_optional_package() -> None:
 def test_the_layers_without_io_load_no_event_loop(package: str) -> None:
     """The parser and the policy can be used where there is no event loop and no socket."""
     assert packages(modules_loaded_by(f"import uploadkit.{package}")) & {"asyncio", "socket", "threading"} == set()
+
+
+def test_the_kit_for_tests_needs_the_standard_library_alone() -> None:
+    """Users of every test runner and framework can import it."""
+    assert packages(modules_loaded_by("import uploadkit.testing")) <= {"uploadkit", *sys.stdlib_module_names}

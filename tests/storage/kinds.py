@@ -10,7 +10,7 @@ from pathlib import Path
 from uploadkit.storage.contract import ObjectInfo, Staged, Storage
 from uploadkit.storage.disk import DiskStorage
 from uploadkit.storage.memory import MemoryStorage
-from uploadkit.testing import FailingStorage
+from uploadkit.testing import FailingStorage, leftovers
 
 
 class NamedDiskStorage(DiskStorage):
@@ -31,27 +31,13 @@ class Kind:
     leftovers: Callable[[Storage], Iterable[str]]
 
 
-def in_staging(storage: Storage) -> list[str]:
-    """The names of the staged files that a disk storage holds."""
-    assert isinstance(storage, DiskStorage)
-    staging = storage.path("any").parent / ".staging"
-    return os.listdir(staging) if staging.exists() else []
-
-
-def unfinished(storage: Storage) -> list[str]:
-    """The keys that a memory storage still holds open."""
-    inner = storage.inner if isinstance(storage, FailingStorage) else storage
-    assert isinstance(inner, MemoryStorage)
-    return inner.unfinished
-
-
 KINDS = {
-    "memory": Kind(lambda _: MemoryStorage(), unfinished),
-    "disk": Kind(DiskStorage, in_staging),
-    "disk, named staging": Kind(NamedDiskStorage, in_staging),
-    "disk, durable": Kind(lambda root: DiskStorage(root, durable=True), in_staging),
-    "disk, durable, named staging": Kind(lambda root: NamedDiskStorage(root, durable=True), in_staging),
-    "failing, but not yet": Kind(lambda _: FailingStorage(MemoryStorage(), after=10**9, on="write"), unfinished),
+    "memory": Kind(lambda _: MemoryStorage(), leftovers),
+    "disk": Kind(DiskStorage, leftovers),
+    "disk, named staging": Kind(NamedDiskStorage, leftovers),
+    "disk, durable": Kind(lambda root: DiskStorage(root, durable=True), leftovers),
+    "disk, durable, named staging": Kind(lambda root: NamedDiskStorage(root, durable=True), leftovers),
+    "failing, but not yet": Kind(lambda _: FailingStorage(MemoryStorage(), after=10**9, on="write"), leftovers),
 }
 
 

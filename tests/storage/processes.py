@@ -42,8 +42,12 @@ class Child:
 
     def go_on(self) -> None:
         """Ends its `wait`."""
+        self.say("")
+
+    def say(self, line: str) -> None:
+        """What it reads next."""
         assert self.process.stdin is not None
-        self.process.stdin.write("\n")
+        self.process.stdin.write(f"{line}\n")
         self.process.stdin.flush()
 
     def killed(self) -> None:

@@ -6,10 +6,10 @@ import itertools
 from pathlib import Path
 
 import pytest
-from tests.storage.kinds import KINDS, Kind, in_staging
+from tests.storage.kinds import KINDS, Kind
 
 from uploadkit.storage.disk import DiskStorage
-from uploadkit.testing import STORAGE_CHECKS, StorageCheck, check_storage
+from uploadkit.testing import STORAGE_CHECKS, StorageCheck, check_storage, leftovers
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
@@ -23,6 +23,6 @@ def test_a_storage_keeps_the_promise(kind: Kind, check: StorageCheck, tmp_path: 
 def test_the_parts_of_the_suite_can_share_a_folder_that_is_in_use(tmp_path: Path) -> None:
     """The suite uses random keys and removes its objects: it can run against a storage that holds others."""
     storage = DiskStorage(tmp_path)
-    names = check_storage(lambda: storage, leftovers=in_staging, part_size=100)
+    names = check_storage(lambda: storage, leftovers=leftovers, part_size=100)
     assert names == tuple(map(str, STORAGE_CHECKS))
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -11,13 +11,12 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from tests.storage.kinds import unfinished
 
 from uploadkit.errors import KeyRefused, ObjectMissing
 from uploadkit.storage import memory
 from uploadkit.storage.contract import StoredObject
 from uploadkit.storage.memory import MemoryStorage
-from uploadkit.testing import STORAGE_CHECKS, check_storage
+from uploadkit.testing import STORAGE_CHECKS, check_storage, leftovers
 
 Method = Callable[..., Any]
 
@@ -490,7 +489,7 @@ def test_a_broken_storage_is_found_and_the_promise_named(mutant: Mutant, monkeyp
     owner = getattr(memory, owner_name)
     monkeypatch.setattr(owner, method, mutant.broken(getattr(owner, method, len)), raising=False)
     with pytest.raises(AssertionError) as raised:
-        check_storage(MemoryStorage, leftovers=unfinished)
+        check_storage(MemoryStorage, leftovers=leftovers)
     assert f"\n- {mutant.finds}: " in str(raised.value)
 
 

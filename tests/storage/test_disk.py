@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from tests.storage.kinds import DISKS, descriptors, files_below, get, in_staging, put, staged
+from tests.storage.kinds import DISKS, descriptors, files_below, get, put, staged
 
 from uploadkit.errors import KeyRefused, ObjectExists, ObjectMissing, StorageFailed
 from uploadkit.storage.contract import ObjectInfo, ReadableStaged
 from uploadkit.storage.disk import DiskStorage
+from uploadkit.testing import leftovers
 
 INFO = ObjectInfo()
 
@@ -170,7 +171,7 @@ def test_an_object_has_one_name(disk: DiskStorage) -> None:
     """After the commit no other name of the file is left, in staging or elsewhere."""
     put(disk, "key")
     assert disk.path("key").stat().st_nlink == 1
-    assert in_staging(disk) == []
+    assert leftovers(disk) == []
 
 
 @pytest.mark.needs("linux")
@@ -180,7 +181,7 @@ def test_what_is_staged_has_no_visible_name(disk: DiskStorage, root: Path) -> No
     sink.write(b"data")
     object = sink.stage()
     assert [path.name for path in root.iterdir()] == [".staging"]
-    assert len(in_staging(disk)) == (0 if type(disk) is DiskStorage else 1)
+    assert len(leftovers(disk)) == (0 if type(disk) is DiskStorage else 1)
     object.discard()
     assert files_below(root) == set()
 
@@ -231,7 +232,7 @@ def test_a_link_that_is_put_in_the_way_of_a_commit_is_not_followed(
         object.commit()
     object.discard()
     assert files_below(tmp_path / "outside") == set()
-    assert in_staging(disk) == []
+    assert leftovers(disk) == []
 
 
 def test_a_staging_folder_that_is_a_link_is_not_used(disk: DiskStorage, root: Path, tmp_path: Path) -> None:
@@ -302,7 +303,7 @@ def test_a_commit_does_not_replace_what_came_in_since_open(disk: DiskStorage, ro
         with pytest.raises(ObjectExists):
             object.commit()
         object.discard()
-    assert in_staging(disk) == []
+    assert leftovers(disk) == []
     assert (root / "file").read_bytes() == b""
 
 

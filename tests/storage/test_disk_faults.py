@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.storage.kinds import DISKS, descriptors, files_below, get, in_staging, put, staged
+from tests.storage.kinds import DISKS, descriptors, files_below, get, put, staged
 from tests.storage.processes import Child
 
 from uploadkit.errors import ObjectMissing, StorageFailed
 from uploadkit.storage.contract import ObjectInfo, Sink, Staged
 from uploadkit.storage.disk import DiskStorage
+from uploadkit.testing import leftovers
 
 INFO = ObjectInfo()
 
@@ -157,9 +158,9 @@ def test_a_discard_that_fails_says_so_and_leaves_its_file_to_the_sweep(tmp_path:
             sink.discard()
     assert descriptors() == before - 1
     sink.discard()
-    assert len(in_staging(disk)) == 1
+    assert len(leftovers(disk)) == 1
     assert disk.sweep() == 1
-    assert in_staging(disk) == []
+    assert leftovers(disk) == []
 
 
 def test_short_writes_are_carried_on(disk: DiskStorage, monkeypatch: pytest.MonkeyPatch) -> None:

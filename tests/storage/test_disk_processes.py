@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.storage.kinds import DISKS, NamedDiskStorage, files_below, get, in_staging, put, staged
+from tests.storage.kinds import DISKS, NamedDiskStorage, files_below, get, put, staged
 from tests.storage.processes import Child
 
 from uploadkit.errors import ObjectMissing
 from uploadkit.storage.contract import ObjectInfo
 from uploadkit.storage.disk import DiskStorage
+from uploadkit.testing import leftovers
 
 INFO = ObjectInfo()
 
@@ -61,11 +62,11 @@ def test_the_first_open_sweeps_what_dead_processes_left(tmp_path: Path) -> None:
         assert child.line() == "ready"
         child.killed()
     disk = NamedDiskStorage(tmp_path)
-    assert len(in_staging(disk)) == 1
+    assert len(leftovers(disk)) == 1
     sink = disk.open("key", INFO)
-    assert len(in_staging(disk)) == 1
+    assert len(leftovers(disk)) == 1
     sink.discard()
-    assert in_staging(disk) == []
+    assert leftovers(disk) == []
 
 
 def test_a_sweep_counts_what_it_took_and_leaves_what_is_not_its_own(tmp_path: Path) -> None:
@@ -96,7 +97,7 @@ def test_a_sweep_that_takes_a_file_before_it_is_locked_is_noticed(
 
     def late(file: Any, operation: int) -> None:
         monkeypatch.setattr(fcntl, "flock", flock)
-        [name] = in_staging(disk)
+        [name] = leftovers(disk)
         if moment == "sweep is over":
             assert NamedDiskStorage(tmp_path).sweep() == 1
         else:
@@ -197,7 +198,7 @@ staged.commit()
         child.process.wait()
     disk = NamedDiskStorage(tmp_path)
     assert disk.stat("key").size == 2**20
-    assert len(in_staging(disk)) == 1
+    assert len(leftovers(disk)) == 1
     assert disk.sweep() == 1
     assert files_below(tmp_path) == {"key"}
     assert get(disk, "key") == bytes(2**20)
@@ -232,7 +233,7 @@ def test_a_fork_prepares_for_itself(tmp_path: Path) -> None:
     put(disk, "parent")
     (tmp_path / ".staging" / "forgotten").write_bytes(b"")
     assert in_a_fork(lambda: put(disk, "child")) == "child"
-    assert in_staging(disk) == []
+    assert leftovers(disk) == []
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")

@@ -17,6 +17,7 @@ from ..errors import (
     FieldRefused,
     FileRefused,
     MalformedForm,
+    StorageFailed,
     TruncatedForm,
     UnexpectedField,
     UnsupportedMediaType,
@@ -110,6 +111,7 @@ class _Landed:
     incoming: IncomingFile
     key: str
     landing: Landing
+    size: int = 0  # what was received, when all of it was
     stored: StoredObject | None = None
 
 
@@ -182,6 +184,7 @@ class _Intake:
         files = []
         for file in self._files:
             file.stored = stored = yield Commit(file.landing)
+            _check_whole(file, stored)
             files.append(_uploaded(file, stored))
         return Submission(files=files, fields=FieldValues(self._values))
 
@@ -306,6 +309,7 @@ class _Intake:
             text = f"the file in field {quoted(file.begin.name)} has fewer than {file.rule.min_size} bytes"
             raise FileRefused(text, field=file.begin.name, filter="min_size")
         landed = file.landed or (yield from self._land(file))
+        landed.size = file.size
         yield Stage(landed.landing)
         for check in landed.rule.staged_checks:
             yield Examine(landed.landing, check, landed.incoming)
@@ -374,6 +378,13 @@ def _check_enough(name: str, seen: int, needed: int) -> None:
     if seen == 0:
         raise FieldMissing(f"field {quoted(name)} is missing", field=name)
     raise FieldMissing(f"field {quoted(name)} was sent {seen} times, at least {needed} are needed", field=name)
+
+
+def _check_whole(file: _Landed, stored: StoredObject) -> None:
+    """A storage may lose bytes and not know it; what it says it has is looked at here."""
+    if stored.size != file.size:
+        text = f"the storage kept {stored.size} of {file.size} bytes"
+        raise StorageFailed(text, storage=file.rule.storage.name, key=stored.key)
 
 
 def _uploaded(file: _Landed, stored: StoredObject) -> UploadedFile:

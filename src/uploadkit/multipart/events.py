@@ -48,7 +48,7 @@ class FormParser(Protocol):
 
     def feed(self, chunk: bytes) -> Iterable[Event]:
         """The events that `chunk` completes. Raises a `SenderError`, at the latest where the iteration comes to the
-        place of the error; every later call raises it again."""
+        place of the error; every later call raises its like again."""
         ...
 
     def close(self) -> Iterable[Event]:
@@ -59,4 +59,7 @@ class FormParser(Protocol):
 def events_then(events: list[Event], error: SenderError) -> Iterator[Event]:
     """The events that came before an error, then the error: so that the place of a chunk's end changes nothing."""
     yield from events
-    raise error
+    try:
+        raise error
+    finally:
+        del error  # it holds this frame

@@ -12,6 +12,7 @@ only the bytes from the last CR on can be the beginning of one.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from enum import Enum
 
 from ..errors import LimitExceeded, MalformedForm, SenderError, TruncatedForm, UnsupportedMediaType
@@ -100,7 +101,8 @@ class MultipartParser:
         try:
             self._advance(chunk, events)
         except SenderError as error:
-            self._state, self._error, self._held = _FAILED, error, b""
+            # A copy, since the error itself holds the frames of this call, and they this parser.
+            self._state, self._error, self._held = _FAILED, copy(error), b""
             if not events:
                 raise
             return events_then(events, error)
@@ -111,7 +113,7 @@ class MultipartParser:
         if self._error is None and self._state is not _EPILOGUE:
             self._state, self._error = _FAILED, TruncatedForm()
         if self._error is not None:
-            raise self._error
+            raise copy(self._error)
         return ()
 
     def _advance(self, chunk: bytes, events: list[Event]) -> None:
@@ -120,7 +122,7 @@ class MultipartParser:
             self._drop_epilogue(len(chunk))
             return
         if self._error is not None:
-            raise self._error
+            raise copy(self._error)
         if held:
             self._held = b""
             # Join what was held only where it goes on as it must: once for a delimiter, not once for a chunk.

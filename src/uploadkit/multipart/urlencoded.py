@@ -7,6 +7,7 @@ a whole value at once needs many times its size. As the standard says, a `%` tha
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from urllib.parse import unquote_to_bytes
 
 from ..errors import LimitExceeded, MalformedForm, SenderError, UnsupportedMediaType
@@ -37,7 +38,7 @@ class UrlencodedParser:
     def feed(self, chunk: bytes) -> Iterable[Event]:
         """The events that `chunk` completes. See `FormParser.feed`."""
         if self._error is not None:
-            raise self._error
+            raise copy(self._error)
         events: list[Event] = []
         while b"&&" in chunk:  # pairs of nothing give no event, so no limit counts them: here they cost next to nothing
             chunk = chunk.replace(b"&&", b"&")
@@ -48,19 +49,19 @@ class UrlencodedParser:
                 self._end_pair(events)
             self._take(rest, events)
         except SenderError as error:
-            self._error = error
+            self._error = copy(error)  # the error itself holds the frames of this call, and they this parser
             return events_then(events, error)
         return events
 
     def close(self) -> Iterable[Event]:
         """The body has ended, and with it the last value. A urlencoded body cannot be seen to be cut."""
         if self._error is not None:
-            raise self._error
+            raise copy(self._error)
         events: list[Event] = []
         try:
             self._end_pair(events)
         except SenderError as error:
-            self._error = error
+            self._error = copy(error)
             raise
         events.append(FORM_END)
         return events

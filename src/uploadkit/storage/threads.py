@@ -21,6 +21,9 @@ T = TypeVar("T")
 
 MAX_THREADS = 32
 
+THREAD_NAME = "uploadkit"
+"""What the names of the threads begin with. They are kept when they have nothing to do."""
+
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
 
@@ -89,7 +92,7 @@ def _threads() -> ThreadPoolExecutor:
     global _pool
     with _lock:
         if _pool is None:
-            _pool = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="uploadkit")
+            _pool = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix=THREAD_NAME)
         return _pool
 
 

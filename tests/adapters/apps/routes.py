@@ -1,11 +1,13 @@
 """The routes that every application of the parity test offers, and what their handlers answer.
 
 Knows no framework. A server keeps its files in `uploads` below its working folder, staged as `UPLOADKIT_STAGING`
-says: `nameless`, where the file system can do that, or `named`.
+says: `nameless`, where the file system can do that, or `named`. Its garbage is `kept` where `UPLOADKIT_GARBAGE` says
+so: what waits for the collector then stays for ever.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import Any
 
@@ -42,6 +44,8 @@ LIMITED: dict[str, int] = {
 
 def server_storage() -> DiskStorage:
     """The storage of a server's process."""
+    if os.environ.get("UPLOADKIT_GARBAGE") == "kept":
+        gc.disable()
     return DISKS[os.environ.get("UPLOADKIT_STAGING", "nameless")]("uploads")
 
 
@@ -63,6 +67,7 @@ def specs(storage: Storage) -> dict[str, Spec[Any]]:
         "filter": upload.single("file", filter=no_secrets),
         "raises": upload.any(),
         "rejects": upload.any(),
+        "slow": Uploader(storage, limits=Limits(idle_seconds=2, min_rate=1024)).any(),
     }
     for name, limit in LIMITED.items():
         routes[f"limit/{name}"] = Uploader(storage, limits=Limits(**{name: limit})).any()

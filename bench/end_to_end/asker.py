@@ -65,5 +65,5 @@ def _connect(port: int) -> socket.socket:
 
 def _is_whole(answer: bytes) -> bool:
     """Every server here answers "ok" or "||": the head's end and two bytes."""
-    head, _, body = answer.partition(b"\r\n\r\n")
+    _, _, body = answer.partition(b"\r\n\r\n")
     return len(body) >= 2

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
-from importlib import metadata
 
 from . import unmerged
-from .servers import GRANIAN, GUNICORN, UVICORN, Kind
+from .servers import AIOHTTP, GRANIAN, GUNICORN, NODE, UVICORN, Kind, version
 
 DIGEST, TUNED = "+digest", "+tuned"
 
@@ -56,15 +55,20 @@ class Contestant:
         """What `told` reads in the server's process, but for the folder."""
         return {"BENCH_DIGEST": str(int(self.digest)), "BENCH_TUNED": str(int(self.tuned))}
 
+    @property
+    def versions(self) -> dict[str, str | None]:
+        """Of all that it runs on. None where something is not installed."""
+        return {**self.server.versions(), **{name: version(name) for name in self.distributions}}
+
     def command(self, port: int) -> list[str]:
         """What starts its server."""
-        return self.server.command(f"bench.end_to_end.{self.application}", port)
+        return self.server.command(self.application, port)
 
     def missing(self) -> str | None:
         """Why it cannot run here; None where it can."""
-        for distribution in (*self.server.distributions, *self.distributions):
-            if version(distribution) is None:
-                return f"not installed: {distribution}"
+        for name, found in self.versions.items():
+            if found is None:
+                return f"not installed: {name}"
         if self.tuned and not unmerged.has_tune_allocator():
             return "not available: tune_allocator"
         if self.role is Role.OURS and not self.digest and not unmerged.has_digest():
@@ -79,27 +83,30 @@ def contestants() -> tuple[Contestant, ...]:
     return tuple(_every())
 
 
-def version(distribution: str) -> str | None:
-    """None where it is not installed."""
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None
-
-
 def _every() -> Iterator[Contestant]:
-    for server in (UVICORN, GRANIAN):
-        yield from _floors(server, "floor:asgi")
-        yield from _ours(server, "asgi")
-        if server is UVICORN:
-            yield from _ours(server, "starlette", "starlette")
-            yield from _ours(server, "fastapi", "fastapi")
-            yield from _ours(server, "django_asgi", "django")
-        yield _peer(server, "fastapi", "fastapi", "python-multipart")
+    yield from _floors(UVICORN, "floor:asgi")
+    yield from _ours(UVICORN, "asgi")
+    yield from _ours(UVICORN, "starlette", "starlette")
+    yield from _ours(UVICORN, "fastapi", "fastapi")
+    yield from _ours(UVICORN, "django_asgi", "django")
+    yield _peer(UVICORN, "starlette-form", "peers.starlette_form:app", "starlette", "python-multipart")
+    yield _peer(UVICORN, "streaming-form-data", "peers.starlette_streaming:app", "starlette", "streaming-form-data")
+    yield _peer(UVICORN, "fastapi", "peers.fastapi:app", "fastapi", "python-multipart")
+    yield _peer(UVICORN, "django", "peers.django:asgi", "django")
+
+    yield from _floors(GRANIAN, "floor:asgi")
+    yield from _ours(GRANIAN, "asgi")
+    yield _peer(GRANIAN, "fastapi", "peers.fastapi:app", "fastapi", "python-multipart")
+
     yield from _floors(GUNICORN, "floor:wsgi")
     yield from _ours(GUNICORN, "wsgi")
     yield from _ours(GUNICORN, "flask", "flask")
     yield from _ours(GUNICORN, "django_wsgi", "django")
+    yield _peer(GUNICORN, "flask", "peers.flask:app", "flask")
+    yield _peer(GUNICORN, "django", "peers.django:wsgi", "django")
+
+    yield _peer(AIOHTTP, "multipart", "peers.aiohttp")
+    yield _peer(NODE, "express-multer", "peers/express_multer.js")
 
 
 def _floors(server: Kind, application: str) -> Iterator[Contestant]:
@@ -121,9 +128,7 @@ def _ours(server: Kind, module: str, *distributions: str) -> Iterator[Contestant
     yield replace(plain, tuned=True)
 
 
-def _peer(server: Kind, module: str, *distributions: str) -> Contestant:
-    called = module.partition("_")[0]
-    application = f"peers.{module}:app"
+def _peer(server: Kind, called: str, application: str, *distributions: str) -> Contestant:
     return Contestant(
         server=server, called=called, role=Role.PEER, application=application, distributions=distributions
     )

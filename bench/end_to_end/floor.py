@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from uploadkit.adapters.asgi import Receive, Scope, Send
-
 from .told import destination
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
+
+    from uploadkit.adapters.asgi import Receive, Scope, Send
 
 READ_SIZE = 2**18
 

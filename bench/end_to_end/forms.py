@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import itertools
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ class Load:
     connections: int = 1
 
     @property
-    def bytes(self) -> int:
+    def size_of_all(self) -> int:
         """Of all files together."""
         return self.requests * self.size
 
@@ -65,7 +64,7 @@ class Load:
 
     def digests(self, *, bodies: bool) -> list[str]:
         """The SHA-256 of everything that is to be stored, sorted: of whole bodies, or of their files."""
-        return list(_digests(self, bodies))
+        return list(_bodies(self) if bodies else _files(self))
 
     def _opening(self, number: int) -> bytes:
         texts = TEXTS if self.texts else {}
@@ -95,17 +94,23 @@ def _window(number: int, size: int) -> Iterator[memoryview]:
 
 
 @functools.cache
-def _digests(load: Load, bodies: bool) -> tuple[str, ...]:
-    return tuple(sorted(_digest(load, number, bodies) for number in range(load.requests)))
+def _bodies(load: Load) -> list[str]:
+    return sorted(_digest(_body(load.request(number))) for number in range(load.requests))
 
 
-def _digest(load: Load, number: int, bodies: bool) -> str:
-    if bodies:
-        whole = load.request(number)
-        first = bytes(next(whole)).partition(b"\r\n\r\n")[2]
-        data = itertools.chain([memoryview(first)], whole)
-    else:
-        data = iter(_window(number, load.size))
+@functools.cache
+def _files(load: Load) -> list[str]:
+    return sorted(_digest(load.data(number)) for number in range(load.requests))
+
+
+def _body(request: Iterator[memoryview]) -> Iterator[memoryview]:
+    """A request without its head, which ends in the first piece."""
+    first = next(request)
+    yield first[bytes(first).index(b"\r\n\r\n") + 4 :]
+    yield from request
+
+
+def _digest(data: Iterator[memoryview]) -> str:
     digest = hashlib.sha256()
     for piece in data:
         digest.update(piece)

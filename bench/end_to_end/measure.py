@@ -22,13 +22,14 @@ from typing import TypeAlias
 from .asker import asking
 from .contestants import Contestant, Role
 from .forms import KIB, MIB, Load
+from .node import NotInstalledError
 from .processes import cpu_seconds, family, forget_peak, peak, resident
 from .scenarios import Scenario
 from .sender import Sender, Sent, sending, sent
 from .servers import NotServedError, Server, serving
 
-_FIRST = Load(requests=16, size=10 * KIB, connections=8)
-"""What a server takes before it is measured: modules are imported then, and memory that stays is taken."""
+_FIRST = Load(requests=100, size=10 * KIB, texts=True, connections=8)
+"""What a server takes before it is measured: modules are imported then, and what compiles code has seen some."""
 
 _SETTLE_SECONDS = 0.1
 """For what a server does after its last answer, such as to remove temporary files."""
@@ -113,6 +114,8 @@ def _enter(cell: Cell, scenario: Scenario, contestant: Contestant, folder: Path,
             cell.runs.append(_run(scenario, contestant, Path(own), sender))
         except (_FailedError, NotServedError) as error:
             cell.failure = str(error)
+        except NotInstalledError as error:
+            cell.failure = f"not installed: {error}"
 
 
 def _run(scenario: Scenario, contestant: Contestant, folder: Path, sender: Sender) -> Run:
@@ -126,7 +129,7 @@ def _run(scenario: Scenario, contestant: Contestant, folder: Path, sender: Sende
         )
         _expect(first, _FIRST, server, answers=not is_floor)
         _clear(stored)
-        _warm_page_cache(folder, 2 * scenario.load.bytes)
+        _warm_page_cache(folder, 2 * scenario.load.size_of_all)
         run, outcome = _timed(scenario, server, sender)
         _expect(outcome, scenario.load, server, answers=not is_floor)
     _expect_stored(stored, scenario.load.digests(bodies=is_floor))

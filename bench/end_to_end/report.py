@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from .contestants import Contestant, version
+from .contestants import Contestant
 from .forms import MIB
 from .measure import Cell, Result, Run
 from .scenarios import Scenario
@@ -14,8 +14,8 @@ from .scenarios import Scenario
 
 def versions(contestants: Sequence[Contestant]) -> str:
     """Of the servers and peers."""
-    names = {name for one in contestants for name in (*one.server.distributions, *one.distributions)}
-    return ", ".join(f"{name} {version(name) or 'not installed'}" for name in sorted(names))
+    found = {name: version for one in contestants for name, version in one.versions.items()}
+    return ", ".join(f"{name} {version or 'not installed'}" for name, version in sorted(found.items()))
 
 
 def cpu(run: Run) -> float:
@@ -57,7 +57,7 @@ def _figures(scenario: Scenario, cell: Cell, floor: Cell | None) -> list[str]:
     return [
         f"{seconds:.3f}",
         f"{cell.spread(cpu):.0%}",
-        f"{scenario.load.bytes / MIB / seconds:.0f}",
+        f"{scenario.load.size_of_all / MIB / seconds:.0f}",
         f"{cell.median(lambda run: run.wall):.3f}",
         _shown(cell.ratio(floor, cpu), ".2f"),
         f"{cell.median(growth) / MIB:.1f}",

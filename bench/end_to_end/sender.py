@@ -26,7 +26,7 @@ SILENT_SECONDS = 60
 
 @dataclass(frozen=True, kw_only=True)
 class Sent:
-    """How long a load took, from the first byte sent to the last one answered. `failure` is of the first that failed."""
+    """How long a load took, from the first byte sent to the last one answered, and each different answer."""
 
     seconds: float
     failure: str | None
@@ -124,13 +124,15 @@ class _Connection:
     def __init__(self, port: int, selector: selectors.BaseSelector) -> None:
         self._port = port
         self._selector = selector
+        self._is_closed = False
         self._left: list[memoryview] = []
         self._answer = b""
-        self._connect()
+        self._socket = self._connect()
 
     def begin(self, request: list[memoryview]) -> None:
-        if self._socket is None:
-            self._connect()
+        if self._is_closed:
+            self._socket = self._connect()
+            self._is_closed = False
         self._left = request[::-1]
         self._answer = b""
         self._wait_for(selectors.EVENT_WRITE)
@@ -143,23 +145,22 @@ class _Connection:
         return self._read()
 
     def close(self) -> None:
-        if self._socket is not None:
+        if not self._is_closed:
             self._selector.unregister(self._socket)
             self._socket.close()
-            self._socket = None
+            self._is_closed = True
 
-    def _connect(self) -> None:
-        self._socket: socket.socket | None = socket.create_connection(("127.0.0.1", self._port), SILENT_SECONDS)
-        self._socket.setblocking(False)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._selector.register(self._socket, selectors.EVENT_WRITE, self)
+    def _connect(self) -> socket.socket:
+        connected = socket.create_connection(("127.0.0.1", self._port), SILENT_SECONDS)
+        connected.setblocking(False)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._selector.register(connected, selectors.EVENT_WRITE, self)
+        return connected
 
     def _wait_for(self, event: int) -> None:
-        assert self._socket is not None
         self._selector.modify(self._socket, event, self)
 
     def _send(self) -> None:
-        assert self._socket is not None
         piece = self._left.pop()
         try:
             count = self._socket.send(piece)
@@ -173,7 +174,6 @@ class _Connection:
             self._wait_for(selectors.EVENT_READ)
 
     def _read(self) -> str | None:
-        assert self._socket is not None
         data = self._socket.recv(65536)
         if not data:
             raise _FailedError("the server has closed the connection without an answer")

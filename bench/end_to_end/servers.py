@@ -14,11 +14,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
-PROJECT = Path(__file__).parents[2]
+from . import node
+
+HERE = Path(__file__).parent
+PROJECT = HERE.parents[1]
 
 READY_SECONDS = 30
 STOP_SECONDS = 10
@@ -30,42 +34,74 @@ class NotServedError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """`command` makes what starts the server of an application on a port."""
+    """`command` makes of an application, named from this package on, and a port what starts its server.
+
+    `versions` has all that it needs, None for what is not installed.
+    """
 
     name: str
-    distributions: tuple[str, ...]
     command: Callable[[str, int], list[str]]
+    versions: Callable[[], dict[str, str | None]]
+
+
+def _python(*words: str) -> list[str]:
+    return [sys.executable, "-m", *words]
+
+
+def _installed(*distributions: str) -> Callable[[], dict[str, str | None]]:
+    return lambda: {name: version(name) for name in distributions}
 
 
 UVICORN = Kind(
     name="uvicorn",
-    distributions=("uvicorn", "httptools"),
     command=lambda app, port: [
-        *(sys.executable, "-m", "uvicorn", app, "--host", "127.0.0.1", "--port", str(port)),
-        *("--loop", "asyncio", "--http", "httptools", "--lifespan", "off", "--no-access-log", "--log-level", "warning"),
+        *_python("uvicorn", f"{__package__}.{app}", "--host", "127.0.0.1", "--port", str(port), "--loop", "asyncio"),
+        *("--http", "httptools", "--lifespan", "off", "--no-access-log", "--log-level", "warning"),
     ],
+    versions=_installed("uvicorn", "httptools"),
 )
 GRANIAN = Kind(
     name="granian",
-    distributions=("granian",),
     command=lambda app, port: [
-        *(sys.executable, "-m", "granian", app, "--host", "127.0.0.1", "--port", str(port)),
-        *("--interface", "asginl", "--loop", "asyncio", "--no-ws", "--no-access-log", "--log-level", "warning"),
+        *_python("granian", f"{__package__}.{app}", "--host", "127.0.0.1", "--port", str(port), "--loop", "asyncio"),
+        *("--interface", "asginl", "--no-ws", "--no-access-log", "--log-level", "warning"),
     ],
+    versions=_installed("granian"),
 )
 GUNICORN = Kind(
     name="gunicorn",
-    distributions=("gunicorn",),
     command=lambda app, port: [
-        *(sys.executable, "-m", "gunicorn", app, "--bind", f"127.0.0.1:{port}", "--no-control-socket"),
+        *_python("gunicorn", f"{__package__}.{app}", "--bind", f"127.0.0.1:{port}", "--no-control-socket"),
         *("--worker-class", "gthread", "--threads", "16", "--timeout", "120", "--log-level", "warning"),
     ],
+    versions=_installed("gunicorn"),
 )
+AIOHTTP = Kind(
+    name="aiohttp",
+    command=lambda app, port: _python(f"{__package__}.{app}", str(port)),
+    versions=_installed("aiohttp"),
+)
+NODE = Kind(
+    name="node",
+    command=lambda app, port: ["env", f"NODE_PATH={node.modules()}", "node", str(HERE / app), str(port)],
+    versions=node.versions,
+)
+
+
+def version(distribution: str) -> str | None:
+    """None where it is not installed."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 @contextmanager
 def serving(command: Callable[[int], Sequence[str]], environment: Mapping[str, str], folder: Path) -> Iterator[Server]:
-    """A server that listens, with `folder` for its temporary files and its log. Raises `NotServedError`."""
+    """A server that listens, with `folder` for its temporary files and its log.
+
+    Raises `NotServedError`, and `node.NotInstalledError` where it had to be fetched.
+    """
     port = _free_port()
     (folder / "tmp").mkdir(exist_ok=True)
     told = {
@@ -77,7 +113,7 @@ def serving(command: Callable[[int], Sequence[str]], environment: Mapping[str, s
         process = subprocess.Popen(
             command(port),
             cwd=folder,
-            env=os.environ | told | environment,
+            env={**os.environ, **told, **environment},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -146,12 +182,8 @@ def _free_port() -> int:
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
-    try:
+    with suppress(subprocess.TimeoutExpired):
         process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        pass
-    try:
-        os.killpg(process.pid, signal.SIGKILL)  # workers that were left behind
-    except ProcessLookupError:
-        pass
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # what it has left behind
     process.wait(STOP_SECONDS)

@@ -17,6 +17,9 @@ FOLDER = Path(os.environ["BENCH_FOLDER"])
 DIGEST = os.environ["BENCH_DIGEST"] == "1"
 """Whether uploadkit makes a SHA-256 of every file."""
 
+TEXTS = ("title", "author", "note")
+"""The text fields that a form may have."""
+
 if os.environ["BENCH_TUNED"] == "1":
     unmerged.tune_allocator()
 

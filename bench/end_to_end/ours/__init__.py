@@ -5,7 +5,7 @@ from __future__ import annotations
 from uploadkit import DiskStorage, File, Limits, Submission, Uploader
 
 from .. import unmerged
-from ..told import DIGEST, FOLDER, said
+from ..told import DIGEST, FOLDER, TEXTS, said
 
 _limits = Limits(file_size=None, files_size=None, body_size=None)
 form = Uploader(DiskStorage(FOLDER), limits=_limits, **unmerged.digest(DIGEST)).fields(File("file", required=True))
@@ -13,4 +13,4 @@ form = Uploader(DiskStorage(FOLDER), limits=_limits, **unmerged.digest(DIGEST)).
 
 def answer(received: Submission) -> str:
     """The text values, as every application answers them."""
-    return said(*(received.fields.get(name, "") for name in ("title", "author", "note")))
+    return said(*(received.fields.get(name, "") for name in TEXTS))

@@ -12,7 +12,12 @@ from uploadkit.adapters.django import receive
 
 from . import answer, form
 
-settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="of no use", MIDDLEWARE=[])
+settings.configure(
+    ROOT_URLCONF=__name__,
+    ALLOWED_HOSTS=["*"],
+    SECRET_KEY="of no use",
+    MIDDLEWARE=["django.middleware.common.CommonMiddleware"],  # which answers with a Content-Length
+)
 
 
 @receive(form)

@@ -7,6 +7,7 @@ Every contestant takes the same requests and stores their files; whoever stores 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -14,18 +15,20 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from ..report import machine
+from ..report import machine, told, write
 from . import processes
 from .contestants import Contestant, contestants
 from .measure import Result, measured
-from .report import table, versions
+from .report import Picture, markdown, pictures, table, versions
 from .scenarios import Scenario, scenarios
+from .targets import verdicts
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures and prints. Returns 1 where a target is missed and `--check` was asked for."""
     given = _arguments(arguments)
-    chosen = [one for one in scenarios(quick=given.quick).values() if _is_chosen(one.name, given.scenario)]
+    every = scenarios(quick=given.quick)
+    chosen = [one for one in every.values() if _is_chosen(one.name, given.scenario)]
     lined_up = [one for one in contestants() if _is_chosen(one.name, given.contestant)]
     if given.list:
         _list(chosen, lined_up)
@@ -39,13 +42,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(versions(lined_up), flush=True)
     results: dict[str, Result] = {}
     for scenario in chosen:
-        racing = [one for one in lined_up if scenario.variants or not one.is_variant]
-        able = [one for one in racing if one.missing() is None]
+        able = [one for one in scenario.racing(lined_up) if one.missing() is None]
         folder = given.tmpfs if scenario.in_memory else given.folder
         results[scenario.name] = measured(scenario, able, folder, rounds=given.rounds or scenario.rounds)
-        print(f"\n{table(scenario, racing, results[scenario.name])}", flush=True)
+        print(f"\n{table(scenario, lined_up, results[scenario.name])}", flush=True)
+    judged = verdicts(chosen, lined_up, results)
+    print(f"\n{told(judged)}")
     print(f"\n{time.monotonic() - started:.0f} s")
-    return 0
+    if given.charts is not None:
+        _draw(given.charts, [one for name in results for one in pictures(every[name], lined_up, results[name])])
+    if given.markdown is not None:
+        charts = given.charts and Path(os.path.relpath(given.charts, given.markdown.parent)).as_posix()
+        write(given.markdown, "end-to-end", markdown(chosen, lined_up, results, judged, charts=charts))
+    return 1 if given.check and not all(verdict.met for verdict in judged) else 0
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -72,9 +81,18 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=Path("/dev/shm"),
         help="a folder in memory, for the scenarios that say so (default: %(default)s)",
     )
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables into FILE, between their marks")
+    parser.add_argument("--charts", type=Path, metavar="DIR", help="draw charts into DIR, and name them in the FILE")
     parser.add_argument("--check", action="store_true", help="exit with 1 where a target is missed")
     parser.add_argument("--list", action="store_true", help="name scenarios and contestants and stop")
     given = parser.parse_args(arguments)
+    for what, patterns, known in (
+        ("scenario", given.scenario, scenarios()),
+        ("contestant", given.contestant, [one.name for one in contestants()]),
+    ):
+        for pattern in patterns or ():
+            if not any(fnmatchcase(name, pattern) for name in known):
+                parser.error(f"no {what} is called {pattern}; --list names them")
     if given.rounds is not None and given.rounds < 1:
         parser.error("--rounds is at least 1")
     return given
@@ -82,6 +100,12 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _is_chosen(name: str, patterns: Sequence[str] | None) -> bool:
     return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _draw(folder: Path, drawn: Sequence[Picture]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for picture in drawn:
+        (folder / picture.file).write_text(picture.svg, encoding="utf-8")
 
 
 def _list(chosen: Sequence[Scenario], lined_up: Sequence[Contestant]) -> None:

@@ -49,6 +49,35 @@ class Run:
 Figure: TypeAlias = Callable[[Run], float]
 
 
+def cpu(run: Run) -> float:
+    return run.cpu
+
+
+def wall(run: Run) -> float:
+    return run.wall
+
+
+def growth(run: Run) -> float:
+    return run.growth
+
+
+def p50(run: Run) -> float:
+    """Of the other route. NaN where nobody has asked for it."""
+    return _percentile(run.waits, 50)
+
+
+def p99(run: Run) -> float:
+    """As `p50`."""
+    return _percentile(run.waits, 99)
+
+
+def _percentile(waits: Sequence[float], percent: int) -> float:
+    """The shortest wait that so many of a hundred do not exceed."""
+    if not waits:
+        return math.nan
+    return sorted(waits)[math.ceil(len(waits) * percent / 100) - 1]
+
+
 @dataclass(kw_only=True)
 class Cell:
     """What one contestant did in one scenario: a run for every round, or a failure."""

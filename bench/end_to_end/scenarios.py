@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from .contestants import Contestant
 from .forms import GIB, KIB, MIB, Load
 
 
@@ -21,6 +23,10 @@ class Scenario:
     asks: bool = False
     small: bool = False
     variants: bool = False
+
+    def racing(self, contestants: Iterable[Contestant]) -> list[Contestant]:
+        """Those that take part."""
+        return [one for one in contestants if self.variants or not one.is_variant]
 
     @property
     def title(self) -> str:

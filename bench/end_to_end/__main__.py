@@ -19,27 +19,29 @@ from ..report import machine, told, write
 from . import processes
 from .contestants import Contestant, contestants
 from .measure import Result, measured
-from .report import Picture, markdown, pictures, table, versions
+from .report import markdown, pictures, table, versions
 from .scenarios import Scenario, scenarios
 from .targets import verdicts
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measures and prints. Returns 1 where a target is missed and `--check` was asked for."""
+    """Measures and prints. Returns 1 where a target is missed and `--check` was asked for, 2 where it cannot run."""
     given = _arguments(arguments)
-    every = scenarios(quick=given.quick)
-    chosen = [one for one in every.values() if _is_chosen(one.name, given.scenario)]
+    chosen = [one for one in scenarios(quick=given.quick).values() if _is_chosen(one.name, given.scenario)]
     lined_up = [one for one in contestants() if _is_chosen(one.name, given.contestant)]
     if given.list:
         _list(chosen, lined_up)
         return 0
-    if not processes.available():
-        print("memory and CPU time of a server are read from /proc, which only Linux has", file=sys.stderr)
+    if (reason := _obstacle(given.folder)) is not None:
+        print(reason, file=sys.stderr)
         return 2
 
     started = time.monotonic()
     print(machine())
-    print(versions(lined_up), flush=True)
+    print(versions(lined_up))
+    if not _is_in_memory(given.tmpfs):
+        chosen = [scenario for scenario in chosen if not scenario.in_memory]
+        print(f"{given.tmpfs} is no tmpfs: what would be stored there is left out")
     results: dict[str, Result] = {}
     for scenario in chosen:
         able = [one for one in scenario.racing(lined_up) if one.missing() is None]
@@ -47,13 +49,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results[scenario.name] = measured(scenario, able, folder, rounds=given.rounds or scenario.rounds)
         print(f"\n{table(scenario, lined_up, results[scenario.name])}", flush=True)
     judged = verdicts(chosen, lined_up, results)
-    print(f"\n{told(judged)}")
-    print(f"\n{time.monotonic() - started:.0f} s")
+    print(f"\n{told(judged)}\n\n{time.monotonic() - started:.0f} s")
+
     if given.charts is not None:
-        _draw(given.charts, [one for name in results for one in pictures(every[name], lined_up, results[name])])
+        given.charts.mkdir(parents=True, exist_ok=True)
+        for picture in [one for scenario in chosen for one in pictures(scenario, lined_up, results[scenario.name])]:
+            (given.charts / picture.file).write_text(picture.svg, encoding="utf-8")
     if given.markdown is not None:
         charts = given.charts and Path(os.path.relpath(given.charts, given.markdown.parent)).as_posix()
-        write(given.markdown, "end-to-end", markdown(chosen, lined_up, results, judged, charts=charts))
+        disk = processes.file_system(given.folder)
+        write(given.markdown, "end-to-end", markdown(chosen, lined_up, results, judged, disk=disk, charts=charts))
     return 1 if given.check and not all(verdict.met for verdict in judged) else 0
 
 
@@ -102,10 +107,17 @@ def _is_chosen(name: str, patterns: Sequence[str] | None) -> bool:
     return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _draw(folder: Path, drawn: Sequence[Picture]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for picture in drawn:
-        (folder / picture.file).write_text(picture.svg, encoding="utf-8")
+def _obstacle(folder: Path) -> str | None:
+    """Why nothing can be measured here."""
+    if not processes.available():
+        return "CPU time and memory of a server are read from /proc, which only Linux has"
+    if _is_in_memory(folder):
+        return f"{folder} is in memory: --folder names one on a disk"
+    return None
+
+
+def _is_in_memory(folder: Path) -> bool:
+    return folder.is_dir() and processes.file_system(folder) == "tmpfs"
 
 
 def _list(chosen: Sequence[Scenario], lined_up: Sequence[Contestant]) -> None:

@@ -40,12 +40,11 @@ class Bar:
 
 
 def chart(title: str, bars: Sequence[Bar]) -> str:
-    """The bars, the longest first."""
-    ordered = sorted(bars, key=lambda bar: bar.value, reverse=True)
+    """The bars in this order, the longest as wide as there is room."""
     longest = max((bar.value for bar in bars), default=0) or 1
     top = _MARGIN + 52
     height = top + _ROW * len(bars) + _MARGIN
-    drawn = [_bar(bar, top + _ROW * row, bar.value / longest) for row, bar in enumerate(ordered)]
+    drawn = [_bar(bar, top + _ROW * row, bar.value / longest) for row, bar in enumerate(bars)]
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" '

@@ -9,6 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
+def available() -> bool:
+    """Whether this system tells all that: Linux does."""
+    return os.path.exists("/proc/self/clear_refs")
+
+
 def family(pid: int) -> list[int]:
     """The process and its descendants."""
     parents = {}
@@ -45,6 +50,16 @@ def peak(pids: Sequence[int]) -> int:
     return sum(_status(pid, "VmHWM") for pid in pids)
 
 
+def file_system(folder: Path) -> str:
+    """Its type, such as "ext4" or "tmpfs"."""
+    place, found = folder.resolve(), (Path("/"), "unknown")
+    for line in _read(Path("/proc/self/mounts")).splitlines():
+        mounted, kind = Path(line.split()[1]), line.split()[2]
+        if place.is_relative_to(mounted) and len(mounted.parts) >= len(found[0].parts):
+            found = mounted, kind
+    return found[1]
+
+
 def _cpu_clock(pid: int) -> int:
     """What clock_getcpuclockid(3) of the C library returns: the process's id and the kernel's CPUCLOCK_SCHED."""
     return (~pid << 3) | 2
@@ -60,8 +75,3 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
         return ""
-
-
-def available() -> bool:
-    """Whether this system tells all that: Linux does."""
-    return os.path.exists("/proc/self/clear_refs")

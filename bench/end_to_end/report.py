@@ -33,6 +33,17 @@ class Picture:
     svg: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Charted:
+    """A chart to be: `of` is the figure of a cell, `form` how it is written."""
+
+    file: str
+    what: str
+    of: Callable[[Cell], float]
+    form: str = ".0f"
+    more_is_better: bool = True
+
+
 def versions(contestants: Sequence[Contestant]) -> str:
     """Of the servers and peers."""
     found = {name: version for one in contestants for name, version in one.versions.items()}
@@ -57,10 +68,15 @@ def markdown(
     results: Mapping[str, Result],
     verdicts: Sequence[Verdict],
     *,
+    disk: str,
     charts: str | None,
 ) -> str:
-    """All scenarios and the targets. `charts` is their folder, as the page names it; None where none are drawn."""
-    sections = [f"{machine()}. {versions(contestants)}."]
+    """All scenarios and the targets.
+
+    `disk` is its file system, `charts` their folder as the page names it; None where none are drawn.
+    """
+    rounds = max((len(cell.runs) for result in results.values() for cell in result.cells.values()), default=0)
+    sections = [f"{machine()}, {disk}. {versions(contestants)}. {rounds} round{'s' * (rounds != 1)}."]
     for scenario in scenarios:
         result = results[scenario.name]
         sections.append(f"### {_title(scenario)}")
@@ -71,20 +87,20 @@ def markdown(
 
 
 def pictures(scenario: Scenario, contestants: Sequence[Contestant], result: Result) -> list[Picture]:
-    """The charts of one scenario. Of the variants only those without a framework are drawn: the others do the same."""
+    """The charts of one scenario, the best first. Of the variants only those without a framework are drawn."""
     drawn = [one for one in scenario.racing(contestants) if not (one.is_variant and one.distributions)]
     found = []
-    for suffix, unit, figure, form in _charted(scenario):
-        values = {one: figure(result.cells[one.name]) for one in drawn if one.name in result.cells}
+    for charted in _charted(scenario):
+        values = {one: charted.of(result.cells[one.name]) for one in drawn if one.name in result.cells}
         bars = [
-            Bar(label=one.name, value=value, text=format(value, form), kind=one.role.value)
+            Bar(label=one.name, value=value, text=format(value, charted.form), kind=one.role.value)
             for one, value in values.items()
             if not math.isnan(value)
         ]
-        file = f"{scenario.name.replace('/', '-')}{suffix}.svg"
-        title = f"{unit}: {scenario.title}"
+        bars.sort(key=lambda bar: bar.value, reverse=charted.more_is_better)
+        title = f"{charted.what}, {'more' if charted.more_is_better else 'less'} is better: {scenario.title}"
         if bars:
-            found.append(Picture(file=file, title=title, svg=chart(title, bars)))
+            found.append(Picture(file=f"{charted.file}.svg", title=title, svg=chart(title, bars)))
     return found
 
 
@@ -125,18 +141,29 @@ def _columns(scenario: Scenario) -> list[Column]:
     return columns
 
 
-def _charted(scenario: Scenario) -> list[tuple[str, str, Callable[[Cell], float], str]]:
-    """Of each chart the end of its name, what it shows, how that comes from a cell, and how it is written."""
-    load = scenario.load
+def _charted(scenario: Scenario) -> list[_Charted]:
+    load, file = scenario.load, scenario.name.replace("/", "-")
     if scenario.small:
-        return [("", "requests/s, more is better", lambda cell: load.requests / cell.median(wall), ".0f")]
-    speed = "MiB for each second of CPU, more is better"
-    charted = [("", speed, lambda cell: load.size_of_all / MIB / cell.median(cpu), ".0f")]
+        return [_Charted(file=file, what="Requests a second", of=lambda cell: load.requests / cell.median(wall))]
+    total, speed = load.size_of_all / MIB, "MiB for each second of CPU"
+    charted = [_Charted(file=file, what=speed, of=lambda cell: total / cell.median(cpu))]
     if scenario.asks:
-        memory = "MiB of memory over the idle server, less is better"
-        charted.append(("-memory", memory, lambda cell: cell.median(growth) / MIB, ".1f"))
-        waits = "p99 of another route in ms, less is better"
-        charted.append(("-p99", waits, lambda cell: cell.median(p99) * 1e3, ".1f"))
+        charted += [
+            _Charted(
+                file=f"{file}-memory",
+                what="MiB of memory over the idle server",
+                of=lambda cell: cell.median(growth) / MIB,
+                form=".1f",
+                more_is_better=False,
+            ),
+            _Charted(
+                file=f"{file}-p99",
+                what="p99 of another route in ms",
+                of=lambda cell: cell.median(p99) * 1e3,
+                form=".1f",
+                more_is_better=False,
+            ),
+        ]
     return charted
 
 

@@ -80,9 +80,10 @@ def rows(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
 
 def told(verdicts: Sequence[Verdict]) -> str:
     """The targets, as text."""
-    return "\n".join(
-        ["targets", *(f"  {'met' if one.met else 'MISSED':6} {one.seen:6.2f}  {one.promise}" for one in verdicts)]
-    )
+    if not verdicts:
+        return "targets: none that this run can judge"
+    lines = [f"  {'met' if one.met else 'MISSED':6} {one.seen:6.2f}  {one.promise}" for one in verdicts]
+    return "\n".join(["targets", *lines])
 
 
 def judged(verdicts: Sequence[Verdict]) -> str:

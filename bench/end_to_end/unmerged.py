@@ -27,8 +27,8 @@ def has_django_asgi() -> bool:
     return hasattr(adapter, "asgi")
 
 
-def tune_allocator() -> None:
-    _uploadkit.tune_allocator()
+def tune_allocator() -> bool:
+    return bool(_uploadkit.tune_allocator())
 
 
 def digest(wanted: bool) -> Any:  # noqa: FBT001

@@ -28,7 +28,7 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 
 # What the tests below the adapters need, and the folders of tests that need a framework or a server as well.
 BARE = ("hypothesis", "multipart-form-data-conformance", "pytest", "pytest-xdist")
-NOT_BARE = ("adapters", "examples", "faults")
+NOT_BARE = ("adapters", "bench/end_to_end", "examples", "faults")
 
 
 @nox.session(python=PYTHONS)
@@ -117,9 +117,13 @@ def package(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """The parser beside its peers, as one table of MB/s."""
+    """The parser beside its peers, then whole uploads; `nox -s bench -- end_to_end --quick` runs one of the two."""
     session.install("-e", ".", *_group("bench"))
-    session.run("python", "-m", "bench.parsers", *session.posargs)
+    benches, words = ["parsers", "end_to_end"], [*session.posargs]
+    if words and words[0] in benches:
+        benches = [words.pop(0)]
+    for name in benches:
+        session.run("python", "-m", f"bench.{name}", *words)
 
 
 @nox.session(python=OLDEST, default=False)

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from .contestants import OURS, Contestant, Parse, contestants
 from .measure import Cell, linearity, measured
-from .report import machine, markdown, table, versions, write
+from .report import machine, markdown, table, told, versions, write
 from .scenarios import Kind, Scenario, scenarios
-from .targets import LINEAR, verdicts
+from .targets import verdicts
 
 QUICK_ROUNDS = 5
 QUICK_SECONDS = 0.02
@@ -50,9 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         scenario.name: linearity(scenario.name, parsers[OURS]) for scenario in chosen if scenario.kind is Kind.WORST
     }
     judged = verdicts(chosen, results, linear)
-    print(f"\ntargets (linear: at most {LINEAR} times the CPU time for 4 times the bytes)")
-    for verdict in judged:
-        print(f"  {'met' if verdict.met else 'MISSED':6} {verdict.seen:6.2f}  {verdict.promise}")
+    print(f"\n{told(judged)}")
     print(f"\n{time.monotonic() - started:.0f} s")
     if given.markdown is not None:
         write(given.markdown, "speeds", markdown(chosen, lined_up, results, judged))

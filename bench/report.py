@@ -59,7 +59,7 @@ def markdown(
             sections.append(f"### {kind.value.capitalize()}, MB/s")
             sections.append(_speeds(chosen, contestants, results))
     sections += ["### uploadkit: spread and ratios", _ratios(scenarios, results)]
-    sections += ["### Targets", _verdicts(verdicts)]
+    sections += ["### Targets", judged(verdicts)]
     return "\n\n".join(sections)
 
 
@@ -78,6 +78,20 @@ def rows(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *body))
 
 
+def told(verdicts: Sequence[Verdict]) -> str:
+    """The targets, as text."""
+    if not verdicts:
+        return "targets: none that this run can judge"
+    lines = [f"  {'met' if one.met else 'MISSED':6} {one.seen:6.2f}  {one.promise}" for one in verdicts]
+    return "\n".join(["targets", *lines])
+
+
+def judged(verdicts: Sequence[Verdict]) -> str:
+    """The targets, in Markdown."""
+    body = [[verdict.promise, f"{verdict.seen:.2f}", "met" if verdict.met else "missed"] for verdict in verdicts]
+    return rows(["", "measured", ""], body)
+
+
 def _speeds(scenarios: Sequence[Scenario], contestants: Sequence[Contestant], results: Results) -> str:
     body = []
     for scenario in scenarios:
@@ -94,11 +108,6 @@ def _ratios(scenarios: Sequence[Scenario], results: Results) -> str:
         ratios = (_ratio(ours, cells.get(RIVAL)), _ratio(ours, cells.get(FLOOR)))
         body.append([scenario.title, _outcome(ours), f"{ours.spread:.0%}", *ratios])
     return rows(["", "MB/s", "spread", f"x {RIVAL}", "x floor"], body)
-
-
-def _verdicts(verdicts: Sequence[Verdict]) -> str:
-    body = [[verdict.promise, f"{verdict.seen:.2f}", "met" if verdict.met else "missed"] for verdict in verdicts]
-    return rows(["", "measured", ""], body)
 
 
 def _outcome(cell: Cell | None) -> str:

@@ -14,7 +14,7 @@ from tests.soak import scaled
 from tests.storage.kinds import DISKS
 
 from uploadkit.errors import UploadError
-from uploadkit.intake.asynchronous import GATHERED_SIZE
+from uploadkit.intake.capacity import BUFFER_SIZE
 from uploadkit.storage.contract import Storage
 from uploadkit.storage.disk import DiskStorage
 from uploadkit.storage.memory import MemoryStorage
@@ -25,7 +25,7 @@ from uploadkit.uploads import Submission
 
 CALLS = 200
 
-DATA = [b"%d" % number * (GATHERED_SIZE // 2 if number == 7 else 100) for number in range(50)]
+DATA = [b"%d" % number * (BUFFER_SIZE // 2 if number == 7 else 100) for number in range(50)]
 """Four calls each at least: open, write, stage, commit. One of them comes in more than one write."""
 
 FORM = FormBuilder()

@@ -1,0 +1,33 @@
+"""uploadkit in Django on WSGI, with sync views."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
+
+from uploadkit import Submission
+from uploadkit.adapters.django import receive
+
+from . import answer, form
+
+settings.configure(
+    ROOT_URLCONF=__name__,
+    ALLOWED_HOSTS=["*"],
+    SECRET_KEY="of no use",
+    MIDDLEWARE=["django.middleware.common.CommonMiddleware"],  # which answers with a Content-Length
+)
+
+
+@receive(form)
+def upload(request: HttpRequest, received: Submission) -> HttpResponse:
+    return HttpResponse(answer(received))
+
+
+def other(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("ok")
+
+
+urlpatterns = [path("upload", upload), path("other", other)]
+app = get_wsgi_application()

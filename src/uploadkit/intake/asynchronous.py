@@ -155,6 +155,12 @@ class _Driver:
 
     async def drive(self) -> Submission:
         try:
+            return await self._drive()
+        finally:
+            self._reason = self._cancelled = None  # whose frames hold this driver, and with it the request
+
+    async def _drive(self) -> Submission:
+        try:
             submission = await self._carry_out()
         except BaseException as error:
             if self._cancelled is None or error is self._cancelled:

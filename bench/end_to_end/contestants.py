@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from . import unmerged
 from .servers import AIOHTTP, GRANIAN, GUNICORN, NODE, UVICORN, Kind, version
 
 DIGEST, TUNED = "+digest", "+tuned"
@@ -69,12 +68,6 @@ class Contestant:
         for name, found in self.versions.items():
             if found is None:
                 return f"not installed: {name}"
-        if self.tuned and not unmerged.has_tune_allocator():
-            return "not available: tune_allocator"
-        if self.role is Role.OURS and not self.digest and not unmerged.has_digest():
-            return "not available: Uploader(digest=False)"
-        if self.application == "ours.django_asgi:app" and not unmerged.has_django_asgi():
-            return "not available: adapters.django.asgi"
         return None
 
 

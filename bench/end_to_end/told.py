@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from uuid import uuid4
 
-from . import unmerged
+from uploadkit import tune_allocator
 
 FOLDER = Path(os.environ["BENCH_FOLDER"])
 """Where files are to be stored. The folder is there, and empty."""
@@ -21,7 +21,7 @@ DIGEST = os.environ["BENCH_DIGEST"] == "1"
 TEXTS = ("title", "author", "note")
 """The text fields that a form may have."""
 
-if os.environ["BENCH_TUNED"] == "1" and not unmerged.tune_allocator():
+if os.environ["BENCH_TUNED"] == "1" and not tune_allocator():
     sys.exit("the allocator of this C library cannot be tuned")
 
 

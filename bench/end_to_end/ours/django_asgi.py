@@ -8,9 +8,8 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
 from uploadkit import Submission
-from uploadkit.adapters.django import receive
+from uploadkit.adapters.django import asgi, receive
 
-from .. import unmerged
 from . import answer, form
 
 settings.configure(
@@ -31,4 +30,4 @@ async def other(request: HttpRequest) -> HttpResponse:
 
 
 urlpatterns = [path("upload", upload), path("other", other)]
-app = unmerged.django_asgi(get_asgi_application())
+app = asgi(get_asgi_application())

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uploadkit.policy.media_types import EXTENSIONS, OCTET_STREAM, types_of
-from uploadkit.policy.signatures import HEAD_SIZE, detect
+from uploadkit.policy.signatures import _KINDS, _KINDS_BY_FIRST_BYTE, HEAD_SIZE, detect
 
 OFFICE = "application/vnd.openxmlformats-officedocument."
 OASIS = "application/vnd.oasis.opendocument."
@@ -549,6 +549,15 @@ def test_no_bytes_break_the_looking(magic: bytes, rest: bytes, pad: int) -> None
     """Whatever the bytes, there is an answer, and it is a type of the tables."""
     for head in (rest, magic + rest, bytes(pad) + magic + rest, magic * 3 + rest):
         assert detect(head) in EXTENSIONS.keys() | {OCTET_STREAM}
+
+
+@given(magic=st.sampled_from(MAGIC), first=st.integers(0, 255), rest=st.binary(max_size=300), pad=st.integers(0, 3))
+def test_no_kind_begins_otherwise_than_is_said(magic: bytes, first: int, rest: bytes, pad: int) -> None:
+    """Kinds that are not asked because of a file's first byte would have said no."""
+    for head in (bytes(pad) + magic + rest, bytes([first]) + magic[1:] + rest):
+        for kind, media_type in _KINDS:
+            if head and kind.match(head):
+                assert (kind, media_type) in _KINDS_BY_FIRST_BYTE[head[0]]
 
 
 @given(st.text(alphabet="<!?->/a:x svghtml[]{},;\"'\\\n\t1"))

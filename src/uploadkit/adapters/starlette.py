@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from functools import wraps
 from inspect import iscoroutinefunction, isfunction
 from typing import TypeVar
@@ -16,7 +16,7 @@ except ModuleNotFoundError as _missing:
         "uploadkit.adapters.starlette needs Starlette: pip install 'pyuploadkit[starlette]'", name=_missing.name
     ) from _missing
 
-from ..errors import UploadError
+from ..errors import TruncatedForm, UploadError
 from ..intake.asynchronous import akept_if_handled, areceive_submission
 from ..intake.plan import OnProgress
 from ..intake.spec import Spec, check_spec
@@ -71,13 +71,18 @@ async def receive_request(
     request._stream_consumed = True
     body = request.scope[_BODY] = Body(request.receive)
     content_type, content_length = form_headers(request.scope["headers"])
-    submission = await areceive_submission(
-        spec,
-        content_type,
-        _chunks(body, content_length),
-        content_length=content_length,
-        on_progress=None if progress is None else progress(request),
-    )
+    try:
+        submission = await areceive_submission(
+            spec,
+            content_type,
+            body,
+            content_length=content_length,
+            on_progress=None if progress is None else progress(request),
+        )
+    except TruncatedForm as error:
+        if content_length and not body.received:  # no server ends a body so: a BaseHTTPMiddleware did that had read it
+            raise _read_before() from error
+        raise
     request._form = FormData(list(submission.fields.multi_items()))  # what request.form() gives once it is there
     return submission
 
@@ -95,14 +100,6 @@ class ProblemResponse(Response):
             await super().__call__(scope, receive, send)
         else:
             await send_problem(scope, send, self._error, body)
-
-
-async def _chunks(body: Body, content_length: int | None) -> AsyncIterator[bytes]:
-    async for chunk in body:
-        yield chunk
-        del chunk  # the next one takes its place in memory
-    if content_length and not body.received:  # no server ends a body so: a BaseHTTPMiddleware did that had read it
-        raise _read_before()
 
 
 def _read_before() -> RuntimeError:

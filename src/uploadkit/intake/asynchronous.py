@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
 from collections.abc import AsyncIterable, AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from ..policy.pace import Pace
 from ..storage.threads import Work, in_thread
@@ -25,6 +27,13 @@ from .spec import Spec
 from .steps import END, Ask, Delete, Discard, End, Examine, Open, Read, Stage, Step, Write
 
 T = TypeVar("T")
+
+
+_FEW_SIZE = 1 << 16
+"""Up to so many bytes a file's chunks are held as they came: a small file needs no buffer."""
+
+_SMALLEST_WRITE = 1 << 10
+"""So many bytes a held chunk counts for at least: of many tiny ones the objects are what takes memory and time."""
 
 
 async def areceive(
@@ -66,8 +75,11 @@ async def areceive_submission(
             on_progress=on_progress,
             hold_text=place.hold_text,
         )
-        with closing(Paced(chunks, Pace(spec.limits))) as paced:
+        paced = Paced(chunks, Pace(spec.limits))
+        try:
             return await _Driver(steps, paced, place).drive()
+        finally:
+            paced.close()
     finally:
         place.release()
 
@@ -87,53 +99,86 @@ async def akept_if_handled(spec: Spec[object], submission: Submission) -> AsyncI
 
 
 class Paced:
-    """A body whose client is waited for no longer than its pace allows. Raises `UploadTooSlow`. Closed after use.
-
-    It has one timer, which looks after the wait that is under way when it rings: thousands of chunks that are there
-    already cost no timer each.
-    """
+    """A body whose client is waited for no longer than its pace allows. Raises `UploadTooSlow`. Closed after use."""
 
     def __init__(self, chunks: AsyncIterable[bytes], pace: Pace) -> None:
-        self._chunks = aiter(chunks)
+        self._next = aiter(chunks).__anext__
         self._pace = pace
         self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
-        self._wait: asyncio.Timeout | None = None  # the one that is under way
-        self._until: float | None = None  # when it has taken too long
+        self._patrol = _patrol_of(self._loop)
+        self._patrol.waits.add(self)
+        self._expired = False
+        self.task: asyncio.Task[Any] | None = None  # that waits now
+        self.until = 0.0  # when it has waited too long
 
     def __aiter__(self) -> Paced:
         return self
 
     async def __anext__(self) -> bytes:
-        begun, patience = self._loop.time(), self._pace.patience
-        self._until = None if patience is None else begun + patience
-        if self._timer is None and self._until is not None:
-            self._timer = self._loop.call_at(self._until, self._ring)
-        wait = self._wait = asyncio.timeout(None)
+        patience = self._pace.patience
+        if patience is None:
+            return await self._next()
+        begun = self._loop.time()
+        self.until = begun + patience
+        self._patrol.look_at(self.until, self._loop)
+        task = self.task = asyncio.current_task()
+        cancelling = task.cancelling() if task is not None else 0
         try:
-            async with wait:
-                chunk = await anext(self._chunks)
-        except TimeoutError:
-            if not wait.expired():  # it is the body's own
+            chunk = await self._next()
+        except asyncio.CancelledError:
+            if not self._expired or task is None or task.uncancel() > cancelling:  # somebody else wants it to end, too
                 raise
             raise self._pace.give_up(self._loop.time() - begun) from None
         finally:
-            self._wait = None
+            self.task = None
         self._pace.count(self._loop.time() - begun, len(chunk))
         return chunk
 
     def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._patrol.waits.discard(self)
 
-    def _ring(self) -> None:
-        self._timer = None
-        if self._wait is None or self._until is None:
+    def expire(self) -> None:
+        """The wait that is under way has taken too long."""
+        self._expired = True
+        if self.task is not None:
+            self.task.cancel()
+
+
+class _Patrol:
+    """Looks after all waits of an event loop by one timer: it is set for the first that may take too long. A timer for
+    each wait would be set and cancelled thousands of times for one that rings."""
+
+    def __init__(self) -> None:
+        self.waits: set[Paced] = set()
+        self._when = math.inf  # the next look
+
+    def look_at(self, when: float, loop: asyncio.AbstractEventLoop) -> None:
+        if when < self._when:
+            self._when = when
+            loop.call_at(when, self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        if now < self._when:  # it was set for a later look, before an earlier one was
             return
-        if self._until > self._loop.time():  # it is a later wait than the one that the timer was set for
-            self._timer = self._loop.call_at(self._until, self._ring)
-        else:
-            self._wait.reschedule(self._loop.time())
+        self._when = math.inf
+        waiting = [wait for wait in self.waits if wait.task is not None]
+        for wait in waiting:
+            if wait.until <= now:
+                wait.expire()
+        later = min((wait.until for wait in waiting if wait.until > now), default=math.inf)
+        if later < math.inf:
+            self.look_at(later, loop)
+
+
+_patrols: WeakKeyDictionary[asyncio.AbstractEventLoop, _Patrol] = WeakKeyDictionary()
+
+
+def _patrol_of(loop: asyncio.AbstractEventLoop) -> _Patrol:
+    patrol = _patrols.get(loop)
+    if patrol is None:
+        patrol = _patrols[loop] = _Patrol()
+    return patrol
 
 
 _WITHDRAWING = (Discard, Delete)
@@ -145,6 +190,8 @@ class _Driver:
         self._steps = steps
         self._chunks = chunks
         self._place = place
+        self._few: list[Write] = []  # the first writes of a file, while they are too small for a buffer
+        self._few_size = 0
         self._buffer: memoryview | None = None  # is being filled
         self._filled = 0
         self._spare: memoryview | None = None  # is being written, or free
@@ -214,6 +261,17 @@ class _Driver:
         return await anext(self._chunks, END)
 
     async def _write(self, write: Write) -> None:
+        if self._few_size > _FEW_SIZE:
+            await self._fill(write)
+            return
+        self._few.append(write)
+        self._few_size += max(len(write.data), _SMALLEST_WRITE)
+        if self._few_size > _FEW_SIZE:
+            few, self._few = self._few, []
+            for each in few:
+                await self._fill(each)
+
+    async def _fill(self, write: Write) -> None:
         """Copies the bytes into a buffer. A chunk is let go at once: the server's next one takes its memory."""
         landing, data = write.landing, memoryview(write.data)
         while data:
@@ -242,12 +300,13 @@ class _Driver:
 
     async def _stage(self, stage: Stage) -> None:
         await self._written()
-        landing, rest = stage.landing, self._filled
+        landing = stage.landing
         blocks = landing.may_block or self._in_threads
-        self._filled, self._in_threads = 0, False
-        todo: list[Step] = [stage]
-        if rest and self._buffer is not None:
-            todo.insert(0, Write(landing, self._buffer[:rest]))
+        todo: list[Step] = [*self._few]
+        if self._filled and self._buffer is not None:
+            todo.append(Write(landing, self._buffer[: self._filled]))
+        todo.append(stage)
+        self._empty()
         if blocks:
             await self._finish(Work(_perform_all, todo))
         else:
@@ -261,12 +320,15 @@ class _Driver:
 
     async def _end_writing(self) -> None:
         """Before a file is given up: its bytes are of no use any more, and what its write raises is only noted."""
-        self._filled, self._in_threads = 0, False
+        self._empty()
         try:
             await self._written()
         except Exception as also:
             if self._reason is not None and also is not self._reason:
                 self._reason.add_note(f"and a write failed: {also!r}")
+
+    def _empty(self) -> None:
+        self._few, self._few_size, self._filled, self._in_threads = [], 0, 0, False
 
     async def _finish(self, work: Work[T]) -> T:
         try:

@@ -8,7 +8,7 @@ opened. Every limit is checked before a step is made of the bytes that it counts
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -161,8 +161,7 @@ class _Intake:
                 break
             yield from self._feed(parser, chunk)
             del chunk  # nobody holds it while the next one is read, which finds its memory free
-        for event in parser.close():
-            yield from self._take(event)
+        yield from self._take(parser.close())
         if self._content_length is not None and account.body < self._content_length:
             raise TruncatedForm("the body is shorter than its Content-Length")
 
@@ -170,8 +169,7 @@ class _Intake:
         if not isinstance(chunk, bytes):  # another buffer may change while its bytes are still held
             raise TypeError(f"a body comes in chunks of bytes, not of {type(chunk).__name__}")
         inside = self._account.count_body(len(chunk))
-        for event in parser.feed(chunk if inside == len(chunk) else chunk[:inside]):
-            yield from self._take(event)
+        yield from self._take(parser.feed(chunk if inside == len(chunk) else chunk[:inside]))
         self._account.check_body()
         if self._on_progress is not None:
             self._on_progress(self._account.body, self._content_length)
@@ -208,17 +206,21 @@ class _Intake:
         if urgent is not None:
             raise urgent
 
-    def _take(self, event: Event) -> Steps[None]:
-        if isinstance(event, bytes):
-            yield from self._take_data(event)
-        elif isinstance(event, PartBegin):
-            self._begin(event)
-        elif isinstance(event, PartEnd):
-            opened, self._open = self._open, None
-            if isinstance(opened, _File):
-                yield from self._end_file(opened)
-            elif isinstance(opened, _Text):
-                yield from self._end_text(opened)
+    def _take(self, events: Iterable[Event]) -> Steps[None]:
+        for event in events:
+            if isinstance(event, bytes):
+                if isinstance(self._open, _Text):
+                    self._take_text(self._open, event)
+                else:
+                    yield from self._take_data(event)
+            elif isinstance(event, PartBegin):
+                self._begin(event)
+            elif isinstance(event, PartEnd):
+                opened, self._open = self._open, None
+                if isinstance(opened, _File):
+                    yield from self._end_file(opened)
+                elif isinstance(opened, _Text):
+                    yield from self._end_text(opened)
 
     def _begin(self, begin: PartBegin) -> None:
         self._account.begin_part()
@@ -243,17 +245,17 @@ class _Intake:
         if allowed is not None and seen > allowed:
             raise exceeded("max_count", allowed, seen, name)
 
+    def _take_text(self, text: _Text, data: bytes) -> None:
+        self._account.count_field(len(data))
+        if self._hold_text is not None:
+            self._hold_text(len(data))
+        text.value += data
+
     def _take_data(self, data: bytes) -> Steps[None]:
         opened = self._open
-        if isinstance(opened, _Text):
-            self._account.count_field(len(data))
-            if self._hold_text is not None:
-                self._hold_text(len(data))
-            opened.value += data
-            return
         if isinstance(opened, _Unchosen):
             opened = self._open = self._begin_file(opened.begin)
-        if opened is None:
+        if not isinstance(opened, _File):
             raise RuntimeError("a parser gave data outside of a part")
         if opened.landed is None:
             # Judged by its head before more of it is counted, so that the same reason is named wherever a chunk ends.

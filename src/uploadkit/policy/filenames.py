@@ -22,6 +22,8 @@ def safe_filename(name: str) -> str:
     format or bidi character and no surrogate, does not begin with `.`, `-`, `~` or a space, does not end in a dot
     or a space, and is no device of Windows. A safe name stays as it is. Raises `ValueError` where nothing is left.
     """
+    if _plain(name) and not _is_device(name):
+        return name
     while (safer := _safer(name)) != name:  # what one step takes away may uncover work for another
         name = safer
     if not name:
@@ -46,6 +48,9 @@ def random_key(extension: str) -> str:
     """A storage key that nobody can guess and that no other meets: 128 random bits in hexadecimal, and `extension`."""
     return secrets.token_hex(16) + extension
 
+
+# What nearly every name is, and nothing has to be done to.
+_plain = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_. -]{0,62}[A-Za-z0-9_-])?").fullmatch
 
 # Replaced by "_": what Windows reserves, and the characters in which NFKC finds a slash or a backslash.
 _RESERVED = re.compile(r'[<>:"/\\|?*／＼﹨℀℁℅℆]')  # noqa: RUF001  the lookalikes are meant

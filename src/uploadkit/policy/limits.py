@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
@@ -35,26 +35,25 @@ def parse_size(size: int | str) -> int:
 
 
 class Size:
-    """A dataclass field that is given bytes or a text such as "5 MB", or None, and read as bytes or None."""
+    """A dataclass field that is given bytes or a text such as "5 MB", or None, and read as bytes or None.
 
-    def __init__(self, default: int | None) -> None:
-        self._default = default
+    For type checkers alone: at run time it is its default, a plain attribute, which is read many times a request.
+    """
 
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._slot = "_" + name
+    if TYPE_CHECKING:
 
-    @overload
-    def __get__(self, instance: None, owner: type) -> int | None: ...
-    @overload
-    def __get__(self, instance: object, owner: type) -> int | None: ...
-    def __get__(self, instance: object | None, owner: type) -> int | None:
-        if instance is None:  # the dataclass asks for the field's default
-            return self._default
-        value: int | None = instance.__dict__[self._slot]
-        return value
+        def __init__(self, default: int | None) -> None: ...
+        @overload
+        def __get__(self, instance: None, owner: type) -> int | None: ...
+        @overload
+        def __get__(self, instance: object, owner: type) -> int | None: ...
+        def __get__(self, instance: object | None, owner: type) -> int | None: ...
+        def __set__(self, instance: object, value: int | str | None) -> None: ...
 
-    def __set__(self, instance: object, value: int | str | None) -> None:
-        instance.__dict__[self._slot] = None if value is None else parse_size(value)
+    else:
+
+        def __new__(cls, default: int | None) -> int | None:
+            return default
 
 
 _KIB = 2**10
@@ -103,6 +102,10 @@ class Limits:
     The slowest mobile network sends ten times as many."""
 
     def __post_init__(self) -> None:
+        for name, annotation in type(self).__annotations__.items():
+            size = getattr(self, name)
+            if annotation == "Size" and size is not None:
+                object.__setattr__(self, name, parse_size(size))
         for name in ("files", "fields", "parts", "header_count"):
             count = getattr(self, name)
             if count is None:

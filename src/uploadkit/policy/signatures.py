@@ -28,6 +28,20 @@ _ZIP_AND_OLE = {"docx", "xlsx", "pptx", "odt", "ods", "odp", "epub", "doc", "xls
 _ISO_MEDIA = {"mp4", "m4v", "m4a", "mov", "3gp", "heic", "avif"}
 _NOT_ASKED = _ZIP_AND_OLE | _ISO_MEDIA | {"br", "zst"}
 
+_ANY_BYTE = bytes(range(256))
+
+# The bytes with which each of its kinds can begin. The others, and what a newer filetype adds, may begin with any.
+_FIRST_BYTES = {
+    "dwg": b"A", "xcf": b"g", "jpg": b"\xff", "jpx": b"\x00", "apng": b"\x89", "png": b"\x89", "gif": b"G",
+    "webp": b"R",
+    "tif": b"IM", "cr2": b"IM", "bmp": b"B", "jxr": b"I", "psd": b"8", "ico": b"\x00", "aac": b"\xff", "midi": b"M",
+    "mp3": b"I\xff", "ogg": b"O", "flac": b"f", "wav": b"R", "amr": b"#", "aiff": b"F", "mkv": b"\x1a", "avi": b"R",
+    "wmv": b"0", "mpg": b"\x00", "webm": b"\x1a", "flv": b"F", "woff": b"w", "woff2": b"w", "ttf": b"\x00", "otf": b"O",
+    "rpm": b"\xed", "zip": b"P", "rar": b"R", "gz": b"\x1f", "bz2": b"B", "7z": b"7", "pdf": b"%\xef", "exe": b"M",
+    "swf": b"CF", "rtf": b"{", "nes": b"N", "crx": b"C", "cab": b"IM", "ps": b"%", "xz": b"\xfd", "sqlite": b"S",
+    "deb": b"!", "ar": b"!", "Z": b"\x1f", "lzo": b"\x89", "lz": b"L", "elf": b"\x7f", "lz4": b"\x04", "wasm": b"\x00",
+}  # fmt: skip
+
 # Its names of media types are dated ("audio/x-wav", "application/font-woff" for WOFF 2), so that the type is looked up
 # by its extension.
 _KINDS = [
@@ -35,6 +49,12 @@ _KINDS = [
     for kind in _FILETYPE_KINDS
     if kind.extension not in _NOT_ASKED
     for media_type in types_of("." + kind.extension.lower())[:1]
+]
+
+# By the first byte: most files are asked of a few kinds and not of all sixty.
+_KINDS_BY_FIRST_BYTE = [
+    [(kind, media_type) for kind, media_type in _KINDS if byte in _FIRST_BYTES.get(kind.extension, _ANY_BYTE)]
+    for byte in range(256)
 ]
 
 # Where filetype is content with two or three letters.
@@ -87,7 +107,7 @@ def _binary_kind(head: bytes) -> str | None:
     for magic, kind in _SIGNATURES:
         if head.startswith(magic):
             return kind
-    for matcher, kind in _KINDS:
+    for matcher, kind in _KINDS_BY_FIRST_BYTE[head[0]] if head else ():
         if matcher.match(head) and (kind not in _STRICTER or _STRICTER[kind].match(head)):
             return _with_tracks(head, kind)
     return None

@@ -79,10 +79,12 @@ class DiskStorage:
 
     def open(self, key: str, info: ObjectInfo) -> _Sink:
         check_key(key, storage=self.name)
-        with self._translated("open a file", key):
+        try:
             self._prepare()
             self._expect_free_way(key)
-            return _Sink(self, key, _NamelessDraft(self) if self._nameless else _NamedDraft(self))
+            return _Sink(self, key, self._draft())
+        except OSError as error:
+            raise self._failed("open a file", key, error) from error
 
     def read(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """As `Storage.read`; what is missing is said by the call and not by the first `next`."""
@@ -117,21 +119,25 @@ class DiskStorage:
 
     # Before the first object
 
-    def _prepare(self) -> None:
+    def _draft(self) -> _Draft:
+        try:
+            return _NamelessDraft(self) if self._nameless else _NamedDraft(self)
+        except FileNotFoundError:  # the root is gone
+            self._prepare(anew=True)
+            return _NamelessDraft(self) if self._nameless else _NamedDraft(self)
+
+    def _prepare(self, *, anew: bool = False) -> None:
         """Once in a process, and again where the root is gone: makes it, sweeps, sees which staging works."""
         process = os.getpid()
-        if self._is_prepared_by(process):
+        if self._prepared_by == process and not anew:
             return
         with self._preparing.setdefault(process, threading.Lock()):
-            if self._is_prepared_by(process):  # another thread was faster
+            if self._prepared_by == process and os.path.isdir(self._root):  # another thread was faster
                 return
             self._make_root()
             self._sweep()
             self._nameless = self._links_nameless()
             self._prepared_by = process
-
-    def _is_prepared_by(self, process: int) -> bool:
-        return self._prepared_by == process and os.path.isdir(self._root)
 
     def _make_root(self) -> None:
         root = Path(self._root)
@@ -167,10 +173,19 @@ class DiskStorage:
 
     def _expect_free_way(self, key: str) -> None:
         """Raises `KeyRefused` where a link, a folder or a file is in the way of `key`; an object under it is not."""
-        with suppress(FileNotFoundError), self._blaming(key), self._folder_of(key) as folder:
-            found = os.stat(_last(key), dir_fd=folder, follow_symlinks=False)
+        with self._blaming(key):
+            try:
+                found = self._found(key)
+            except FileNotFoundError:
+                return
             if not stat.S_ISREG(found.st_mode):
                 raise NotADirectoryError(errno.ENOTDIR, "a link, a folder or a device")
+
+    def _found(self, key: str) -> os.stat_result:
+        if "/" not in key:  # there is no folder on its way that could be a link
+            return os.lstat(os.path.join(self._root, key))
+        with self._folder_of(key) as folder:
+            return os.stat(_last(key), dir_fd=folder, follow_symlinks=False)
 
     # Making visible
 
@@ -259,28 +274,53 @@ class DiskStorage:
             except (FileNotFoundError, NotADirectoryError) as error:  # or a file stands where the key has a folder
                 raise ObjectMissing("there is no such object", storage=self.name, key=key) from error
 
-    @contextmanager
-    def _blaming(self, key: str) -> Generator[None]:
-        try:
-            yield
-        except OSError as error:
-            if error.errno not in _BAD_KEY:
-                raise
-            text = "the storage key has a link, a folder or a file in its way, or is no name here"
-            raise KeyRefused(text, storage=self.name, key=key) from error
+    def _blaming(self, key: str) -> _Blaming:
+        return _Blaming(self, key)
 
-    @contextmanager
-    def _translated(self, doing: str, key: str | None = None) -> Generator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise self._failed(doing, key, error) from error
+    def _translated(self, doing: str, key: str | None = None) -> _Translated:
+        return _Translated(self, doing, key)
 
     def _failed(self, doing: str, key: str | None, error: OSError) -> StorageFailed:
         # The system's own words for the number: those of the exception may hold a path.
         reason = os.strerror(error.errno) if error.errno else "unknown reason"
         passing = error.errno in _PASSING
         return StorageFailed(f"the storage could not {doing}: {reason}", storage=self.name, key=key, retryable=passing)
+
+
+class _Translated:
+    """Translates the system's errors. A class, and no generator: it is entered several times for every file."""
+
+    __slots__ = ("_doing", "_key", "_storage")
+
+    def __init__(self, storage: DiskStorage, doing: str, key: str | None) -> None:
+        self._storage = storage
+        self._doing = doing
+        self._key = key
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, OSError):
+            raise self._storage._failed(self._doing, self._key, error) from error
+
+
+class _Blaming:
+    """Blames the key for the system's errors that are its fault."""
+
+    __slots__ = ("_key", "_storage")
+
+    def __init__(self, storage: DiskStorage, key: str) -> None:
+        self._storage = storage
+        self._key = key
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, OSError) and error.errno in _BAD_KEY:
+            text = "the storage key has a link, a folder or a file in its way, or is no name here"
+            raise KeyRefused(text, storage=self._storage.name, key=self._key) from error
 
 
 class _Sink:
@@ -430,10 +470,9 @@ class _NamedDraft:
 
 
 def _link_nameless(file: FileIO, name: str, folder: int) -> None:
-    # Opened each time, since a fork would go on reading its parent's. With a folder's descriptor on each side Python
-    # calls linkat, which follows the magic link; a plain path would be a link to another file system.
-    with _entered(_OWN_DESCRIPTORS) as descriptors:
-        os.link(str(file.fileno()), name, src_dir_fd=descriptors, dst_dir_fd=folder, follow_symlinks=True)
+    # With a folder's descriptor Python calls linkat, which follows the magic link; without one it calls link, and that
+    # would be a link to another file system.
+    os.link(f"{_OWN_DESCRIPTORS}/{file.fileno()}", name, dst_dir_fd=folder, follow_symlinks=True)
 
 
 def _made(name: str, flags: int, folder: int | None = None) -> FileIO:

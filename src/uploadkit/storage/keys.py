@@ -53,4 +53,6 @@ def _fault(key: str) -> str | None:
 
 def _as_seen_by_a_mac(name: str) -> str:
     """HFS+ and APFS do not tell the case of letters apart, and HFS+ drops invisible characters."""
+    if name.isascii():
+        return name.lower()
     return "".join(char for char in name if unicodedata.category(char) != "Cf").casefold()

@@ -67,6 +67,7 @@ def specs(storage: Storage) -> dict[str, Spec[Any]]:
         "filter": upload.single("file", filter=no_secrets),
         "raises": upload.any(),
         "rejects": upload.any(),
+        "slow": Uploader(storage, limits=Limits(idle_seconds=2, min_rate=1024)).any(),
     }
     for name, limit in LIMITED.items():
         routes[f"limit/{name}"] = Uploader(storage, limits=Limits(**{name: limit})).any()

@@ -12,7 +12,6 @@ import asyncio
 import inspect
 import math
 from collections.abc import AsyncIterable, AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -84,18 +83,24 @@ async def areceive_submission(
         place.release()
 
 
-@asynccontextmanager
-async def akept_if_handled(spec: Spec[object], submission: Submission) -> AsyncIterator[None]:
+class akept_if_handled:
     """The async twin of `kept_if_handled`."""
-    try:
-        yield
-    except BaseException as error:
-        if not spec.keeps_on_error:
+
+    __slots__ = ("_spec", "_submission")
+
+    def __init__(self, spec: Spec[object], submission: Submission) -> None:
+        self._spec = spec
+        self._submission = submission
+
+    async def __aenter__(self) -> None:
+        return None
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if error is not None and not self._spec.keeps_on_error:
             try:
-                await submission.adiscard()
+                await self._submission.adiscard()
             except Exception as also:
                 error.add_note(f"and the files of the request could not be removed: {also!r}")
-        raise
 
 
 class Paced:
@@ -243,12 +248,12 @@ class _Driver:
             return await self._read()
         if isinstance(step, Write):
             return await self._write(step)
-        if isinstance(step, _WITHDRAWING):
-            await self._end_writing()
-        if isinstance(step, Ask):
-            return await _ask(step)
         if isinstance(step, Stage):
             return await self._stage(step)
+        if isinstance(step, Ask):
+            return await _ask(step)
+        if isinstance(step, _WITHDRAWING):
+            await self._end_writing()
         if isinstance(step, Open):
             blocks = step.rule.storage.may_block or bool(step.rule.stream_checks)
         else:

@@ -259,22 +259,41 @@ class _Intake:
             raise RuntimeError("a parser gave data outside of a part")
         if opened.landed is None:
             # Judged by its head before more of it is counted, so that the same reason is named wherever a chunk ends.
-            head, data = data[: HEAD_SIZE - opened.size], data[HEAD_SIZE - opened.size :]
+            missing = HEAD_SIZE - opened.size
+            if len(data) >= missing and not opened.head:  # a head and more of one piece is written as it came
+                self._account.count_file(missing)
+                opened.size = missing
+                opened.landed = yield from self._land(opened, data[:missing])
+                yield from self._write(opened, opened.landed, data, counted=missing)
+                return
+            head, data = data[:missing], data[missing:]
             self._account.count_file(len(head))
             opened.size += len(head)
             opened.head.append(head)
-            if opened.size == HEAD_SIZE:
-                opened.landed = yield from self._land(opened)
-        if data and opened.landed is not None:
-            self._account.count_file(len(data))
-            opened.size += len(data)
-            yield Write(opened.landed.landing, data)
+            if opened.size < HEAD_SIZE:
+                return
+            opened.landed = yield from self._land_head(opened)
+        if data:
+            yield from self._write(opened, opened.landed, data)
 
-    def _land(self, file: _File) -> Steps[_Landed]:
-        """Judges a file by its head and opens its sink."""
-        rule, held = file.rule, b"".join(file.head)
+    def _write(self, file: _File, landed: _Landed, data: bytes, *, counted: int = 0) -> Steps[None]:
+        self._account.count_file(len(data) - counted)
+        file.size += len(data) - counted
+        yield Write(landed.landing, data)
+
+    def _land_head(self, file: _File) -> Steps[_Landed]:
+        """Lands a file whose head came in pieces, or is all of it."""
+        held = b"".join(file.head)
         file.head.clear()
-        incoming = self._incoming(file, held)
+        landed = yield from self._land(file, held)
+        if held:
+            yield Write(landed.landing, held)
+        return landed
+
+    def _land(self, file: _File, head: bytes) -> Steps[_Landed]:
+        """Judges a file by its head and opens its sink."""
+        rule = file.rule
+        incoming = self._incoming(file, head)
         if rule.filter is not None:
             agreed = yield Ask(rule.filter, (incoming,))
             _check_agreed(agreed, rule.filter, incoming)
@@ -285,8 +304,6 @@ class _Intake:
         landing = yield Open(rule=rule, key=key, file=incoming, digest=self._spec.digests)
         landed = _Landed(rule, incoming, key, landing)
         self._files.append(landed)
-        if held:
-            yield Write(landing, held)
         return landed
 
     def _incoming(self, file: _File, head: bytes) -> IncomingFile:
@@ -310,7 +327,7 @@ class _Intake:
         if file.size < file.rule.min_size:
             text = f"the file in field {quoted(file.begin.name)} has fewer than {file.rule.min_size} bytes"
             raise FileRefused(text, field=file.begin.name, filter="min_size")
-        landed = file.landed or (yield from self._land(file))
+        landed = file.landed or (yield from self._land_head(file))
         landed.size = file.size
         yield Stage(landed.landing)
         for check in landed.rule.staged_checks:

@@ -123,4 +123,8 @@ def _cut(name: str) -> str:
 
 
 def _is_device(name: str) -> bool:
-    return unicodedata.normalize("NFKC", name).casefold().partition(".")[0].rstrip(" ") in _DEVICES
+    return _compared(name).partition(".")[0].rstrip(" ") in _DEVICES
+
+
+def _compared(name: str) -> str:
+    return name.lower() if name.isascii() else unicodedata.normalize("NFKC", name).casefold()

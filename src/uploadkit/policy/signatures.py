@@ -298,6 +298,7 @@ def _matroska_tracks(head: bytes) -> bytes:
 
 # The bytes that make a file binary for a browser: https://mimesniff.spec.whatwg.org/#binary-data-byte
 _BINARY_CHARACTER = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
+_BINARY_BYTE = re.compile(_BINARY_CHARACTER.pattern.encode())
 _SPACE = "\ufeff \t\r\n\f"
 
 _BYTE_ORDER_MARKS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
@@ -322,6 +323,8 @@ def _as_text(head: bytes) -> str | None:
     encoding of the web, and a table that Excel saved in windows-1251 is text too.
     """
     mark, encoding = next((mark for mark in _BYTE_ORDER_MARKS if head.startswith(mark[0])), (b"", "latin-1"))
+    if not mark and _BINARY_BYTE.search(head):  # most files that are no text
+        return None
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(head[len(mark) :])  # the last character may be cut
     except UnicodeDecodeError:

@@ -25,6 +25,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from uploadkit.adapters.capabilities import Capabilities, capabilities
 from uploadkit.testing import Answer, Client, FormBuilder, NoAnswer, exchange, request
 
 PROJECT = Path(__file__).parents[2]
@@ -44,8 +45,8 @@ class Kind:
     """A framework under a server. `module` and `options` are the command, `prefix` stands before every route, and
     `route` takes a picture in a field `avatar`. `staging` is one of the two of a DiskStorage.
 
-    What differs is named here and nowhere else:
-    `streams`: the body reaches uploadkit while it arrives; else the server or the framework has it whole before.
+    What uploadkit can do there is said by its own table of capabilities, by the name of its `adapter`. What differs
+    besides is named here and nowhere else:
     `answers_half_close`: a client that half-closes in the middle of a body is answered 400; an ASGI server sees a
     client that is gone, since its protocol has no word for the difference.
     `closes_always`: no connection has a second request.
@@ -54,13 +55,17 @@ class Kind:
 
     module: str
     options: tuple[str, ...]
+    adapter: str
     prefix: str = ""
     route: str = "any"
     staging: str = "nameless"
-    streams: bool = True
     answers_half_close: bool = False
     closes_always: bool = False
     continues_at_once: bool = True
+
+    @property
+    def can(self) -> Capabilities:
+        return capabilities(self.adapter, "werkzeug" if self.module == "flask" else self.module)
 
 
 def uvicorn(app: str, *options: str, **facts: Any) -> Kind:
@@ -79,32 +84,37 @@ def gunicorn(app: str, *options: str, **facts: Any) -> Kind:
 _APPS = "tests.adapters.apps"
 _THREADS = ("--worker-class", "gthread", "--threads", "64")
 
+_STREAMED = "django under django.asgi()"
+
 KINDS = {
-    "asgi": uvicorn(f"{_APPS}.asgi:app"),
-    "asgi, h11": uvicorn(f"{_APPS}.asgi:app", "--http", "h11", staging="named"),
-    "starlette": uvicorn(f"{_APPS}.starlette:app", staging="named"),
-    "fastapi": uvicorn(f"{_APPS}.fastapi:app"),
-    "django, asgi": uvicorn(f"{_APPS}.django:asgi_application", prefix="/async", streams=False, continues_at_once=True),
-    "django, asgi, streamed": uvicorn(f"{_APPS}.django:streamed_application", prefix="/async"),
-    "django, asgi, streamed, sync": uvicorn(f"{_APPS}.django:streamed_application", staging="named"),
-    "wsgi": gunicorn(f"{_APPS}.wsgi:app", *_THREADS),
-    "wsgi, sync": gunicorn(f"{_APPS}.wsgi:app", closes_always=True, staging="named"),
-    "flask": gunicorn(f"{_APPS}.flask:app", *_THREADS),
+    "asgi": uvicorn(f"{_APPS}.asgi:app", adapter="asgi"),
+    "asgi, h11": uvicorn(f"{_APPS}.asgi:app", "--http", "h11", adapter="asgi", staging="named"),
+    "starlette": uvicorn(f"{_APPS}.starlette:app", adapter="starlette", staging="named"),
+    "fastapi": uvicorn(f"{_APPS}.fastapi:app", adapter="fastapi"),
+    "django, asgi": uvicorn(
+        f"{_APPS}.django:asgi_application", adapter="django under ASGI alone", prefix="/async", continues_at_once=True
+    ),
+    "django, asgi, streamed": uvicorn(f"{_APPS}.django:streamed_application", adapter=_STREAMED, prefix="/async"),
+    "django, asgi, streamed, sync": uvicorn(f"{_APPS}.django:streamed_application", adapter=_STREAMED, staging="named"),
+    "wsgi": gunicorn(f"{_APPS}.wsgi:app", *_THREADS, adapter="wsgi"),
+    "wsgi, sync": gunicorn(f"{_APPS}.wsgi:app", adapter="wsgi", closes_always=True, staging="named"),
+    "flask": gunicorn(f"{_APPS}.flask:app", *_THREADS, adapter="flask"),
     "flask, dev": Kind(
         module="flask",
         options=("--app", f"{_APPS}.flask", "run", "--port", "0"),
+        adapter="flask",
         staging="named",
         answers_half_close=True,
         closes_always=True,
     ),
-    "django": gunicorn(f"{_APPS}.django:application", *_THREADS),
+    "django": gunicorn(f"{_APPS}.django:application", *_THREADS, adapter="django"),
 }
 
 EXAMPLES = {
-    "examples/flask_app.py": gunicorn("flask_app:app", *_THREADS, route="profile"),
-    "examples/fastapi_app.py": uvicorn("fastapi_app:app", route="profile"),
-    "examples/django_app.py": gunicorn("django_app:application", *_THREADS, route="profile"),
-    "examples/django_app.py, asgi": uvicorn("django_app:asgi_application", route="profile"),
+    "examples/flask_app.py": gunicorn("flask_app:app", *_THREADS, adapter="flask", route="profile"),
+    "examples/fastapi_app.py": uvicorn("fastapi_app:app", adapter="fastapi", route="profile"),
+    "examples/django_app.py": gunicorn("django_app:application", *_THREADS, adapter="django", route="profile"),
+    "examples/django_app.py, asgi": uvicorn("django_app:asgi_application", adapter=_STREAMED, route="profile"),
 }
 
 

@@ -21,7 +21,8 @@ from tests.soak import scaled
 
 from uploadkit.testing import Answer, Client, NoAnswer, chunked, exchange, request_head
 
-STREAMING = [name for name, kind in KINDS.items() if kind.streams]
+STREAMING = [name for name, kind in KINDS.items() if kind.can.refuses_early]
+DRAINING = [name for name, kind in KINDS.items() if kind.can.drains]
 KEEPING = [name for name, kind in KINDS.items() if not kind.closes_always]
 
 UPLOAD = case("a file of some reads", "any", one(data=bytes(200_000)))
@@ -170,7 +171,7 @@ def test_a_body_that_says_it_is_too_long_is_refused_before_it_is_sent(server: Se
         client.send(head_of(server, raw("", "limit/body_size", b""), "Expect: 100-continue", length=length))
         if server.kind.continues_at_once:
             assert client.interim() == b"HTTP/1.1 100 Continue"
-        if not server.kind.streams:
+        if not server.kind.can.refuses_early:
             client.send(bytes(length))
         answer = client.answer()
     assert (answer.status, answer.json["limit"], answer.json["seen"]) == (413, "body_size", length)
@@ -193,7 +194,7 @@ def test_a_file_that_is_too_large_is_refused_within_a_buffer(server: Server, cod
     assert not server.files()
 
 
-@pytest.mark.parametrize("server", STREAMING, indirect=True)
+@pytest.mark.parametrize("server", DRAINING, indirect=True)
 def test_a_client_that_sends_all_before_it_looks_sees_the_answer(server: Server) -> None:
     """4 MiB where 100 bytes are taken: the answer is there long before the end, and is not lost by a reset."""
     large = case("", "limit/file_size", one(data=bytes(4 << 20)))
@@ -201,6 +202,37 @@ def test_a_client_that_sends_all_before_it_looks_sees_the_answer(server: Server)
         client.send(whole(server, large))
         answer = client.answer()
     assert (answer.status, answer.json["limit"]) == (413, "file_size")
+
+
+@pytest.mark.parametrize("part", ["before the body", "in the body"])
+def test_a_silent_client_is_answered_408_where_that_can_be_done(server: Server, part: str) -> None:
+    """Nothing of it is left, and its connection ends. Elsewhere it is still waited for, by the server."""
+    silent = case("", "impatient", one(data=bytes(200_000)))
+    with Client(server.port) as client:
+        client.send(head_of(server, silent, length=len(silent.body)))
+        if part == "in the body":
+            client.send(silent.body[:100_000])
+        if server.kind.can.idle_seconds:
+            answer = client.answer()
+            assert (answer.status, answer.json["code"]) == (408, "upload_too_slow")
+            assert (answer.json["limit"], answer.json["allowed"]) == ("idle_seconds", 0.2)
+            assert client.socket.recv(1) == b""
+        else:
+            assert not client.wait(0.5)
+    server.settle()
+    assert not server.files()
+
+
+def test_progress_is_told_while_the_body_arrives(server: Server) -> None:
+    """Of every chunk, ever more, up to the whole: with the Content-Length, where there is one."""
+    large = case("", "progress", one(data=bytes(300_000)))
+    size = len(large.body)
+    told = exchange(server.port, whole(server, large)).json["progress"]
+    assert told[-1] == [size, size]
+    assert told == sorted(told)
+    assert len(told) > 1
+    sent = head_of(server, large, "Transfer-Encoding: chunked") + chunked(large.body[:1000], large.body[1000:])
+    assert exchange(server.port, sent).json["progress"][-1] == [size, None]
 
 
 @pytest.mark.soak
@@ -232,7 +264,7 @@ def whole(server: Server, case: Case) -> bytes:
 
 def expect_begun(server: Server) -> None:
     """The file that is being sent is open in the storage, if uploadkit sees anything of it yet."""
-    if server.kind.streams:
+    if server.kind.can.refuses_early:
         eventually(server.open_files)
         assert server.open_files()
 

@@ -12,7 +12,7 @@ from tests.adapters.servers import Kind, Server, running
 
 from uploadkit.testing import Answer, Client, FormBuilder, exchange, request, request_head
 
-GALLERY = Kind(module="flask", options=("--app", "examples.gallery", "run", "--port", "0"))
+GALLERY = Kind(module="flask", options=("--app", "examples.gallery", "run", "--port", "0"), adapter="flask")
 FROM_A_BROWSER = "Accept: text/html,application/xhtml+xml"
 
 

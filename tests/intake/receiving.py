@@ -17,6 +17,7 @@ from tests.storage.kinds import files_below
 from uploadkit.errors import UploadError
 from uploadkit.intake.asynchronous import areceive
 from uploadkit.intake.blocking import receive
+from uploadkit.intake.plan import OnProgress
 from uploadkit.intake.spec import Spec
 from uploadkit.storage.contract import Storage
 from uploadkit.storage.disk import DiskStorage
@@ -36,25 +37,43 @@ class Drive(Protocol):
     """Receives a form by one of the drivers."""
 
     def __call__(
-        self, spec: Spec[T], content_type: str | None, chunks: Iterable[bytes], *, content_length: int | None = None
+        self,
+        spec: Spec[T],
+        content_type: str | None,
+        chunks: Iterable[bytes],
+        *,
+        content_length: int | None = None,
+        on_progress: OnProgress | None = None,
     ) -> T: ...
 
 
 def blocking(
-    spec: Spec[T], content_type: str | None, chunks: Iterable[bytes], *, content_length: int | None = None
+    spec: Spec[T],
+    content_type: str | None,
+    chunks: Iterable[bytes],
+    *,
+    content_length: int | None = None,
+    on_progress: OnProgress | None = None,
 ) -> T:
     """By the blocking driver."""
-    return receive(spec, content_type, chunks, content_length=content_length)
+    return receive(spec, content_type, chunks, content_length=content_length, on_progress=on_progress)
 
 
 def asynchronous(
-    spec: Spec[T], content_type: str | None, chunks: Iterable[bytes], *, content_length: int | None = None
+    spec: Spec[T],
+    content_type: str | None,
+    chunks: Iterable[bytes],
+    *,
+    content_length: int | None = None,
+    on_progress: OnProgress | None = None,
 ) -> T:
     """By the async driver, in an event loop of its own, which is left empty."""
 
     async def main() -> T:
         try:
-            return await areceive(spec, content_type, arriving(chunks), content_length=content_length)
+            return await areceive(
+                spec, content_type, arriving(chunks), content_length=content_length, on_progress=on_progress
+            )
         finally:
             assert asyncio.all_tasks() == {asyncio.current_task()}
 

@@ -147,7 +147,14 @@ class Place:
 
     def buffer(self) -> memoryview | None:
         """A buffer of `BUFFER_SIZE` bytes, the place's own until it is released; None where no memory is left."""
-        return memoryview(bytearray(BUFFER_SIZE)) if self._hold(BUFFER_SIZE) else None
+        if not self._hold(BUFFER_SIZE):
+            return None
+        if not self._line.has_freed:
+            # glibc maps and unmaps the server's large chunks, each of them page by page, until it has seen one as large
+            # freed: three quarters of what the first large upload costs, which else frees none before its end.
+            self._line.has_freed = True
+            bytearray(BUFFER_SIZE)
+        return memoryview(bytearray(BUFFER_SIZE))
 
     def hold_text(self, size: int) -> None:
         """Counts the next bytes of text values, which are held until the end. Raises `Overloaded`."""
@@ -178,6 +185,7 @@ class _Line:
         self.lock = threading.Lock()
         self.in_flight = 0
         self.held = 0
+        self.has_freed = False  # a buffer
         self.waiters: deque[Future[bool]] = deque()
         self.closed: Future[None] | None = None  # done when nothing is in flight
 

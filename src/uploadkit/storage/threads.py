@@ -12,9 +12,10 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, ParamSpec, TypeVar
+from typing import Generic, ParamSpec, TypeVar, cast
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -37,18 +38,23 @@ async def in_thread(call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) 
 
 
 class Work(Generic[T]):
-    """A call that was begun in a worker thread. Whoever begins one waits for it with `finish`."""
+    """A call that was begun in a worker thread. Whoever begins one waits for it with `finish`.
 
-    __slots__ = ("_outcomes", "_work")
+    No future stands for it: those of the pool and of asyncio, chained, cost as much as writing 100 KiB.
+    """
+
+    __slots__ = ("_done", "_loop", "_outcome", "_waiter")
 
     def __init__(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> None:
-        self._outcomes: list[T | _Raised] = []
-        noted = partial(_note_outcome, self._outcomes, partial(call, *args, **kwargs))
-        self._work = asyncio.get_running_loop().run_in_executor(_threads(), contextvars.copy_context().run, noted)
+        self._loop = asyncio.get_running_loop()
+        self._done = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._outcome: T | _Raised | None = None
+        _threads().submit(self._run, contextvars.copy_context(), partial(call, *args, **kwargs))
 
     def done(self) -> bool:
         """Whether `finish` returns, or raises, at once."""
-        return self._work.done()
+        return self._done
 
     async def finish(self) -> tuple[T, asyncio.CancelledError | None]:
         """What the call returns, and the cancellation that came meanwhile: for a result that must not get lost.
@@ -56,21 +62,34 @@ class Work(Generic[T]):
         Where the call itself raised, a cancellation goes first, with the call's exception as its cause.
         """
         cancelled: asyncio.CancelledError | None = None
-        while not self._work.done():
+        while not self._done:
+            self._waiter = self._loop.create_future()
             try:
-                await asyncio.wait([self._work])
+                await self._waiter
             except asyncio.CancelledError as error:
                 cancelled = error
-        self._work.result()
-        outcome = self._outcomes.pop()
+        outcome, self._outcome = self._outcome, None
         if not isinstance(outcome, _Raised):
-            return outcome, cancelled
+            return cast(T, outcome), cancelled
         try:
             if cancelled is not None:
                 raise cancelled from outcome.error
             raise outcome.error
         finally:
-            del outcome  # it holds the exception, whose traceback holds this frame
+            del outcome, cancelled  # they hold exceptions, whose tracebacks hold this frame
+
+    def _run(self, context: contextvars.Context, call: Callable[[], T]) -> None:
+        try:
+            self._outcome = context.run(call)
+        except BaseException as error:
+            self._outcome = _Raised(error)
+        with suppress(RuntimeError):  # the loop was closed: nobody waits
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        self._done = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +98,6 @@ class _Raised:
     `CancelledError` would come out as a cancellation of this task, and as its result it would keep itself alive."""
 
     error: BaseException
-
-
-def _note_outcome(outcomes: list[T | _Raised], call: Callable[[], T]) -> None:
-    try:
-        outcomes.append(call())
-    except BaseException as error:
-        outcomes.append(_Raised(error))
 
 
 def _threads() -> ThreadPoolExecutor:

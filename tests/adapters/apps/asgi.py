@@ -8,11 +8,11 @@ from typing import Any
 from uploadkit.adapters.asgi import ASGIApp, Receive, Scope, Send, receive
 from uploadkit.intake.spec import Spec
 
-from .routes import ahandled, server_storage, specs
+from .routes import ahandled, server_storage, specs, watched
 
 
 def _endpoint(route: str, spec: Spec[Any]) -> ASGIApp:
-    @receive(spec)
+    @receive(spec, progress=watched(route))
     async def endpoint(scope: Scope, receive: Receive, send: Send, received: Any) -> None:
         status, answer = await ahandled(route, received)
         body = json.dumps(answer).encode()

@@ -13,18 +13,18 @@ from django.urls import URLPattern, path
 from uploadkit.adapters.django import asgi, receive
 from uploadkit.intake.spec import Spec
 
-from .routes import ahandled, handled, server_storage, specs
+from .routes import ahandled, handled, server_storage, specs, watched
 
 settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["127.0.0.1"], SECRET_KEY="of no use", MIDDLEWARE=[])
 
 
 def _paths(route: str, spec: Spec[Any]) -> list[URLPattern]:
-    @receive(spec)
+    @receive(spec, progress=watched(route))
     def view(request: HttpRequest, received: Any) -> JsonResponse:
         status, answer = handled(route, received)
         return JsonResponse(answer, status=status)
 
-    @receive(spec)
+    @receive(spec, progress=watched(route))
     async def async_view(request: HttpRequest, received: Any) -> JsonResponse:
         status, answer = await ahandled(route, received)
         return JsonResponse(answer, status=status)

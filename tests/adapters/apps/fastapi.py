@@ -10,14 +10,16 @@ from fastapi.responses import JSONResponse
 from uploadkit.adapters.fastapi import receive
 from uploadkit.intake.spec import Spec
 
-from .routes import ahandled, server_storage, specs
+from .routes import ahandled, server_storage, specs, watched
 
 app = FastAPI()
 
 
 def _add(route: str, spec: Spec[Any]) -> None:
+    dependency = receive(spec, progress=watched(route))
+
     @app.post(f"/{route}")
-    async def endpoint(received: Any = receive(spec)) -> Response:
+    async def endpoint(received: Any = dependency) -> Response:
         status, answer = await ahandled(route, received)
         return JSONResponse(answer, status)
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Callable
 from typing import Any
 
 from tests.storage.kinds import DISKS
 
+from uploadkit.intake.plan import OnProgress
 from uploadkit.intake.spec import Spec
 from uploadkit.policy.accept import IMAGES
 from uploadkit.policy.fields import File, Text
@@ -68,10 +70,27 @@ def specs(storage: Storage) -> dict[str, Spec[Any]]:
         "raises": upload.any(),
         "rejects": upload.any(),
         "slow": Uploader(storage, limits=Limits(idle_seconds=2, min_rate=1024)).any(),
+        "impatient": Uploader(storage, limits=Limits(idle_seconds=0.2)).any(),
+        "progress": upload.any(),
     }
     for name, limit in LIMITED.items():
         routes[f"limit/{name}"] = Uploader(storage, limits=Limits(**{name: limit})).any()
     return routes
+
+
+_progress: list[tuple[int, int | None]] = []
+
+
+def watched(route: str) -> Callable[[Any], OnProgress | None] | None:
+    """The `progress` of a route: that of "progress" is remembered, and answered by its handler."""
+    if route != "progress":
+        return None
+
+    def begin(request: object) -> OnProgress:
+        _progress.clear()
+        return lambda received, expected: _progress.append((received, expected))
+
+    return begin
 
 
 def no_secrets(file: IncomingFile) -> bool:
@@ -86,6 +105,8 @@ def handled(route: str, received: Any) -> tuple[int, dict[str, Any]]:
     if route == "rejects":
         received.discard()
         return 409, {"rejected": True}
+    if route == "progress":
+        return 200, {"progress": _progress}
     return 200, shown(received)
 
 

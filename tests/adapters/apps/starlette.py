@@ -16,7 +16,7 @@ from uploadkit.policy.fields import File
 from uploadkit.policy.filters import IncomingFile
 from uploadkit.uploader import Uploader
 
-from .routes import ahandled, server_storage, specs
+from .routes import ahandled, server_storage, specs, watched
 
 
 async def waits(file: IncomingFile) -> bool:
@@ -26,7 +26,7 @@ async def waits(file: IncomingFile) -> bool:
 
 
 def _route(route: str, spec: Spec[Any]) -> Route:
-    @receive(spec)
+    @receive(spec, progress=watched(route))
     async def endpoint(request: Request, received: Any) -> Response:
         status, answer = await ahandled(route, received)
         return JSONResponse(answer, status)

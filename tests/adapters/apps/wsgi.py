@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uploadkit.adapters.wsgi import receive
 from uploadkit.intake.spec import Spec
 
-from .routes import handled, server_storage, specs
+from .routes import handled, server_storage, specs, watched
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -18,7 +18,7 @@ _STATUS = {200: "200 OK", 409: "409 Conflict"}
 
 
 def _endpoint(route: str, spec: Spec[Any]) -> WSGIApplication:
-    @receive(spec)
+    @receive(spec, progress=watched(route))
     def endpoint(environ: WSGIEnvironment, start_response: StartResponse, received: Any) -> Iterable[bytes]:
         status, answer = handled(route, received)
         body = json.dumps(answer).encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 import os
 import threading
@@ -15,14 +16,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.intake.called import CalledStorage
-from tests.intake.receiving import left_in
+from tests.intake.receiving import Drive, left_in
 from tests.storage.kinds import descriptors, put
 
 from uploadkit.errors import ObjectMissing, StorageFailed
 from uploadkit.storage.contract import Storage
 from uploadkit.storage.disk import DiskStorage
 from uploadkit.storage.memory import BLOCK_SIZE, MemoryStorage
-from uploadkit.testing import FailingStorage
+from uploadkit.testing import FailingStorage, FormBuilder
+from uploadkit.uploader import Uploader
 from uploadkit.uploads import FieldValues, Submission, UploadedFile
 
 TEXT = "first line\nzweite Zeile: äöü €\n\nlast, without an end"
@@ -304,3 +306,14 @@ def test_open_says_what_it_gives() -> None:
     opened: BinaryIO = uploaded(MemoryStorage()).open()
     assert isinstance(opened, io.BufferedIOBase)
     opened.close()
+
+
+def test_without_digests_none_is_made(drive: Drive) -> None:
+    """Who asks for one all the same learns why there is none."""
+    form = FormBuilder(boundary="b").file("f", b"data", filename="x.bin")
+    file = drive(Uploader(MemoryStorage(), digest=False).single("f"), form.content_type, [form.body])
+    assert file.sha256 is None
+    with pytest.raises(TypeError, match="digest=False"):
+        _ = file.digest
+    file = drive(Uploader(MemoryStorage()).single("f"), form.content_type, [form.body])
+    assert file.digest == file.sha256 == hashlib.sha256(b"data").hexdigest()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
@@ -11,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from uploadkit.adapters.starlette import receive
+from uploadkit.intake.capacity import DEFAULT_CAPACITY
 from uploadkit.intake.spec import Spec
 from uploadkit.policy.fields import File
 from uploadkit.policy.filters import IncomingFile
@@ -36,4 +39,13 @@ def _route(route: str, spec: Spec[Any]) -> Route:
 
 _storage = server_storage()
 _specs = specs(_storage) | {"waits": Uploader(_storage).fields(File("first"), File("second", filter=waits))}
-app = Starlette(routes=[_route(route, spec) for route, spec in _specs.items()])
+
+
+@asynccontextmanager
+async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    """At the server's end uploads that it has cancelled are waited for: until nothing of them is left."""
+    yield
+    await DEFAULT_CAPACITY.aclose(10)
+
+
+app = Starlette(lifespan=lifespan, routes=[_route(route, spec) for route, spec in _specs.items()])

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from uploadkit.adapters.capabilities import as_table
+
 ROOT = Path(__file__).parents[2]
 EXAMPLES = {path.name: path.read_text() for path in sorted((ROOT / "examples").glob("*.py"))}
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -51,3 +53,8 @@ def test_the_example_of_rules_runs(tmp_path: Path) -> None:
         "422 file_refused the file holds a secret",
         "422 file_refused the file in field 'report' was refused",
     ]
+
+
+def test_the_table_of_capabilities_is_that_of_the_code() -> None:
+    """`python docs/capabilities.py` renews it."""
+    assert as_table() in (ROOT / "docs" / "under-load.md").read_text()

@@ -49,7 +49,8 @@ OTHER = "others"
 CAPABILITIES = (
     *(_all(adapter, "uvicorn") for adapter in ("asgi", "starlette", "fastapi", "django under django.asgi()")),
     _none("django under ASGI alone", "uvicorn"),  # Django takes the whole body before a view runs
-    *(_all(adapter, server) for server in ("gunicorn", "werkzeug") for adapter in ("wsgi", "flask", "django")),
+    *(_all(adapter, "gunicorn") for adapter in ("wsgi", "flask", "django")),
+    _all("flask", "werkzeug"),
     # Servers of ASGI hand on what has come: granian and hypercorn were tried by hand. Of WSGI's only those two show
     # their socket.
     *(_all(adapter, OTHER) for adapter in ("asgi", "starlette", "fastapi", "django under django.asgi()")),

@@ -71,8 +71,8 @@ class Body:
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
-        self.received = 0
-        self.ended = False
+        self.received: int = 0
+        self.ended: bool = False
 
     def __aiter__(self) -> Self:
         return self

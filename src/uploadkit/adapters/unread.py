@@ -26,7 +26,7 @@ class UnreadBody:
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.body = Body(self._next_message)
+        self.body: Body = Body(self._next_message)
         self._scope = scope
         self._receive = receive
         self._send = send

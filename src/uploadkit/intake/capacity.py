@@ -182,10 +182,10 @@ class _Line:
     """The uploads of one process: those that have a place, and those that wait."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.in_flight = 0
-        self.held = 0
-        self.has_freed = False  # a buffer
+        self.lock: threading.Lock = threading.Lock()
+        self.in_flight: int = 0
+        self.held: int = 0
+        self.has_freed: bool = False  # a buffer
         self.waiters: deque[Future[bool]] = deque()
         self.closed: Future[None] | None = None  # done when nothing is in flight
 

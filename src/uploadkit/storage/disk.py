@@ -16,12 +16,13 @@ import secrets
 import stat
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from io import BufferedReader, FileIO
 from itertools import takewhile
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from ..errors import KeyRefused, ObjectExists, ObjectMissing, StorageFailed
 from .contract import Buffer, ObjectInfo, StoredObject
@@ -166,8 +167,8 @@ class DiskStorage:
             return False
         name = secrets.token_hex(16)
         try:
-            with _NamelessDraft(self).file as file, self._staging(make=True) as folder:
-                _link_nameless(file, name, folder)
+            with closing(_NamelessDraft(self)) as draft, self._staging(make=True) as folder:
+                draft.link(name, folder)
                 with suppress(FileNotFoundError):  # the sweep of another process was faster
                     os.unlink(name, dir_fd=folder)
         except OSError as error:
@@ -178,7 +179,7 @@ class DiskStorage:
 
     def _expect_free_way(self, key: str) -> None:
         """Raises `KeyRefused` where a link, a folder or a file is in the way of `key`; an object under it is not."""
-        with self._blaming(key):
+        with self._translated("open a file", key, blaming=True):
             try:
                 found = self._found(key)
             except FileNotFoundError:
@@ -198,14 +199,18 @@ class DiskStorage:
         """`draft` is visible under `key` and released, or nothing has changed and it can be released."""
         made: list[str] = []
         try:
-            with self._translated("publish a file", key), self._blaming(key), self._folder_of(key, made) as folder:
-                self._link(draft, key, folder)
+            with self._translated("publish a file", key, blaming=True):
+                folder = self._reached(key, made)
+                try:
+                    self._link(draft, key, folder)
+                finally:
+                    os.close(folder)
         except BaseException:
             self._unmake(made)
             raise
 
     def _link(self, draft: _Draft, key: str, folder: int) -> None:
-        inode = os.fstat(draft.file.fileno())
+        inode = os.fstat(draft.file)
         try:
             try:
                 draft.link(_last(key), folder)
@@ -228,11 +233,10 @@ class DiskStorage:
 
     # The way from the root to a key
 
-    @contextmanager
-    def _folder_of(self, path: str, made: list[str] | None = None) -> Generator[int]:
+    def _reached(self, path: str, made: list[str] | None = None) -> int:
         """A descriptor of the folder that holds the last name of `path`, reached without following a link.
 
-        With `made` missing folders are made and added to it.
+        With `made` missing folders are made and added to it. The caller closes the descriptor.
         """
         names = path.split("/")[:-1]
         folder = os.open(self._root, _FOLDER)
@@ -245,6 +249,15 @@ class DiskStorage:
                         _flush(folder)
                 folder, left = _enter(name, folder), folder
                 os.close(left)
+        except BaseException:
+            os.close(folder)
+            raise
+        return folder
+
+    @contextmanager
+    def _folder_of(self, path: str, made: list[str] | None = None) -> Generator[int]:
+        folder = self._reached(path, made)
+        try:
             yield folder
         finally:
             os.close(folder)
@@ -273,17 +286,14 @@ class DiskStorage:
     @contextmanager
     def _expecting(self, key: str, doing: str) -> Generator[None]:
         check_key(key, storage=self.name)
-        with self._translated(doing, key), self._blaming(key):
+        with self._translated(doing, key, blaming=True):
             try:
                 yield
             except (FileNotFoundError, NotADirectoryError) as error:  # or a file stands where the key has a folder
                 raise ObjectMissing("there is no such object", storage=self.name, key=key) from error
 
-    def _blaming(self, key: str) -> _Blaming:
-        return _Blaming(self, key)
-
-    def _translated(self, doing: str, key: str | None = None) -> _Translated:
-        return _Translated(self, doing, key)
+    def _translated(self, doing: str, key: str | None = None, *, blaming: bool = False) -> _Translated:
+        return _Translated(self, doing, key, blaming=blaming)
 
     def _failed(self, doing: str, key: str | None, error: OSError) -> StorageFailed:
         # The system's own words for the number: those of the exception may hold a path.
@@ -293,39 +303,29 @@ class DiskStorage:
 
 
 class _Translated:
-    """Translates the system's errors. A class, and no generator: it is entered several times for every file."""
+    """Translates the system's errors, and with `blaming` blames the key for those that are its fault.
 
-    __slots__ = ("_doing", "_key", "_storage")
+    A class, and no generator: it is entered several times for every file.
+    """
 
-    def __init__(self, storage: DiskStorage, doing: str, key: str | None) -> None:
+    __slots__ = ("_blaming", "_doing", "_key", "_storage")
+
+    def __init__(self, storage: DiskStorage, doing: str, key: str | None, *, blaming: bool) -> None:
         self._storage = storage
         self._doing = doing
         self._key = key
+        self._blaming = blaming
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, OSError):
-            raise self._storage._failed(self._doing, self._key, error) from error
-
-
-class _Blaming:
-    """Blames the key for the system's errors that are its fault."""
-
-    __slots__ = ("_key", "_storage")
-
-    def __init__(self, storage: DiskStorage, key: str) -> None:
-        self._storage = storage
-        self._key = key
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, OSError) and error.errno in _BAD_KEY:
+        if not isinstance(error, OSError):
+            return
+        if self._blaming and error.errno in _BAD_KEY:
             text = "the storage key has a link, a folder or a file in its way, or is no name here"
             raise KeyRefused(text, storage=self._storage.name, key=self._key) from error
+        raise self._storage._failed(self._doing, self._key, error) from error
 
 
 class _Sink:
@@ -337,16 +337,16 @@ class _Sink:
         self._broken = False
 
     def write(self, data: Buffer) -> None:
-        file = self._writable().file.fileno()
+        file = self._writable().file
         self._broken = True  # until all of it is down, whatever may come in between
         try:
             written = os.write(file, data)
             self._size += written
-            rest = memoryview(data).cast("B")[written:]
+            rest = memoryview(data).nbytes - written
             while rest:
-                written = os.write(file, rest)
+                written = os.write(file, memoryview(data).cast("B")[-rest:])
                 self._size += written
-                rest = rest[written:]
+                rest -= written
         except OSError as error:
             raise self._storage._failed("write a file", self._key, error) from error
         self._broken = False
@@ -356,9 +356,9 @@ class _Sink:
         self._broken = True
         with self._storage._translated("write a file", self._key):
             # Closing a copy makes network file systems say now, and not after the commit, what they could not write.
-            os.close(os.dup(draft.file.fileno()))
+            os.close(os.dup(draft.file))
             if self._storage.durable:
-                _flush(draft.file.fileno())
+                _flush(draft.file)
         self._draft = None
         return _Staged(self._storage, self._key, draft, self._size)
 
@@ -404,38 +404,50 @@ class _Staged:
         return self._draft
 
 
-class _Draft(Protocol):
-    """A file that is not visible yet. A `FileIO` and no number: an abandoned one is closed with its last reference."""
+class _Draft(ABC):
+    """A file that is not visible yet. An abandoned one is closed with its last reference."""
 
-    file: FileIO
+    file = -1  # its descriptor, while it is open
 
+    @abstractmethod
     def reopened(self) -> FileIO:
         """Its bytes once more, with a position of their own."""
-        ...
 
+    @abstractmethod
     def link(self, name: str, folder: int) -> None: ...
+
+    @abstractmethod
     def release(self) -> None:
         """Closes it and leaves no other name than what it was linked to. Idempotent."""
-        ...
+
+    def close(self) -> None:
+        file, self.file = self.file, -1
+        if file >= 0:
+            os.close(file)
+
+    def __del__(self) -> None:
+        self.close()
 
 
-class _NamelessDraft:
+class _NamelessDraft(_Draft):
     """The kernel frees it with its last descriptor, so there is nothing to sweep."""
 
     def __init__(self, storage: DiskStorage) -> None:
         self.file = _made(storage._root, _TMPFILE or 0)
 
     def reopened(self) -> FileIO:
-        return _opened(f"{_OWN_DESCRIPTORS}/{self.file.fileno()}", os.O_RDONLY)
+        return _opened(f"{_OWN_DESCRIPTORS}/{self.file}", os.O_RDONLY)
 
     def link(self, name: str, folder: int) -> None:
-        _link_nameless(self.file, name, folder)
+        # With a folder's descriptor Python calls linkat, which follows the magic link; without one it calls link, and
+        # that would be a link to another file system.
+        os.link(f"{_OWN_DESCRIPTORS}/{self.file}", name, dst_dir_fd=folder, follow_symlinks=True)
 
     def release(self) -> None:
-        self.file.close()
+        self.close()
 
 
-class _NamedDraft:
+class _NamedDraft(_Draft):
     """Named at random in `.staging/` and locked."""
 
     def __init__(self, storage: DiskStorage) -> None:
@@ -452,7 +464,7 @@ class _NamedDraft:
             with suppress(BlockingIOError, FileNotFoundError):
                 fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 named = os.stat(self._name, dir_fd=folder, follow_symlinks=False)
-                return os.path.samestat(named, os.fstat(self.file.fileno()))
+                return os.path.samestat(named, os.fstat(self.file))
         except BaseException:
             self.release()
             raise
@@ -473,17 +485,11 @@ class _NamedDraft:
             with suppress(FileNotFoundError):
                 os.unlink(os.path.join(self._storage._root, STAGING, self._name))
         finally:
-            self.file.close()
+            self.close()
 
 
-def _link_nameless(file: FileIO, name: str, folder: int) -> None:
-    # With a folder's descriptor Python calls linkat, which follows the magic link; without one it calls link, and that
-    # would be a link to another file system.
-    os.link(f"{_OWN_DESCRIPTORS}/{file.fileno()}", name, dst_dir_fd=folder, follow_symlinks=True)
-
-
-def _made(name: str, flags: int, folder: int | None = None) -> FileIO:
-    return FileIO(name, "r+", opener=lambda path, _: os.open(path, os.O_RDWR | flags, 0o600, dir_fd=folder))
+def _made(name: str, flags: int, folder: int | None = None) -> int:
+    return os.open(name, os.O_RDWR | flags, 0o600, dir_fd=folder)
 
 
 def _opened(name: str, flags: int, folder: int | None = None) -> FileIO:

@@ -159,20 +159,20 @@ class _Intake:
             chunk = yield READ
             if chunk is END:
                 break
-            yield from self._feed(parser, chunk)
+            yield from self._take(self._events(parser, chunk))
+            account.check_body()
+            if self._on_progress is not None:
+                self._on_progress(account.body, self._content_length)
             del chunk  # nobody holds it while the next one is read, which finds its memory free
         yield from self._take(parser.close())
         if self._content_length is not None and account.body < self._content_length:
             raise TruncatedForm("the body is shorter than its Content-Length")
 
-    def _feed(self, parser: FormParser, chunk: object) -> Steps[None]:
+    def _events(self, parser: FormParser, chunk: object) -> Iterable[Event]:
         if not isinstance(chunk, bytes):  # another buffer may change while its bytes are still held
             raise TypeError(f"a body comes in chunks of bytes, not of {type(chunk).__name__}")
         inside = self._account.count_body(len(chunk))
-        yield from self._take(parser.feed(chunk if inside == len(chunk) else chunk[:inside]))
-        self._account.check_body()
-        if self._on_progress is not None:
-            self._on_progress(self._account.body, self._content_length)
+        return parser.feed(chunk if inside == len(chunk) else chunk[:inside])
 
     def publish(self) -> Steps[Submission]:
         """Makes all files visible, when nothing is missing."""
@@ -220,7 +220,9 @@ class _Intake:
                 if isinstance(opened, _File):
                     yield from self._end_file(opened)
                 elif isinstance(opened, _Text):
-                    yield from self._end_text(opened)
+                    self._end_text(opened)
+                    if self._gate is not None:
+                        yield Ask(self._gate.text, self._values[-1])
 
     def _begin(self, begin: PartBegin) -> None:
         self._account.begin_part()
@@ -333,7 +335,7 @@ class _Intake:
         for check in landed.rule.staged_checks:
             yield Examine(landed.landing, check, landed.incoming)
 
-    def _end_text(self, text: _Text) -> Steps[None]:
+    def _end_text(self, text: _Text) -> None:
         name = text.begin.name
         try:
             value = text.value.decode(text.begin.charset)
@@ -343,8 +345,6 @@ class _Intake:
         if rule is not None and rule.max_length is not None and len(value) > rule.max_length:
             raise FieldRefused(f"field {quoted(name)} has more than {rule.max_length} characters", field=name)
         self._values.append((name, value))
-        if self._gate is not None:
-            yield Ask(self._gate.text, (name, value))
 
     def _check_required(self) -> None:
         for name, rule in self._form.files.items():

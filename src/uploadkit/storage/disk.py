@@ -18,7 +18,7 @@ import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from io import BufferedReader, FileIO
 from itertools import takewhile
 from pathlib import Path
@@ -96,22 +96,22 @@ class DiskStorage:
         """As `Storage.read`; what is missing is said by the call and not by the first `next`."""
         if start < 0 or (end is not None and end < 0):
             raise ValueError(f"a range has no negative ends: {start}, {end}")
-        with self._expecting(key, "open a file"), self._folder_of(key) as folder:
-            file = _opened(_last(key), os.O_RDONLY | _NOFOLLOW | _NONBLOCK, folder)
+        with self._expecting(key, "open a file"), self._place_of(key) as (name, folder):
+            file = _opened(name, os.O_RDONLY | _NOFOLLOW | _NONBLOCK, folder)
         blocks = self._blocks(file, key, start, end)
         next(blocks)  # begun, so that blocks which nobody takes close their file too
         return blocks
 
     def stat(self, key: str) -> StoredObject:
-        with self._expecting(key, "look at a file"), self._folder_of(key) as folder:
-            return StoredObject(key=key, size=_look(_last(key), folder).st_size)
+        with self._expecting(key, "look at a file"), self._place_of(key) as (name, folder):
+            return StoredObject(key=key, size=_look(name, folder).st_size)
 
     def delete(self, key: str) -> None:
-        with suppress(ObjectMissing), self._expecting(key, "delete a file"), self._folder_of(key) as folder:
-            _look(_last(key), folder)
-            os.unlink(_last(key), dir_fd=folder)
+        with suppress(ObjectMissing), self._expecting(key, "delete a file"), self._place_of(key) as (name, folder):
+            _look(name, folder)
+            os.unlink(name, dir_fd=folder)
             if self.durable:
-                _flush(folder)
+                self._flush_folder(folder)
 
     def path(self, key: str) -> Path:
         """Where the object of `key` lies. Only the key is looked at: whether the object is there is not said."""
@@ -181,17 +181,12 @@ class DiskStorage:
         """Raises `KeyRefused` where a link, a folder or a file is in the way of `key`; an object under it is not."""
         with self._translated("open a file", key, blaming=True):
             try:
-                found = self._found(key)
+                with self._place_of(key) as (name, folder):
+                    found = os.stat(name, dir_fd=folder, follow_symlinks=False)
             except FileNotFoundError:
                 return
             if not stat.S_ISREG(found.st_mode):
                 raise NotADirectoryError(errno.ENOTDIR, "a link, a folder or a device")
-
-    def _found(self, key: str) -> os.stat_result:
-        if "/" not in key:  # there is no folder on its way that could be a link
-            return os.lstat(os.path.join(self._root, key))
-        with self._folder_of(key) as folder:
-            return os.stat(_last(key), dir_fd=folder, follow_symlinks=False)
 
     # Making visible
 
@@ -199,46 +194,42 @@ class DiskStorage:
         """`draft` is visible under `key` and released, or nothing has changed and it can be released."""
         made: list[str] = []
         try:
-            with self._translated("publish a file", key, blaming=True):
-                folder = self._reached(key, made)
-                try:
-                    self._link(draft, key, folder)
-                finally:
-                    os.close(folder)
+            with self._translated("publish a file", key, blaming=True), self._place_of(key, made) as (name, folder):
+                self._link(draft, key, name, folder)
         except BaseException:
             self._unmake(made)
             raise
 
-    def _link(self, draft: _Draft, key: str, folder: int) -> None:
+    def _link(self, draft: _Draft, key: str, name: str, folder: int | None) -> None:
         inode = os.fstat(draft.file)
         try:
             try:
-                draft.link(_last(key), folder)
+                draft.link(name, folder)
             except FileExistsError as error:
                 raise ObjectExists("the object exists already", storage=self.name, key=key) from error
             draft.release()
             if self.durable:
-                _flush(folder)
+                self._flush_folder(folder)
         except BaseException:
             with suppress(OSError):
                 # Told by its inode: what another upload has put under this name is left alone.
-                if os.path.samestat(inode, os.stat(_last(key), dir_fd=folder, follow_symlinks=False)):
-                    os.unlink(_last(key), dir_fd=folder)
+                if os.path.samestat(inode, os.stat(name, dir_fd=folder, follow_symlinks=False)):
+                    os.unlink(name, dir_fd=folder)
             raise
 
     def _unmake(self, made: list[str]) -> None:
         for path in reversed(made):
-            with suppress(OSError), self._folder_of(path) as folder:  # one that is in use by now is not empty
-                os.rmdir(_last(path), dir_fd=folder)
+            with suppress(OSError), self._place_of(path) as (name, folder):  # one that is in use by now is not empty
+                os.rmdir(name, dir_fd=folder)
 
     # The way from the root to a key
 
-    def _reached(self, path: str, made: list[str] | None = None) -> int:
-        """A descriptor of the folder that holds the last name of `path`, reached without following a link.
+    def _place_of(self, path: str, made: list[str] | None = None) -> _Place:
+        """The last name of `path` and a descriptor of its folder. With `made` missing folders are made and added."""
+        return _Place(self, path, made)
 
-        With `made` missing folders are made and added to it. The caller closes the descriptor.
-        """
-        names = path.split("/")[:-1]
+    def _reached(self, names: list[str], made: list[str] | None) -> int:
+        """A descriptor of a folder, reached without following a link. The caller closes it."""
         folder = os.open(self._root, _FOLDER)
         try:
             for depth, name in enumerate(names, start=1):
@@ -255,15 +246,19 @@ class DiskStorage:
         return folder
 
     @contextmanager
-    def _folder_of(self, path: str, made: list[str] | None = None) -> Generator[int]:
-        folder = self._reached(path, made)
+    def _staging(self, *, make: bool = False) -> Generator[int]:
+        folder = self._reached([STAGING], [] if make else None)
         try:
             yield folder
         finally:
             os.close(folder)
 
-    def _staging(self, *, make: bool = False) -> AbstractContextManager[int]:
-        return self._folder_of(f"{STAGING}/", [] if make else None)
+    def _flush_folder(self, folder: int | None) -> None:
+        if folder is not None:
+            _flush(folder)
+            return
+        with _entered(self._root) as root:
+            _flush(root)
 
     # Reading
 
@@ -300,6 +295,32 @@ class DiskStorage:
         reason = os.strerror(error.errno) if error.errno else "unknown reason"
         passing = error.errno in _PASSING
         return StorageFailed(f"the storage could not {doing}: {reason}", storage=self.name, key=key, retryable=passing)
+
+
+class _Place:
+    """A name and a descriptor of the folder that it is in, as the calls of the system take them.
+
+    A key without folders has none on its way that could be a link: its name is a path then, and needs no descriptor.
+    """
+
+    __slots__ = ("_folder", "_made", "_path", "_storage")
+
+    def __init__(self, storage: DiskStorage, path: str, made: list[str] | None) -> None:
+        self._storage = storage
+        self._path = path
+        self._made = made
+        self._folder: int | None = None
+
+    def __enter__(self) -> tuple[str, int | None]:
+        if "/" not in self._path:
+            return os.path.join(self._storage._root, self._path), None
+        *folders, name = self._path.split("/")
+        self._folder = self._storage._reached(folders, self._made)
+        return name, self._folder
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if self._folder is not None:
+            os.close(self._folder)
 
 
 class _Translated:
@@ -414,7 +435,7 @@ class _Draft(ABC):
         """Its bytes once more, with a position of their own."""
 
     @abstractmethod
-    def link(self, name: str, folder: int) -> None: ...
+    def link(self, name: str, folder: int | None) -> None: ...
 
     @abstractmethod
     def release(self) -> None:
@@ -438,10 +459,11 @@ class _NamelessDraft(_Draft):
     def reopened(self) -> FileIO:
         return _opened(f"{_OWN_DESCRIPTORS}/{self.file}", os.O_RDONLY)
 
-    def link(self, name: str, folder: int) -> None:
-        # With a folder's descriptor Python calls linkat, which follows the magic link; without one it calls link, and
-        # that would be a link to another file system.
-        os.link(f"{_OWN_DESCRIPTORS}/{self.file}", name, dst_dir_fd=folder, follow_symlinks=True)
+    def link(self, name: str, folder: int | None) -> None:
+        # With a descriptor Python calls linkat, which follows the magic link; without one it calls link, and that would
+        # be a link to another file system. Which descriptor is all the same, since the path is absolute.
+        source = f"{_OWN_DESCRIPTORS}/{self.file}"
+        os.link(source, name, src_dir_fd=self.file, dst_dir_fd=folder, follow_symlinks=True)
 
     def release(self) -> None:
         self.close()
@@ -475,7 +497,7 @@ class _NamedDraft(_Draft):
         with self._storage._staging() as folder:
             return _opened(self._name, os.O_RDONLY | _NOFOLLOW, folder)
 
-    def link(self, name: str, folder: int) -> None:
+    def link(self, name: str, folder: int | None) -> None:
         with self._storage._staging() as staging:
             os.link(self._name, name, src_dir_fd=staging, dst_dir_fd=folder, follow_symlinks=False)
 
@@ -504,7 +526,7 @@ def _opened(name: str, flags: int, folder: int | None = None) -> FileIO:
         raise
 
 
-def _look(name: str, folder: int) -> os.stat_result:
+def _look(name: str, folder: int | None) -> os.stat_result:
     found = os.stat(name, dir_fd=folder, follow_symlinks=False)
     if stat.S_ISLNK(found.st_mode):
         raise OSError(errno.ELOOP, "a link")
@@ -562,7 +584,3 @@ def _flush(descriptor: int) -> None:
             fcntl.fcntl(descriptor, full)
             return
     os.fsync(descriptor)
-
-
-def _last(key: str) -> str:
-    return key.rpartition("/")[2]

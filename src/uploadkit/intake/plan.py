@@ -263,25 +263,24 @@ class _Intake:
             # Judged by its head before more of it is counted, so that the same reason is named wherever a chunk ends.
             missing = HEAD_SIZE - opened.size
             if len(data) >= missing and not opened.head:  # a head and more of one piece is written as it came
-                self._account.count_file(missing)
-                opened.size = missing
+                self._count_data(opened, missing)
                 opened.landed = yield from self._land(opened, data[:missing])
-                yield from self._write(opened, opened.landed, data, counted=missing)
+                self._count_data(opened, len(data) - missing)
+                yield Write(opened.landed.landing, data)
                 return
             head, data = data[:missing], data[missing:]
-            self._account.count_file(len(head))
-            opened.size += len(head)
+            self._count_data(opened, len(head))
             opened.head.append(head)
             if opened.size < HEAD_SIZE:
                 return
             opened.landed = yield from self._land_head(opened)
         if data:
-            yield from self._write(opened, opened.landed, data)
+            self._count_data(opened, len(data))
+            yield Write(opened.landed.landing, data)
 
-    def _write(self, file: _File, landed: _Landed, data: bytes, *, counted: int = 0) -> Steps[None]:
-        self._account.count_file(len(data) - counted)
-        file.size += len(data) - counted
-        yield Write(landed.landing, data)
+    def _count_data(self, file: _File, size: int) -> None:
+        self._account.count_file(size)
+        file.size += size
 
     def _land_head(self, file: _File) -> Steps[_Landed]:
         """Lands a file whose head came in pieces, or is all of it."""

@@ -122,7 +122,7 @@ class Paced:
         if patience is not None:
             self.until = begun + patience
             self._patrol.look_at(self.until, self._loop)
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         cancelling = task.cancelling() if task is not None else 0
         self.task = None if patience is None else task
         try:
@@ -228,28 +228,24 @@ class _Driver:
             self._reason = self._cancelled = None  # whose frames hold this driver, and with it the request
 
     async def _carry_out(self) -> Submission:
+        steps = self._steps
         try:
-            step = next(self._steps)
+            step = next(steps)
             while True:
                 try:
                     if self._cancelled is not None and not isinstance(step, _WITHDRAWING):
                         raise self._cancelled
-                    answer = await self._read() if step is READ else self._at_once(step)
+                    answer = await self._body.read() if step is READ else self._at_once(step)
                     if answer is _LATER:
                         answer = await self._in_time(step)
                 except BaseException as error:
                     self._reason = self._reason or error
-                    step = self._steps.throw(error)
+                    step = steps.throw(error)
                 else:
-                    step = self._steps.send(answer)
+                    step = steps.send(answer)
         except StopIteration as done:
             submission: Submission = done.value
             return submission
-
-    async def _read(self) -> bytes | End:
-        if self._writing is not None and self._writing.done():
-            await self._written()  # a disk that is full is told at once, and not when the next buffer is
-        return await self._body.read()
 
     def _at_once(self, step: Step) -> Any:
         """Carries out a step in the event loop, where that is a matter of microseconds, else it is `_LATER`."""
@@ -289,6 +285,8 @@ class _Driver:
 
     async def _write(self, write: Write) -> None:
         """The file is no small one, or is one no more."""
+        if self._writing is not None and self._writing.done():
+            await self._written()  # a disk that is full is told at once, and not when the next buffer is
         few, self._few, self._few_size = self._few, [], _FEW_SIZE
         for each in few:
             await self._fill(each)

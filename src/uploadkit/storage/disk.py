@@ -313,7 +313,7 @@ class _Place:
 
     def __enter__(self) -> tuple[str, int | None]:
         if "/" not in self._path:
-            return os.path.join(self._storage._root, self._path), None
+            return f"{self._storage._root}/{self._path}", None
         *folders, name = self._path.split("/")
         self._folder = self._storage._reached(folders, self._made)
         return name, self._folder
@@ -375,11 +375,13 @@ class _Sink:
     def stage(self) -> _Staged:
         draft = self._writable()
         self._broken = True
-        with self._storage._translated("write a file", self._key):
+        try:
             # Closing a copy makes network file systems say now, and not after the commit, what they could not write.
             os.close(os.dup(draft.file))
             if self._storage.durable:
                 _flush(draft.file)
+        except OSError as error:
+            raise self._storage._failed("write a file", self._key, error) from error
         self._draft = None
         return _Staged(self._storage, self._key, draft, self._size)
 

@@ -37,6 +37,7 @@ from ..intake.asynchronous import Paced, akept_if_handled, areceive_submission
 from ..intake.blocking import kept_if_handled, receive_submission
 from ..intake.plan import OnProgress
 from ..intake.spec import Spec, check_spec
+from ..intake.steps import END, End
 from ..multipart.headers import MULTIPART, URLENCODED
 from ..policy.limits import Limits
 from ..policy.pace import Pace
@@ -362,12 +363,12 @@ def _awaited_chunks(unread: UnreadBody, limits: Limits) -> Generator[bytes]:
     paced: Paced | None = None  # made in the event loop, whose timer it has
 
     @async_to_sync
-    async def next_chunk() -> bytes:
+    async def next_chunk() -> bytes | End:
         nonlocal paced
         paced = paced or Paced(unread.body, Pace(limits))
-        return await anext(paced, b"")
+        return await paced.read()
 
-    while not unread.body.ended and (chunk := next_chunk()):
+    while not unread.body.ended and (chunk := next_chunk()) is not END:
         yield chunk
         del chunk  # the next one takes its place in memory
     unread.hand_back()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import math
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -23,7 +23,7 @@ from .capacity import BUFFER_SIZE, Place
 from .landing import Landing
 from .plan import Gate, OnProgress, Steps, plan
 from .spec import Spec
-from .steps import END, Ask, Delete, Discard, End, Examine, Open, Read, Stage, Step, Write
+from .steps import END, READ, Ask, Commit, Delete, Discard, End, Open, Stage, Step, Write
 
 T = TypeVar("T")
 
@@ -74,11 +74,11 @@ async def areceive_submission(
             on_progress=on_progress,
             hold_text=place.hold_text,
         )
-        paced = Paced(chunks, Pace(spec.limits))
+        body = Paced(chunks, Pace(spec.limits))
         try:
-            return await _Driver(steps, paced, place).drive()
+            return await _Driver(steps, body, place).drive()
         finally:
-            paced.close()
+            body.close()
     finally:
         place.release()
 
@@ -104,7 +104,7 @@ class akept_if_handled:
 
 
 class Paced:
-    """A body whose client is waited for no longer than its pace allows. Raises `UploadTooSlow`. Closed after use."""
+    """A body whose client is waited for no longer than its pace allows. Closed after use."""
 
     def __init__(self, chunks: AsyncIterable[bytes], pace: Pace) -> None:
         self._next = aiter(chunks).__anext__
@@ -116,20 +116,19 @@ class Paced:
         self.task: asyncio.Task[Any] | None = None  # that waits now
         self.until = 0.0  # when it has waited too long
 
-    def __aiter__(self) -> Paced:
-        return self
-
-    async def __anext__(self) -> bytes:
-        patience = self._pace.patience
-        if patience is None:
-            return await self._next()
-        begun = self._loop.time()
-        self.until = begun + patience
-        self._patrol.look_at(self.until, self._loop)
-        task = self.task = asyncio.current_task()
+    async def read(self) -> bytes | End:
+        """The next chunk, `END` where there is none. Raises `UploadTooSlow`."""
+        patience, begun = self._pace.patience, self._loop.time()
+        if patience is not None:
+            self.until = begun + patience
+            self._patrol.look_at(self.until, self._loop)
+        task = asyncio.current_task(self._loop)
         cancelling = task.cancelling() if task is not None else 0
+        self.task = None if patience is None else task
         try:
             chunk = await self._next()
+        except StopAsyncIteration:
+            return END
         except asyncio.CancelledError:
             if not self._expired or task is None or task.uncancel() > cancelling:  # somebody else wants it to end, too
                 raise
@@ -186,14 +185,19 @@ def _patrol_of(loop: asyncio.AbstractEventLoop) -> _Patrol:
     return patrol
 
 
+_LATER = object()
+"""Instead of an answer: the step has to wait for somebody, or may block."""
+
+_OF_A_LANDING = (Stage, Commit, Discard)
+
 _WITHDRAWING = (Discard, Delete)
 """The steps that no cancellation takes the place of: whatever the reason was, the plan goes through all of them."""
 
 
 class _Driver:
-    def __init__(self, steps: Steps[Submission], chunks: AsyncIterator[bytes], place: Place) -> None:
+    def __init__(self, steps: Steps[Submission], body: Paced, place: Place) -> None:
         self._steps = steps
-        self._chunks = chunks
+        self._body = body
         self._place = place
         self._few: list[Write] = []  # the first writes of a file, while they are too small for a buffer
         self._few_size = 0
@@ -207,74 +211,86 @@ class _Driver:
 
     async def drive(self) -> Submission:
         try:
-            return await self._drive()
-        finally:
-            self._reason = self._cancelled = None  # whose frames hold this driver, and with it the request
-
-    async def _drive(self) -> Submission:
-        try:
             submission = await self._carry_out()
         except BaseException as error:
             if self._cancelled is None or error is self._cancelled:
                 raise
             raise self._cancelled from error
-        if self._cancelled is not None:
+        else:
+            if self._cancelled is None:
+                return submission
             try:
                 await submission.adiscard()
             except Exception as also:
                 self._cancelled.add_note(f"and the files of the request could not be removed: {also!r}")
             raise self._cancelled
-        return submission
+        finally:
+            self._reason = self._cancelled = None  # whose frames hold this driver, and with it the request
 
     async def _carry_out(self) -> Submission:
+        steps = self._steps
         try:
-            step = next(self._steps)
+            step = next(steps)
             while True:
                 try:
                     if self._cancelled is not None and not isinstance(step, _WITHDRAWING):
                         raise self._cancelled
-                    answer = await self._answer(step)
+                    answer = await self._body.read() if step is READ else self._at_once(step)
+                    if answer is _LATER:
+                        answer = await self._in_time(step)
                 except BaseException as error:
                     self._reason = self._reason or error
-                    step = self._steps.throw(error)
+                    step = steps.throw(error)
                 else:
-                    step = self._steps.send(answer)
+                    step = steps.send(answer)
         except StopIteration as done:
             submission: Submission = done.value
             return submission
 
-    async def _answer(self, step: Step) -> Any:
-        if isinstance(step, Read):
-            return await self._read()
+    def _at_once(self, step: Step) -> Any:
+        """Carries out a step in the event loop, where that is a matter of microseconds, else it is `_LATER`."""
         if isinstance(step, Write):
-            return await self._write(step)
-        if isinstance(step, Stage):
-            return await self._stage(step)
-        if isinstance(step, Ask):
-            return await _ask(step)
-        if isinstance(step, _WITHDRAWING):
-            await self._end_writing()
+            return self._hold(step)
         if isinstance(step, Open):
             blocks = step.rule.storage.may_block or bool(step.rule.stream_checks)
         else:
-            blocks = isinstance(step, Examine | Delete) or step.landing.may_block
-        return await self._finish(Work(perform, step)) if blocks else perform(step)
+            blocks = not isinstance(step, _OF_A_LANDING) or self._in_threads or step.landing.may_block
+        if blocks:
+            return _LATER
+        if isinstance(step, Stage):
+            return _perform_all(self._ended(step))
+        if isinstance(step, Discard):
+            self._empty()
+        return perform(step)
 
-    async def _read(self) -> bytes | End:
-        if self._writing is not None and self._writing.done():
-            await self._written()  # a disk that is full is told at once, and not when the next buffer is
-        return await anext(self._chunks, END)
+    async def _in_time(self, step: Step) -> Any:
+        if isinstance(step, Write):
+            return await self._write(step)
+        if isinstance(step, Ask):
+            return await _ask(step)
+        if isinstance(step, Stage):
+            await self._written()
+            return await self._finish(Work(_perform_all, self._ended(step)))
+        if isinstance(step, _WITHDRAWING):
+            await self._end_writing()
+        return await self._finish(Work(perform, step))
+
+    def _hold(self, write: Write) -> Any:
+        size = self._few_size + max(len(write.data), _SMALLEST_WRITE)
+        if size > _FEW_SIZE:
+            return _LATER
+        self._few_size = size
+        self._few.append(write)
+        return None
 
     async def _write(self, write: Write) -> None:
-        if self._few_size > _FEW_SIZE:
-            await self._fill(write)
-            return
-        self._few.append(write)
-        self._few_size += max(len(write.data), _SMALLEST_WRITE)
-        if self._few_size > _FEW_SIZE:
-            few, self._few = self._few, []
-            for each in few:
-                await self._fill(each)
+        """The file is no small one, or is one no more."""
+        if self._writing is not None and self._writing.done():
+            await self._written()  # a disk that is full is told at once, and not when the next buffer is
+        few, self._few, self._few_size = self._few, [], _FEW_SIZE
+        for each in few:
+            await self._fill(each)
+        await self._fill(write)
 
     async def _fill(self, write: Write) -> None:
         """Copies the bytes into a buffer. A chunk is let go at once: the server's next one takes its memory."""
@@ -303,19 +319,13 @@ class _Driver:
             await self._written()
             self._buffer, self._spare = full, None
 
-    async def _stage(self, stage: Stage) -> None:
-        await self._written()
-        landing = stage.landing
-        blocks = landing.may_block or self._in_threads
+    def _ended(self, stage: Stage) -> list[Step]:
+        """The file is complete: what of its bytes is still here, and the end."""
         todo: list[Step] = [*self._few]
         if self._filled and self._buffer is not None:
-            todo.append(Write(landing, self._buffer[: self._filled]))
-        todo.append(stage)
+            todo.append(Write(stage.landing, self._buffer[: self._filled]))
         self._empty()
-        if blocks:
-            await self._finish(Work(_perform_all, todo))
-        else:
-            _perform_all(todo)
+        return [*todo, stage]
 
     async def _written(self) -> None:
         """Waits for the write that is under way, and raises what it raised."""

@@ -159,20 +159,20 @@ class _Intake:
             chunk = yield READ
             if chunk is END:
                 break
-            yield from self._feed(parser, chunk)
+            yield from self._take(self._events(parser, chunk))
+            account.check_body()
+            if self._on_progress is not None:
+                self._on_progress(account.body, self._content_length)
             del chunk  # nobody holds it while the next one is read, which finds its memory free
         yield from self._take(parser.close())
         if self._content_length is not None and account.body < self._content_length:
             raise TruncatedForm("the body is shorter than its Content-Length")
 
-    def _feed(self, parser: FormParser, chunk: object) -> Steps[None]:
+    def _events(self, parser: FormParser, chunk: object) -> Iterable[Event]:
         if not isinstance(chunk, bytes):  # another buffer may change while its bytes are still held
             raise TypeError(f"a body comes in chunks of bytes, not of {type(chunk).__name__}")
         inside = self._account.count_body(len(chunk))
-        yield from self._take(parser.feed(chunk if inside == len(chunk) else chunk[:inside]))
-        self._account.check_body()
-        if self._on_progress is not None:
-            self._on_progress(self._account.body, self._content_length)
+        return parser.feed(chunk if inside == len(chunk) else chunk[:inside])
 
     def publish(self) -> Steps[Submission]:
         """Makes all files visible, when nothing is missing."""
@@ -220,7 +220,9 @@ class _Intake:
                 if isinstance(opened, _File):
                     yield from self._end_file(opened)
                 elif isinstance(opened, _Text):
-                    yield from self._end_text(opened)
+                    self._end_text(opened)
+                    if self._gate is not None:
+                        yield Ask(self._gate.text, self._values[-1])
 
     def _begin(self, begin: PartBegin) -> None:
         self._account.begin_part()
@@ -261,25 +263,24 @@ class _Intake:
             # Judged by its head before more of it is counted, so that the same reason is named wherever a chunk ends.
             missing = HEAD_SIZE - opened.size
             if len(data) >= missing and not opened.head:  # a head and more of one piece is written as it came
-                self._account.count_file(missing)
-                opened.size = missing
+                self._count_data(opened, missing)
                 opened.landed = yield from self._land(opened, data[:missing])
-                yield from self._write(opened, opened.landed, data, counted=missing)
+                self._count_data(opened, len(data) - missing)
+                yield Write(opened.landed.landing, data)
                 return
             head, data = data[:missing], data[missing:]
-            self._account.count_file(len(head))
-            opened.size += len(head)
+            self._count_data(opened, len(head))
             opened.head.append(head)
             if opened.size < HEAD_SIZE:
                 return
             opened.landed = yield from self._land_head(opened)
         if data:
-            yield from self._write(opened, opened.landed, data)
+            self._count_data(opened, len(data))
+            yield Write(opened.landed.landing, data)
 
-    def _write(self, file: _File, landed: _Landed, data: bytes, *, counted: int = 0) -> Steps[None]:
-        self._account.count_file(len(data) - counted)
-        file.size += len(data) - counted
-        yield Write(landed.landing, data)
+    def _count_data(self, file: _File, size: int) -> None:
+        self._account.count_file(size)
+        file.size += size
 
     def _land_head(self, file: _File) -> Steps[_Landed]:
         """Lands a file whose head came in pieces, or is all of it."""
@@ -333,7 +334,7 @@ class _Intake:
         for check in landed.rule.staged_checks:
             yield Examine(landed.landing, check, landed.incoming)
 
-    def _end_text(self, text: _Text) -> Steps[None]:
+    def _end_text(self, text: _Text) -> None:
         name = text.begin.name
         try:
             value = text.value.decode(text.begin.charset)
@@ -343,8 +344,6 @@ class _Intake:
         if rule is not None and rule.max_length is not None and len(value) > rule.max_length:
             raise FieldRefused(f"field {quoted(name)} has more than {rule.max_length} characters", field=name)
         self._values.append((name, value))
-        if self._gate is not None:
-            yield Ask(self._gate.text, (name, value))
 
     def _check_required(self) -> None:
         for name, rule in self._form.files.items():

@@ -280,9 +280,11 @@ def _bound(limit: int | None) -> int:
 
 
 def _fits_shared(limits: Limits) -> bool:
-    sizes = (limits.header_size, limits.field_name_size, limits.filename_size)
     return (
-        all(_bound(size) >= _MAX_SHARED_SIZE for size in sizes) and _bound(limits.header_count) >= _MAX_SHARED_HEADERS
+        _bound(limits.header_size) >= _MAX_SHARED_SIZE
+        and _bound(limits.field_name_size) >= _MAX_SHARED_SIZE
+        and _bound(limits.filename_size) >= _MAX_SHARED_SIZE
+        and _bound(limits.header_count) >= _MAX_SHARED_HEADERS
     )
 
 

@@ -83,11 +83,15 @@ class Account:
 
     def count_file(self, size: int) -> None:
         self._files_size += size
-        self._count(size)
+        self._seen += size
+        if self._seen > self._room:
+            raise self._passed()
 
     def count_field(self, size: int) -> None:
         self._fields_size += size
-        self._count(size)
+        self._seen += size
+        if self._seen > self._room:
+            raise self._passed()
 
     def _open(
         self, field: str, limit: str, allowed: int | None, sum_limit: str, sum_allowed: int | None, used: int
@@ -98,10 +102,8 @@ class Account:
         if sum_allowed is not None and sum_allowed - used < self._room:
             self._limit, self._allowed, self._room = sum_limit, sum_allowed, sum_allowed - used
 
-    def _count(self, size: int) -> None:
-        self._seen += size
-        if self._seen > self._room:
-            raise exceeded(self._limit, self._allowed, self._allowed - self._room + self._seen, self._field)
+    def _passed(self) -> LimitExceeded:
+        return exceeded(self._limit, self._allowed, self._allowed - self._room + self._seen, self._field)
 
 
 def _check(limit: str, allowed: int | None, seen: int, field: str | None = None) -> None:

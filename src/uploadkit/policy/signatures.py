@@ -308,6 +308,7 @@ _BYTE_ORDER_MARKS = (  # UTF-32 first: its little-endian mark begins with that o
     (codecs.BOM_UTF16_BE, "utf-16-be"),
     (codecs.BOM_UTF8, "latin-1"),
 )
+_MARKS = tuple(mark for mark, _ in _BYTE_ORDER_MARKS)
 
 _TEXT_BEGINNINGS = {
     "BEGIN:VCALENDAR": "text/calendar",
@@ -322,9 +323,9 @@ def _as_text(head: bytes) -> str | None:
     What has no mark of UTF-16 or UTF-32 is read as Latin-1: the structure that is looked for is ASCII in every
     encoding of the web, and a table that Excel saved in windows-1251 is text too.
     """
-    mark, encoding = next((mark for mark in _BYTE_ORDER_MARKS if head.startswith(mark[0])), (b"", "latin-1"))
-    if not mark and _BINARY_BYTE.search(head):  # most files that are no text
+    if not head.startswith(_MARKS) and _BINARY_BYTE.search(head):  # most files that are no text
         return None
+    mark, encoding = next((mark for mark in _BYTE_ORDER_MARKS if head.startswith(mark[0])), (b"", "latin-1"))
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(head[len(mark) :])  # the last character may be cut
     except UnicodeDecodeError:

@@ -16,12 +16,13 @@ import secrets
 import stat
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from io import BufferedReader, FileIO
 from itertools import takewhile
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from ..errors import KeyRefused, ObjectExists, ObjectMissing, StorageFailed
 from .contract import Buffer, ObjectInfo, StoredObject
@@ -95,22 +96,22 @@ class DiskStorage:
         """As `Storage.read`; what is missing is said by the call and not by the first `next`."""
         if start < 0 or (end is not None and end < 0):
             raise ValueError(f"a range has no negative ends: {start}, {end}")
-        with self._expecting(key, "open a file"), self._folder_of(key) as folder:
-            file = _opened(_last(key), os.O_RDONLY | _NOFOLLOW | _NONBLOCK, folder)
+        with self._expecting(key, "open a file"), self._place_of(key) as (name, folder):
+            file = _opened(name, os.O_RDONLY | _NOFOLLOW | _NONBLOCK, folder)
         blocks = self._blocks(file, key, start, end)
         next(blocks)  # begun, so that blocks which nobody takes close their file too
         return blocks
 
     def stat(self, key: str) -> StoredObject:
-        with self._expecting(key, "look at a file"), self._folder_of(key) as folder:
-            return StoredObject(key=key, size=_look(_last(key), folder).st_size)
+        with self._expecting(key, "look at a file"), self._place_of(key) as (name, folder):
+            return StoredObject(key=key, size=_look(name, folder).st_size)
 
     def delete(self, key: str) -> None:
-        with suppress(ObjectMissing), self._expecting(key, "delete a file"), self._folder_of(key) as folder:
-            _look(_last(key), folder)
-            os.unlink(_last(key), dir_fd=folder)
+        with suppress(ObjectMissing), self._expecting(key, "delete a file"), self._place_of(key) as (name, folder):
+            _look(name, folder)
+            os.unlink(name, dir_fd=folder)
             if self.durable:
-                _flush(folder)
+                self._flush_folder(folder)
 
     def path(self, key: str) -> Path:
         """Where the object of `key` lies. Only the key is looked at: whether the object is there is not said."""
@@ -166,8 +167,8 @@ class DiskStorage:
             return False
         name = secrets.token_hex(16)
         try:
-            with _NamelessDraft(self).file as file, self._staging(make=True) as folder:
-                _link_nameless(file, name, folder)
+            with closing(_NamelessDraft(self)) as draft, self._staging(make=True) as folder:
+                draft.link(name, folder)
                 with suppress(FileNotFoundError):  # the sweep of another process was faster
                     os.unlink(name, dir_fd=folder)
         except OSError as error:
@@ -178,19 +179,14 @@ class DiskStorage:
 
     def _expect_free_way(self, key: str) -> None:
         """Raises `KeyRefused` where a link, a folder or a file is in the way of `key`; an object under it is not."""
-        with self._blaming(key):
+        with self._translated("open a file", key, blaming=True):
             try:
-                found = self._found(key)
+                with self._place_of(key) as (name, folder):
+                    found = os.stat(name, dir_fd=folder, follow_symlinks=False)
             except FileNotFoundError:
                 return
             if not stat.S_ISREG(found.st_mode):
                 raise NotADirectoryError(errno.ENOTDIR, "a link, a folder or a device")
-
-    def _found(self, key: str) -> os.stat_result:
-        if "/" not in key:  # there is no folder on its way that could be a link
-            return os.lstat(os.path.join(self._root, key))
-        with self._folder_of(key) as folder:
-            return os.stat(_last(key), dir_fd=folder, follow_symlinks=False)
 
     # Making visible
 
@@ -198,43 +194,42 @@ class DiskStorage:
         """`draft` is visible under `key` and released, or nothing has changed and it can be released."""
         made: list[str] = []
         try:
-            with self._translated("publish a file", key), self._blaming(key), self._folder_of(key, made) as folder:
-                self._link(draft, key, folder)
+            with self._translated("publish a file", key, blaming=True), self._place_of(key, made) as (name, folder):
+                self._link(draft, key, name, folder)
         except BaseException:
             self._unmake(made)
             raise
 
-    def _link(self, draft: _Draft, key: str, folder: int) -> None:
-        inode = os.fstat(draft.file.fileno())
+    def _link(self, draft: _Draft, key: str, name: str, folder: int | None) -> None:
+        inode = os.fstat(draft.file)
         try:
             try:
-                draft.link(_last(key), folder)
+                draft.link(name, folder)
             except FileExistsError as error:
                 raise ObjectExists("the object exists already", storage=self.name, key=key) from error
             draft.release()
             if self.durable:
-                _flush(folder)
+                self._flush_folder(folder)
         except BaseException:
             with suppress(OSError):
                 # Told by its inode: what another upload has put under this name is left alone.
-                if os.path.samestat(inode, os.stat(_last(key), dir_fd=folder, follow_symlinks=False)):
-                    os.unlink(_last(key), dir_fd=folder)
+                if os.path.samestat(inode, os.stat(name, dir_fd=folder, follow_symlinks=False)):
+                    os.unlink(name, dir_fd=folder)
             raise
 
     def _unmake(self, made: list[str]) -> None:
         for path in reversed(made):
-            with suppress(OSError), self._folder_of(path) as folder:  # one that is in use by now is not empty
-                os.rmdir(_last(path), dir_fd=folder)
+            with suppress(OSError), self._place_of(path) as (name, folder):  # one that is in use by now is not empty
+                os.rmdir(name, dir_fd=folder)
 
     # The way from the root to a key
 
-    @contextmanager
-    def _folder_of(self, path: str, made: list[str] | None = None) -> Generator[int]:
-        """A descriptor of the folder that holds the last name of `path`, reached without following a link.
+    def _place_of(self, path: str, made: list[str] | None = None) -> _Place:
+        """The last name of `path` and a descriptor of its folder. With `made` missing folders are made and added."""
+        return _Place(self, path, made)
 
-        With `made` missing folders are made and added to it.
-        """
-        names = path.split("/")[:-1]
+    def _reached(self, names: list[str], made: list[str] | None) -> int:
+        """A descriptor of a folder, reached without following a link. The caller closes it."""
         folder = os.open(self._root, _FOLDER)
         try:
             for depth, name in enumerate(names, start=1):
@@ -245,12 +240,25 @@ class DiskStorage:
                         _flush(folder)
                 folder, left = _enter(name, folder), folder
                 os.close(left)
+        except BaseException:
+            os.close(folder)
+            raise
+        return folder
+
+    @contextmanager
+    def _staging(self, *, make: bool = False) -> Generator[int]:
+        folder = self._reached([STAGING], [] if make else None)
+        try:
             yield folder
         finally:
             os.close(folder)
 
-    def _staging(self, *, make: bool = False) -> AbstractContextManager[int]:
-        return self._folder_of(f"{STAGING}/", [] if make else None)
+    def _flush_folder(self, folder: int | None) -> None:
+        if folder is not None:
+            _flush(folder)
+            return
+        with _entered(self._root) as root:
+            _flush(root)
 
     # Reading
 
@@ -273,17 +281,14 @@ class DiskStorage:
     @contextmanager
     def _expecting(self, key: str, doing: str) -> Generator[None]:
         check_key(key, storage=self.name)
-        with self._translated(doing, key), self._blaming(key):
+        with self._translated(doing, key, blaming=True):
             try:
                 yield
             except (FileNotFoundError, NotADirectoryError) as error:  # or a file stands where the key has a folder
                 raise ObjectMissing("there is no such object", storage=self.name, key=key) from error
 
-    def _blaming(self, key: str) -> _Blaming:
-        return _Blaming(self, key)
-
-    def _translated(self, doing: str, key: str | None = None) -> _Translated:
-        return _Translated(self, doing, key)
+    def _translated(self, doing: str, key: str | None = None, *, blaming: bool = False) -> _Translated:
+        return _Translated(self, doing, key, blaming=blaming)
 
     def _failed(self, doing: str, key: str | None, error: OSError) -> StorageFailed:
         # The system's own words for the number: those of the exception may hold a path.
@@ -292,40 +297,56 @@ class DiskStorage:
         return StorageFailed(f"the storage could not {doing}: {reason}", storage=self.name, key=key, retryable=passing)
 
 
+class _Place:
+    """A name and a descriptor of the folder that it is in, as the calls of the system take them.
+
+    A key without folders has none on its way that could be a link: its name is a path then, and needs no descriptor.
+    """
+
+    __slots__ = ("_folder", "_made", "_path", "_storage")
+
+    def __init__(self, storage: DiskStorage, path: str, made: list[str] | None) -> None:
+        self._storage = storage
+        self._path = path
+        self._made = made
+        self._folder: int | None = None
+
+    def __enter__(self) -> tuple[str, int | None]:
+        if "/" not in self._path:
+            return f"{self._storage._root}/{self._path}", None
+        *folders, name = self._path.split("/")
+        self._folder = self._storage._reached(folders, self._made)
+        return name, self._folder
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if self._folder is not None:
+            os.close(self._folder)
+
+
 class _Translated:
-    """Translates the system's errors. A class, and no generator: it is entered several times for every file."""
+    """Translates the system's errors, and with `blaming` blames the key for those that are its fault.
 
-    __slots__ = ("_doing", "_key", "_storage")
+    A class, and no generator: it is entered several times for every file.
+    """
 
-    def __init__(self, storage: DiskStorage, doing: str, key: str | None) -> None:
+    __slots__ = ("_blaming", "_doing", "_key", "_storage")
+
+    def __init__(self, storage: DiskStorage, doing: str, key: str | None, *, blaming: bool) -> None:
         self._storage = storage
         self._doing = doing
         self._key = key
+        self._blaming = blaming
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, OSError):
-            raise self._storage._failed(self._doing, self._key, error) from error
-
-
-class _Blaming:
-    """Blames the key for the system's errors that are its fault."""
-
-    __slots__ = ("_key", "_storage")
-
-    def __init__(self, storage: DiskStorage, key: str) -> None:
-        self._storage = storage
-        self._key = key
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, OSError) and error.errno in _BAD_KEY:
+        if not isinstance(error, OSError):
+            return
+        if self._blaming and error.errno in _BAD_KEY:
             text = "the storage key has a link, a folder or a file in its way, or is no name here"
             raise KeyRefused(text, storage=self._storage.name, key=self._key) from error
+        raise self._storage._failed(self._doing, self._key, error) from error
 
 
 class _Sink:
@@ -337,16 +358,16 @@ class _Sink:
         self._broken = False
 
     def write(self, data: Buffer) -> None:
-        file = self._writable().file.fileno()
+        file = self._writable().file
         self._broken = True  # until all of it is down, whatever may come in between
         try:
             written = os.write(file, data)
             self._size += written
-            rest = memoryview(data).cast("B")[written:]
+            rest = memoryview(data).nbytes - written
             while rest:
-                written = os.write(file, rest)
+                written = os.write(file, memoryview(data).cast("B")[-rest:])
                 self._size += written
-                rest = rest[written:]
+                rest -= written
         except OSError as error:
             raise self._storage._failed("write a file", self._key, error) from error
         self._broken = False
@@ -354,11 +375,13 @@ class _Sink:
     def stage(self) -> _Staged:
         draft = self._writable()
         self._broken = True
-        with self._storage._translated("write a file", self._key):
+        try:
             # Closing a copy makes network file systems say now, and not after the commit, what they could not write.
-            os.close(os.dup(draft.file.fileno()))
+            os.close(os.dup(draft.file))
             if self._storage.durable:
-                _flush(draft.file.fileno())
+                _flush(draft.file)
+        except OSError as error:
+            raise self._storage._failed("write a file", self._key, error) from error
         self._draft = None
         return _Staged(self._storage, self._key, draft, self._size)
 
@@ -404,38 +427,51 @@ class _Staged:
         return self._draft
 
 
-class _Draft(Protocol):
-    """A file that is not visible yet. A `FileIO` and no number: an abandoned one is closed with its last reference."""
+class _Draft(ABC):
+    """A file that is not visible yet. An abandoned one is closed with its last reference."""
 
-    file: FileIO
+    file = -1  # its descriptor, while it is open
 
+    @abstractmethod
     def reopened(self) -> FileIO:
         """Its bytes once more, with a position of their own."""
-        ...
 
-    def link(self, name: str, folder: int) -> None: ...
+    @abstractmethod
+    def link(self, name: str, folder: int | None) -> None: ...
+
+    @abstractmethod
     def release(self) -> None:
         """Closes it and leaves no other name than what it was linked to. Idempotent."""
-        ...
+
+    def close(self) -> None:
+        file, self.file = self.file, -1
+        if file >= 0:
+            os.close(file)
+
+    def __del__(self) -> None:
+        self.close()
 
 
-class _NamelessDraft:
+class _NamelessDraft(_Draft):
     """The kernel frees it with its last descriptor, so there is nothing to sweep."""
 
     def __init__(self, storage: DiskStorage) -> None:
         self.file = _made(storage._root, _TMPFILE or 0)
 
     def reopened(self) -> FileIO:
-        return _opened(f"{_OWN_DESCRIPTORS}/{self.file.fileno()}", os.O_RDONLY)
+        return _opened(f"{_OWN_DESCRIPTORS}/{self.file}", os.O_RDONLY)
 
-    def link(self, name: str, folder: int) -> None:
-        _link_nameless(self.file, name, folder)
+    def link(self, name: str, folder: int | None) -> None:
+        # With a descriptor Python calls linkat, which follows the magic link; without one it calls link, and that would
+        # be a link to another file system. Which descriptor is all the same, since the path is absolute.
+        source = f"{_OWN_DESCRIPTORS}/{self.file}"
+        os.link(source, name, src_dir_fd=self.file, dst_dir_fd=folder, follow_symlinks=True)
 
     def release(self) -> None:
-        self.file.close()
+        self.close()
 
 
-class _NamedDraft:
+class _NamedDraft(_Draft):
     """Named at random in `.staging/` and locked."""
 
     def __init__(self, storage: DiskStorage) -> None:
@@ -452,7 +488,7 @@ class _NamedDraft:
             with suppress(BlockingIOError, FileNotFoundError):
                 fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 named = os.stat(self._name, dir_fd=folder, follow_symlinks=False)
-                return os.path.samestat(named, os.fstat(self.file.fileno()))
+                return os.path.samestat(named, os.fstat(self.file))
         except BaseException:
             self.release()
             raise
@@ -463,7 +499,7 @@ class _NamedDraft:
         with self._storage._staging() as folder:
             return _opened(self._name, os.O_RDONLY | _NOFOLLOW, folder)
 
-    def link(self, name: str, folder: int) -> None:
+    def link(self, name: str, folder: int | None) -> None:
         with self._storage._staging() as staging:
             os.link(self._name, name, src_dir_fd=staging, dst_dir_fd=folder, follow_symlinks=False)
 
@@ -473,17 +509,11 @@ class _NamedDraft:
             with suppress(FileNotFoundError):
                 os.unlink(os.path.join(self._storage._root, STAGING, self._name))
         finally:
-            self.file.close()
+            self.close()
 
 
-def _link_nameless(file: FileIO, name: str, folder: int) -> None:
-    # With a folder's descriptor Python calls linkat, which follows the magic link; without one it calls link, and that
-    # would be a link to another file system.
-    os.link(f"{_OWN_DESCRIPTORS}/{file.fileno()}", name, dst_dir_fd=folder, follow_symlinks=True)
-
-
-def _made(name: str, flags: int, folder: int | None = None) -> FileIO:
-    return FileIO(name, "r+", opener=lambda path, _: os.open(path, os.O_RDWR | flags, 0o600, dir_fd=folder))
+def _made(name: str, flags: int, folder: int | None = None) -> int:
+    return os.open(name, os.O_RDWR | flags, 0o600, dir_fd=folder)
 
 
 def _opened(name: str, flags: int, folder: int | None = None) -> FileIO:
@@ -498,7 +528,7 @@ def _opened(name: str, flags: int, folder: int | None = None) -> FileIO:
         raise
 
 
-def _look(name: str, folder: int) -> os.stat_result:
+def _look(name: str, folder: int | None) -> os.stat_result:
     found = os.stat(name, dir_fd=folder, follow_symlinks=False)
     if stat.S_ISLNK(found.st_mode):
         raise OSError(errno.ELOOP, "a link")
@@ -556,7 +586,3 @@ def _flush(descriptor: int) -> None:
             fcntl.fcntl(descriptor, full)
             return
     os.fsync(descriptor)
-
-
-def _last(key: str) -> str:
-    return key.rpartition("/")[2]

@@ -114,7 +114,7 @@ class Paced:
         self._patrol.waits.add(self)
         self._expired = False
         self.task: asyncio.Task[Any] | None = None  # that waits now
-        self.until = 0.0  # when it has waited too long
+        self.until: float = 0.0  # when it has waited too long
 
     async def read(self) -> bytes | End:
         """The next chunk, `END` where there is none. Raises `UploadTooSlow`."""

@@ -43,6 +43,7 @@ from tests.adapters.expectations import (
 
 from uploadkit.adapters.django import asgi, receive
 from uploadkit.errors import ClientDisconnected
+from uploadkit.intake.asynchronous import _patrol_of
 from uploadkit.intake.spec import Spec
 from uploadkit.policy.limits import Limits
 from uploadkit.storage.memory import MemoryStorage
@@ -562,3 +563,15 @@ def expect_mistake_logged(log: pytest.LogCaptureFixture, text: str) -> None:
     assert isinstance(error, RuntimeError)
     assert text in str(error)
     log.clear()
+
+
+@EITHER_VIEW
+@pytest.mark.parametrize("large", [True, False])
+def test_no_wait_is_looked_after_when_the_view_has_ended(
+    single: Spec[UploadedFile], tiny: Spec[UploadedFile], is_async: bool, large: bool
+) -> None:
+    """Whether it has received its form or refused it: the event loop keeps nothing of the request."""
+    left: list[int] = []
+    site = Site(handling(tiny if large else single, is_async=is_async))
+    site.ask(LARGE, chunks=CHUNKS, on_start=lambda: left.append(len(_patrol_of(asyncio.get_running_loop()).waits)))
+    assert left == [0]

@@ -157,3 +157,25 @@ def test_waits_of_different_length_end_each_in_its_time() -> None:
         await asyncio.wait([long])
 
     asyncio.run(main())
+
+
+class EarlyLoop(asyncio.SelectorEventLoop):
+    """Its timers ring a little early, as those of uvloop do, which counts in milliseconds."""
+
+    def call_at(  # type: ignore[override]  # its types tie the arguments to the callback
+        self, when: float, callback: Any, *args: Any, context: Any = None
+    ) -> asyncio.TimerHandle:
+        """Two milliseconds before its time."""
+        return super().call_at(when - 0.002, callback, *args, context=context)
+
+
+def test_a_timer_that_rings_early_rings_again() -> None:
+    """It finds nobody who has waited too long yet, and is not the last one for it."""
+
+    async def main() -> None:
+        for _ in range(2):
+            with pytest.raises(UploadTooSlow):
+                await areceive(spec_of(MemoryStorage()), FORM.content_type, stalls(100))
+
+    with asyncio.Runner(loop_factory=EarlyLoop) as runner:
+        runner.run(asyncio.wait_for(main(), 5))

@@ -368,10 +368,14 @@ def _awaited_chunks(unread: UnreadBody, limits: Limits) -> Generator[bytes]:
         paced = paced or Paced(unread.body, Pace(limits))
         return await paced.read()
 
-    while not unread.body.ended and (chunk := next_chunk()) is not END:
-        yield chunk
-        del chunk  # the next one takes its place in memory
-    unread.hand_back()
+    try:
+        while not unread.body.ended and (chunk := next_chunk()) is not END:
+            yield chunk
+            del chunk  # the next one takes its place in memory
+        unread.hand_back()
+    finally:
+        if paced is not None:
+            unread.in_loop(paced.close)
 
 
 def _read_chunks(request: HttpRequest) -> Generator[bytes]:

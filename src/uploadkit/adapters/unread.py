@@ -70,7 +70,11 @@ class UnreadBody:
 
     def hand_back(self) -> None:
         """The view waits for no more: the rest of the server's messages is the framework's. From any thread."""
-        self._loop.call_soon_threadsafe(self._handed_back.set)
+        self.in_loop(self._handed_back.set)
+
+    def in_loop(self, call: Callable[[], object]) -> None:
+        """Has the event loop make a call. From any thread."""
+        self._loop.call_soon_threadsafe(call)
 
     async def _next_message(self) -> Message:
         message = await self._ask_server(self._receive)

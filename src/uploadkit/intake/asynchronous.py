@@ -159,13 +159,12 @@ class _Patrol:
     def look_at(self, when: float, loop: asyncio.AbstractEventLoop) -> None:
         if when < self._when:
             self._when = when
-            loop.call_at(when, self._look, loop)
+            loop.call_at(when, self._look, when, loop)
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        now = loop.time()
-        if now < self._when:  # it was set for a later look, before an earlier one was
+    def _look(self, when: float, loop: asyncio.AbstractEventLoop) -> None:
+        if when != self._when:  # an earlier look was wanted after this one
             return
-        self._when = math.inf
+        self._when, now = math.inf, loop.time()  # which may be a little early: then it looks again
         waiting = [wait for wait in self.waits if wait.task is not None]
         for wait in waiting:
             if wait.until <= now:

@@ -27,3 +27,8 @@ def test_a_copy_of_an_error_says_the_same(error: UploadError, again: type[Upload
     assert type(copied) is type(error)
     assert (str(copied), vars(copied)) == (str(error), vars(error))
     assert copied.problem() == error.problem()
+
+
+def test_a_status_that_nobody_has_registered_has_a_title() -> None:
+    """A refusal of the user's own may have any from 400 to 499."""
+    assert FileRefused("no", status=430).problem()["title"] == "Client Error"

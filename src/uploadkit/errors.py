@@ -56,7 +56,7 @@ class UploadError(Exception):
         """The members of an RFC 9457 problem details object (media type `application/problem+json`)."""
         members: dict[str, object] = {
             "type": "about:blank",
-            "title": _TITLES.get(self.status) or HTTPStatus(self.status).phrase,
+            "title": _title(self.status),
             "status": self.status,
             "detail": str(self),
             "code": self.code,
@@ -272,6 +272,15 @@ def quoted(name: str) -> str:
 
 def _shortened(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _title(status: int) -> str:
+    if status in _TITLES:
+        return _TITLES[status]
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:  # one that nobody has registered
+        return "Client Error" if status < 500 else "Server Error"
 
 
 # RFC 9110 §15. The phrases of http.HTTPStatus, which are taken for others, differ between Pythons.

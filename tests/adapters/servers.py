@@ -90,7 +90,7 @@ KINDS = {
     "asgi": uvicorn(f"{_APPS}.asgi:app", adapter="asgi"),
     "asgi, h11": uvicorn(f"{_APPS}.asgi:app", "--http", "h11", adapter="asgi", staging="named"),
     "starlette": uvicorn(f"{_APPS}.starlette:app", adapter="starlette", staging="named"),
-    "fastapi": uvicorn(f"{_APPS}.fastapi:app", adapter="fastapi"),
+    "fastapi": uvicorn(f"{_APPS}.fastapi:app", "--loop", "uvloop", adapter="fastapi"),
     "django, asgi": uvicorn(
         f"{_APPS}.django:asgi_application", adapter="django under ASGI alone", prefix="/async", continues_at_once=True
     ),

@@ -9,7 +9,7 @@ from functools import wraps
 from typing import Any, ParamSpec
 
 import pytest
-from flask import Blueprint, Flask, abort, request
+from flask import Blueprint, Flask, Response, abort, request
 from flask.typing import ResponseReturnValue
 from tests.adapters.expectations import (
     AVATAR,
@@ -449,3 +449,27 @@ def logged_in(view: Callable[P, str]) -> Callable[P, str]:
 def environ_without_length(form: FormBuilder) -> dict[str, Any]:
     """What a server gives for a chunked body."""
     return {"CONTENT_LENGTH": "", "wsgi.input_terminated": True, "wsgi.input": io.BytesIO(form.body)}
+
+
+@pytest.mark.parametrize("ends_input", [True, False], ids=["an input that ends", "an input that does not end"])
+def test_nobody_reads_on_behind_a_refusal(app: Flask, single: Spec[UploadedFile], ends_input: bool) -> None:
+    """What looks at the form after an error, as an error reporter does, finds none, and waits for no byte."""
+
+    class Endless(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            data = super().read(size)
+            assert data or ends_input, "a server would wait for its client here"
+            return data
+
+    add(app, single, pytest.fail)
+    seen: list[object] = []
+
+    @app.after_request
+    def look(response: Response) -> Response:
+        seen.append((list(request.form), list(request.files), request.get_data()))
+        return response
+
+    form = FormBuilder().text("only", "text")
+    answer = post(app, form, environ_overrides={"wsgi.input": Endless(form.body)})
+    assert answer.status_code == 422
+    assert seen == [([], [], b"")]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import socket
+import ssl
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
@@ -13,8 +16,10 @@ from gunicorn.http.parser import RequestParser
 from werkzeug.serving import DechunkedInput
 
 from uploadkit.adapters.sockets import READ_SIZE, body_reader
-from uploadkit.errors import ClientDisconnected, UploadTooSlow
+from uploadkit.adapters.wsgi import drain
+from uploadkit.errors import ClientDisconnected, FileRefused, MalformedForm, UploadTooSlow
 from uploadkit.policy.limits import Limits
+from uploadkit.policy.pace import Pace
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
 SOON = Limits(idle_seconds=0.01)
@@ -60,7 +65,7 @@ def test_what_has_come_is_given_without_waiting_for_more(ends: Ends, kind: str) 
     client = ends.client
     client.sendall(head(chunked=False, length=8) + b"one")
     environ = ends.environ(kind)
-    with body_reader(environ, Limits()) as read:
+    with body_reader(environ, Pace(Limits())) as read:
         assert read(8) == b"one"
         client.sendall(b"two")
         assert read(5) == b"two"
@@ -75,7 +80,7 @@ def test_a_chunk_is_given_as_it_comes(ends: Ends) -> None:
     """Also where its size has come and no byte of it: that is not the end."""
     client = ends.client
     client.sendall(head(chunked=True, length=0) + b"5\r\n")
-    with body_reader(ends.environ("gunicorn"), Limits()) as read:
+    with body_reader(ends.environ("gunicorn"), Pace(Limits())) as read:
         client.sendall(b"12")
         assert read(READ_SIZE) == b"12"
         client.sendall(b"345\r\n1\r\n6\r\n0\r\n\r\n")
@@ -89,7 +94,7 @@ def test_a_silent_client_is_too_slow(ends: Ends, kind: str, chunked: bool) -> No
     client, server = ends.client, ends.server
     client.sendall(head(chunked=chunked, length=10) + (b"a\r\n" if chunked else b""))
     environ = ends.environ(kind, chunked=chunked)
-    with body_reader(environ, SOON) as read, pytest.raises(UploadTooSlow) as caught:
+    with body_reader(environ, Pace(SOON)) as read, pytest.raises(UploadTooSlow) as caught:
         read(10)
     assert (caught.value.limit, caught.value.allowed) == ("idle_seconds", 0.01)
     assert server.gettimeout() is None
@@ -106,7 +111,7 @@ def test_a_client_that_drips_is_too_slow(ends: Ends, kind: str, chunked: bool) -
     clock = iter(range(0, 10_000, 4))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("uploadkit.adapters.sockets.time.monotonic", lambda: float(next(clock)))
-        with body_reader(environ, Limits(min_rate="1 MB")) as read:
+        with body_reader(environ, Pace(Limits(min_rate="1 MB"))) as read:
             read(1)
             for byte in (b"2", b"3"):
                 client.sendall(byte)
@@ -122,7 +127,7 @@ def test_a_client_that_ends_is_no_error_and_one_that_breaks_off_is(ends: Ends, k
     """A half-closed connection is an end: whether it came too early is for the form to say."""
     client, server = ends.client, ends.server
     client.sendall(head(chunked=False, length=10) + b"12")
-    with body_reader(ends.environ(kind), Limits()) as read:
+    with body_reader(ends.environ(kind), Pace(Limits())) as read:
         assert read(10) == b"12"
         client.shutdown(socket.SHUT_WR)
         assert read(10) == b""
@@ -139,7 +144,7 @@ def test_the_servers_socket_is_left_as_it_was(ends: Ends, kind: str) -> None:
     client.sendall(head(chunked=False, length=1) + b"1")
     environ = ends.environ(kind)
     server.settimeout(7)
-    with body_reader(environ, Limits()) as read:
+    with body_reader(environ, Pace(Limits())) as read:
         read(1)
     assert server.gettimeout() == 7
     stream = environ["wsgi.input"]
@@ -150,7 +155,60 @@ def test_no_limit_is_no_timeout(ends: Ends) -> None:
     """Written out, as everywhere."""
     client, server = ends.client, ends.server
     client.sendall(head(chunked=False, length=1))
-    with body_reader(ends.environ("gunicorn"), Limits(idle_seconds=None, min_rate=None)) as read:
+    with body_reader(ends.environ("gunicorn"), Pace(Limits(idle_seconds=None, min_rate=None))) as read:
         client.sendall(b"1")
         read(1)
         assert server.gettimeout() is None
+
+
+def test_after_a_wait_that_was_too_long_tls_still_hides_the_answer() -> None:
+    """Nothing of it is on the wire in the clear, and the client reads it."""
+    ends = [ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)]
+    for context in ends:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers("aNULL:@SECLEVEL=0")  # of a connection without a certificate
+    plain_client, plain_server = socket.socketpair()
+    shaking = threading.Thread(target=lambda: hands.append(ends[1].wrap_socket(plain_server, server_side=True)))
+    hands: list[ssl.SSLSocket] = []
+    shaking.start()
+    with ends[0].wrap_socket(plain_client) as client:
+        shaking.join(10)
+        with hands[0] as server:
+            client.sendall(head(chunked=False, length=10))
+            parsed = next(RequestParser(Config(), server, ("127.0.0.1", 1)))
+            environ = {"wsgi.input": parsed.body, "gunicorn.socket": server}
+            with body_reader(environ, Pace(SOON)) as read, pytest.raises(UploadTooSlow):
+                read(10)
+            server.sendall(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
+            assert client.recv(100).startswith(b"HTTP/1.1 408")
+
+
+def test_a_body_whose_coding_is_broken_is_the_clients_mistake(ends: Ends) -> None:
+    """400, and no error of the server."""
+    ends.client.sendall(head(chunked=True, length=0) + b"zz\r\n")
+    with body_reader(ends.environ("gunicorn"), Pace(Limits())) as read, pytest.raises(MalformedForm):
+        read(10)
+
+
+def test_who_drips_after_an_early_answer_is_not_waited_for_long(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte comes in time; all waits together are bounded."""
+    monkeypatch.setattr("uploadkit.adapters.wsgi.DRAIN_SECONDS", 0.05)
+    ends.client.sendall(head(chunked=False, length=10_000_000))
+    environ = ends.environ("gunicorn")
+    ended = threading.Event()
+
+    def drip() -> None:
+        with suppress(OSError):
+            while not ended.wait(0.01):
+                ends.client.sendall(b"1")
+
+    dripping = threading.Thread(target=drip)
+    dripping.start()
+    begun = time.monotonic()
+    drain(environ, FileRefused("too large"))
+    took = time.monotonic() - begun
+    ended.set()
+    dripping.join(10)
+    assert took < 1

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import os
+import pickle
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +18,7 @@ from tests.intake.receiving import Drive, arriving, in_chunks, left_in
 
 from uploadkit.errors import Overloaded
 from uploadkit.intake.asynchronous import areceive
-from uploadkit.intake.capacity import BUFFER_SIZE, Capacity
+from uploadkit.intake.capacity import BUFFER_SIZE, DEFAULT_CAPACITY, Capacity
 from uploadkit.policy.limits import Limits
 from uploadkit.storage.memory import MemoryStorage
 from uploadkit.testing import FormBuilder
@@ -206,14 +208,38 @@ def test_a_capacity_that_is_closed_lets_end_what_is_under_way() -> None:
         assert not await capacity.aclose(0)
         with pytest.raises(Overloaded):
             await waits
-        with pytest.raises(Overloaded):
+        closing = asyncio.ensure_future(capacity.aclose(10))
+        await turns()
+        with pytest.raises(Overloaded, match="about to end"):
             await areceive(spec, SMALL.content_type, arriving([SMALL.body]))
         hold.let_go()
-        assert await capacity.aclose(10)
+        assert await closing
         assert capacity.close(0)
         assert (await under_way).files
+        assert (await areceive(spec, SMALL.content_type, arriving([SMALL.body]))).files, "it is open again"
 
     asyncio.run(main())
+
+
+def test_it_can_be_copied_and_sent_to_another_process() -> None:
+    """As a part of a spec: as large, and with nobody in it. The shared one stays the shared one."""
+    capacity = full(2, waiting=0)
+    for copied in (copy.deepcopy(capacity), pickle.loads(pickle.dumps(capacity))):
+        assert copied.in_flight == 0
+        assert [copied.admit() is not None for _ in range(2)] == [True, True]
+        with pytest.raises(Overloaded):
+            copied.admit()
+    assert pickle.loads(pickle.dumps(DEFAULT_CAPACITY)) is DEFAULT_CAPACITY
+    assert copy.deepcopy(DEFAULT_CAPACITY) is DEFAULT_CAPACITY
+
+
+def test_the_collector_may_end_an_upload_inside() -> None:
+    """One that nobody awaits any more gives its place back wherever the collector comes by."""
+    capacity = Capacity(uploads=2)
+    place = capacity.admit()
+    with capacity._line().lock:
+        place.release()
+    assert capacity.in_flight == 0
 
 
 def test_a_capacity_that_is_idle_closes_at_once() -> None:

@@ -7,17 +7,20 @@ import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
 from tests.intake.called import CalledStorage, Hold, turns
 from tests.intake.receiving import Body, arriving, in_chunks, left_in
 
-from uploadkit.errors import StorageFailed
+from uploadkit.errors import FieldRefused, StorageFailed
 from uploadkit.intake.asynchronous import areceive
 from uploadkit.intake.capacity import BUFFER_SIZE
+from uploadkit.policy.fields import File, Text
 from uploadkit.policy.filters import IncomingFile
 from uploadkit.storage.contract import Buffer
+from uploadkit.storage.disk import DiskStorage
 from uploadkit.storage.memory import MemoryStorage
 from uploadkit.testing import FailingStorage, FormBuilder
 from uploadkit.uploader import Uploader
@@ -75,7 +78,7 @@ def file_of(size: int) -> FormBuilder:
 
 QUICK = {"open": True, "write": True, "stage": True, "commit": True}
 SLOW = dict.fromkeys(QUICK, False)
-WRITTEN_ELSEWHERE = QUICK | {"write": False, "stage": False}
+WRITTEN_ELSEWHERE = SLOW | {"open": True}
 
 
 @pytest.mark.parametrize(
@@ -237,3 +240,40 @@ def test_one_upload_that_blocks_holds_up_no_other() -> None:
         await task
 
     asyncio.run(main())
+
+
+def test_a_large_file_is_discarded_elsewhere_too() -> None:
+    """To free its blocks takes a file system its time; here a later field refuses the form."""
+    made: list[tuple[str, bool]] = []
+    loop_thread = threading.get_ident()
+    storage = CalledStorage(lambda call: made.append((call, threading.get_ident() == loop_thread)), may_block=False)
+    form = FormBuilder(boundary="b").file("f", bytes(3 * BUFFER_SIZE), filename="x").text("t", "too long")
+    spec = Uploader(storage).fields(File("f"), Text("t", max_length=1))
+    with pytest.raises(FieldRefused):
+        asyncio.run(areceive(spec, form.content_type, arriving(in_chunks(form.body))))
+    assert ("discard", False) in made
+
+
+def test_the_first_file_of_a_disk_is_opened_elsewhere(tmp_path: Path) -> None:
+    """That sweeps what dead processes left, and there may be much of it. The second one is not."""
+    storage = DiskStorage(tmp_path)
+    assert storage.may_block
+    spec = Uploader(storage).any()
+    asyncio.run(areceive(spec, SMALL.content_type, arriving([SMALL.body])))
+    assert not storage.may_block
+
+
+def test_whatever_a_write_raises_its_file_is_discarded() -> None:
+    """Also what is no Exception: it is raised when nothing is left."""
+
+    class Ends(BaseException):
+        pass
+
+    def called(call: str) -> None:
+        if call == "write":
+            raise Ends
+
+    storage = CalledStorage(called)
+    with pytest.raises(Ends):
+        asyncio.run(areceive(Uploader(storage).any(), LARGE.content_type, arriving(in_chunks(LARGE.body[:-100]))))
+    assert left_in(storage.inner) == []

@@ -184,3 +184,14 @@ def test_limits_are_given_by_name() -> None:
         Limits(5)  # type: ignore[call-arg]  # on purpose
     with pytest.raises(TypeError):
         Limits(flie_size=5)  # type: ignore[call-arg]  # on purpose
+
+
+def test_limits_of_ones_own_are_limits() -> None:
+    """A subclass reads and checks what it is given as `Limits` does."""
+
+    class Ours(Limits):
+        pass
+
+    assert Ours(file_size="5 MB").file_size == 5_000_000
+    with pytest.raises(ValueError, match="not negative"):
+        Ours(body_size=-4)

@@ -79,7 +79,7 @@ class Body:
 
     async def __anext__(self) -> bytes:
         while not self.ended:
-            message = await self._receive()
+            message = await self._next_message()
             if message["type"] == "http.disconnect":
                 raise ClientDisconnected
             self.ended = not message.get("more_body", False)
@@ -87,6 +87,9 @@ class Body:
                 self.received += len(chunk)
                 return cast(bytes, chunk)
         raise StopAsyncIteration
+
+    async def _next_message(self) -> Message:
+        return await self._receive()
 
     async def drain(self) -> None:
         """Reads on after an answer that came before the end, so that the client sees it and not a reset."""

@@ -23,38 +23,27 @@ class Capabilities:
     progress: bool
     """`progress` is told of bytes while they arrive, and not when all of them are there."""
     drains: bool
-    """A client that is still sending sees an early answer, and no reset."""
+    """A client that is still sending sees an early answer, and no reset. An answer of `receive`: what an application's
+    own error handlers answer, it drains itself."""
 
 
-def _all(adapter: str, server: str) -> Capabilities:
+def _row(adapter: str, server: str, *, can: bool) -> Capabilities:
     return Capabilities(
-        adapter=adapter, server=server, refuses_early=True, idle_seconds=True, min_rate=True, progress=True, drains=True
-    )
-
-
-def _none(adapter: str, server: str) -> Capabilities:
-    return Capabilities(
-        adapter=adapter,
-        server=server,
-        refuses_early=False,
-        idle_seconds=False,
-        min_rate=False,
-        progress=False,
-        drains=False,
+        adapter=adapter, server=server, refuses_early=can, idle_seconds=can, min_rate=can, progress=can, drains=can
     )
 
 
 OTHER = "others"
 
 CAPABILITIES = (
-    *(_all(adapter, "uvicorn") for adapter in ("asgi", "starlette", "fastapi", "django under django.asgi()")),
-    _none("django under ASGI alone", "uvicorn"),  # Django takes the whole body before a view runs
-    *(_all(adapter, "gunicorn") for adapter in ("wsgi", "flask", "django")),
-    _all("flask", "werkzeug"),
+    *(_row(adapter, "uvicorn", can=True) for adapter in ("asgi", "starlette", "fastapi", "django under django.asgi()")),
+    _row("django under ASGI alone", "uvicorn", can=False),  # Django takes the whole body before a view runs
+    *(_row(adapter, "gunicorn", can=True) for adapter in ("wsgi", "flask", "django")),
+    _row("flask", "werkzeug", can=True),
     # Servers of ASGI hand on what has come: granian and hypercorn were tried by hand. Of WSGI's only those two show
     # their socket.
-    *(_all(adapter, OTHER) for adapter in ("asgi", "starlette", "fastapi", "django under django.asgi()")),
-    *(_none(adapter, OTHER) for adapter in ("wsgi", "flask", "django")),
+    *(_row(adapter, OTHER, can=True) for adapter in ("asgi", "starlette", "fastapi", "django under django.asgi()")),
+    *(_row(adapter, OTHER, can=False) for adapter in ("wsgi", "flask", "django")),
 )
 
 

@@ -343,7 +343,7 @@ def _abody(request: HttpRequest) -> AsyncIterable[bytes]:
 
 
 async def _unread_chunks(unread: UnreadBody) -> AsyncIterator[bytes]:
-    async for chunk in unread.body:
+    async for chunk in unread:
         yield chunk
         del chunk  # the next one takes its place in memory
     unread.hand_back()
@@ -365,17 +365,13 @@ def _awaited_chunks(unread: UnreadBody, limits: Limits) -> Generator[bytes]:
     @async_to_sync
     async def next_chunk() -> bytes | End:
         nonlocal paced
-        paced = paced or Paced(unread.body, Pace(limits))
+        paced = paced or Paced(unread, Pace(limits))
         return await paced.read()
 
-    try:
-        while not unread.body.ended and (chunk := next_chunk()) is not END:
-            yield chunk
-            del chunk  # the next one takes its place in memory
-        unread.hand_back()
-    finally:
-        if paced is not None:
-            unread.in_loop(paced.close)
+    while not unread.ended and (chunk := next_chunk()) is not END:
+        yield chunk
+        del chunk  # the next one takes its place in memory
+    unread.hand_back()
 
 
 def _read_chunks(request: HttpRequest) -> Generator[bytes]:

@@ -80,20 +80,20 @@ def _receive(spec: Spec[object], on_progress: OnProgress | None) -> Submission:
             "the body of this request was read before uploadkit could: request.form, request.files or request.data "
             "was used before the view. Take all files and text values with one receive(upload.fields(...))"
         )
+    _ = request.stream  # raises where the Content-Length is more than Flask's own limit
+    # From here on nobody else reads the body, whatever becomes of it.
+    parsed["stream"], parsed["form"], parsed["files"] = BytesIO(), ImmutableMultiDict(), ImmutableMultiDict()
     length = body_length(request.environ.get("CONTENT_LENGTH"))
     with closing(_chunks(length, spec.limits)) as chunks:
         submission = receive_submission(
             spec, request.headers.get("Content-Type"), chunks, content_length=length, on_progress=on_progress
         )
     parsed["form"] = ImmutableMultiDict(submission.fields.multi_items())
-    parsed["files"] = ImmutableMultiDict()
-    parsed["stream"] = BytesIO()  # at its end
     return submission
 
 
 def _chunks(length: int | None, limits: Limits) -> Generator[bytes]:
     """The body. What Flask's own `max_content_length` says of it holds too, with Flask's own error."""
-    _ = request.stream  # raises where the Content-Length is too large
     rest = request.max_content_length
     with closing(body_chunks(request.environ, length, limits)) as chunks:
         for chunk in chunks:

@@ -8,14 +8,14 @@ taken without waiting for more. Under any other server a body is read as the sta
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from ..errors import ClientDisconnected
-from ..policy.limits import Limits
+from ..errors import ClientDisconnected, MalformedForm, UploadError
 from ..policy.pace import Pace
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ class Readable(Protocol):
 
 
 @contextmanager
-def body_reader(environ: WSGIEnvironment, limits: Limits) -> Iterator[Read]:
-    """Reads the body of a request, and leaves the server's socket as it was."""
+def body_reader(environ: WSGIEnvironment, pace: Pace) -> Iterator[Read]:
+    """Reads the body of a request at a pace, and leaves the server's socket as it was."""
     stream = environ["wsgi.input"]
     if hasattr(stream, "reader") and "gunicorn.socket" in environ:
         server: _Gunicorn | _Werkzeug = _Gunicorn(stream)
@@ -54,7 +54,7 @@ def body_reader(environ: WSGIEnvironment, limits: Limits) -> Iterator[Read]:
         yield partial(read_whole, stream)
         return
     before = sock.gettimeout()
-    server.socket = _PacedSocket(sock, Pace(limits))
+    server.socket = _PacedSocket(sock, pace)
     try:
         yield partial(_read, server.read)
     finally:
@@ -111,7 +111,9 @@ class _PacedSocket:
     def _shut(self) -> None:
         """Nobody reads on: a server that would wait for the rest of the body finds its end."""
         with suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RD)
+            # The plain socket's method: that of `ssl` drops the encryption, and the answer would go out in the clear.
+            shutdown = socket.socket.shutdown if isinstance(self._sock, ssl.SSLSocket) else type(self._sock).shutdown
+            shutdown(self._sock, socket.SHUT_RD)
 
 
 class _Gunicorn:
@@ -127,7 +129,8 @@ class _Gunicorn:
 
     @property
     def socket(self) -> Any:
-        known = hasattr(self._reader, "length") or hasattr(self._reader, "parser")
+        # A chunked body that breaks off has to be known as such to gunicorn: before 27 it would parse on behind it.
+        known = hasattr(self._reader, "length") or (hasattr(self._reader, "parser") and hasattr(self._body, "failed"))
         return self._unreader.sock if known and self._unreader is not None else None
 
     @socket.setter
@@ -141,9 +144,11 @@ class _Gunicorn:
             return data
         try:
             return self._take(size)
-        except BaseException:
+        except BaseException as error:
             self._body.failed = True  # where the next request begins is unknown: the connection ends
-            raise
+            if isinstance(error, OSError | UploadError) or not isinstance(error, Exception):
+                raise
+            raise MalformedForm("the body is not coded as its Transfer-Encoding says") from error
 
     def _take_of_length(self, size: int) -> bytes:
         size = min(size, self._reader.length)

@@ -19,16 +19,15 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 
-class UnreadBody:
-    """A request's body, with the `receive` and `send` that a framework is given in place of the server's.
+class UnreadBody(Body):
+    """A request's body, which the view reads, in the event loop or in a thread.
 
-    `body` is what the view reads, in the event loop or in a thread.
+    With it come the `receive` and `send` that a framework is given in place of the server's.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.body: Body = Body(self._next_message)
+        super().__init__(receive)
         self._scope = scope
-        self._receive = receive
         self._send = send
         self._gone = False
         self._status = 0
@@ -58,23 +57,19 @@ class UnreadBody:
             return
         if message["type"] == "http.response.start":
             self._status = message["status"]
-            if not self.body.ended:
+            if not self.ended:
                 closing = close_headers(self._scope, self._status)
                 message = {**message, "headers": [*message.get("headers", ()), *closing]}
-        elif not message.get("more_body", False) and not self.body.ended:
+        elif not message.get("more_body", False) and not self.ended:
             await self._ask_server(self._send, {**message, "more_body": True})
             if self._status != UploadTooSlow.status:
-                await self.body.drain()
+                await self.drain()
             message = {"type": "http.response.body", "body": b""}
         await self._ask_server(self._send, message)
 
     def hand_back(self) -> None:
         """The view waits for no more: the rest of the server's messages is the framework's. From any thread."""
-        self.in_loop(self._handed_back.set)
-
-    def in_loop(self, call: Callable[[], object]) -> None:
-        """Has the event loop make a call. From any thread."""
-        self._loop.call_soon_threadsafe(call)
+        self._loop.call_soon_threadsafe(self._handed_back.set)
 
     async def _next_message(self) -> Message:
         message = await self._ask_server(self._receive)

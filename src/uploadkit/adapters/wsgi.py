@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from functools import wraps
 from typing import TYPE_CHECKING, TypeVar
 
-from ..errors import UploadError, UploadTooSlow
+from ..errors import ClientDisconnected, MalformedForm, UploadError, UploadTooSlow
 from ..intake.blocking import kept_if_handled, receive_submission
 from ..intake.plan import OnProgress
 from ..intake.spec import Spec, check_spec
 from ..policy.limits import Limits
+from ..policy.pace import Pace
 from .asgi import body_length
 from .problem import DRAIN_SECONDS, DRAIN_SIZE, problem_body, problem_headers
-from .sockets import READ_SIZE, WHOLE_READ_SIZE, Readable, body_reader
+from .sockets import READ_SIZE, body_reader
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -71,9 +71,9 @@ def body_chunks(environ: WSGIEnvironment, length: int | None, limits: Limits) ->
     """
     if length is None and not environ.get("wsgi.input_terminated"):
         return  # PEP 3333: without a length nothing may be read
-    with body_reader(environ, limits) as read:
+    with body_reader(environ, Pace(limits)) as read:
         rest = length
-        while chunk := read(READ_SIZE if rest is None else min(READ_SIZE, rest)):
+        while rest != 0 and (chunk := read(READ_SIZE if rest is None else min(READ_SIZE, rest))):
             if rest is not None:
                 rest -= len(chunk)
             yield chunk
@@ -87,19 +87,17 @@ def drain(environ: WSGIEnvironment, error: Exception) -> None:
     place of its answer. Bounded by bytes and seconds; who was too slow is not waited for again. Under another server
     nothing is done, since its socket is not known and reading could wait forever.
     """
-    connection = environ.get("gunicorn.socket")
-    if connection is None or isinstance(error, UploadTooSlow):
+    if "gunicorn.socket" not in environ or isinstance(error, UploadTooSlow):
         return
-    stream: Readable = environ["wsgi.input"]  # gunicorn ends it where the body ends
-    rest, end = DRAIN_SIZE, time.monotonic() + DRAIN_SECONDS
-    with suppress(OSError):  # the client is gone, or stalls
-        patience = connection.gettimeout()
-        connection.settimeout(DRAIN_SECONDS)
-        try:
-            while rest > 0 and time.monotonic() < end and (chunk := stream.read(WHOLE_READ_SIZE)):
-                rest -= len(chunk)
-        finally:
-            connection.settimeout(patience)
+    rest = DRAIN_SIZE
+    pace = Pace(_DRAINED, grace_seconds=DRAIN_SECONDS)
+    with suppress(ClientDisconnected, MalformedForm, UploadTooSlow), body_reader(environ, pace) as read:
+        while rest > 0 and (chunk := read(READ_SIZE)):  # gunicorn ends it where the body ends
+            rest -= len(chunk)
+
+
+_DRAINED = Limits(idle_seconds=DRAIN_SECONDS, min_rate=1 << 40)
+"""A rate that nobody has: what is sent meanwhile earns no time, and all waits together are bounded."""
 
 
 def _problem(error: UploadError, environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:

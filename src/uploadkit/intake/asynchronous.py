@@ -74,11 +74,7 @@ async def areceive_submission(
             on_progress=on_progress,
             hold_text=place.hold_text,
         )
-        body = Paced(chunks, Pace(spec.limits))
-        try:
-            return await _Driver(steps, body, place).drive()
-        finally:
-            body.close()
+        return await _Driver(steps, Paced(chunks, Pace(spec.limits)), place).drive()
     finally:
         place.release()
 
@@ -104,48 +100,46 @@ class akept_if_handled:
 
 
 class Paced:
-    """A body whose client is waited for no longer than its pace allows. Closed after use."""
+    """A body whose client is waited for no longer than its pace allows."""
 
     def __init__(self, chunks: AsyncIterable[bytes], pace: Pace) -> None:
         self._next = aiter(chunks).__anext__
         self._pace = pace
         self._loop = asyncio.get_running_loop()
         self._patrol = _patrol_of(self._loop)
-        self._patrol.waits.add(self)
+        self._task: asyncio.Task[Any] | None = None  # that waits now
         self._expired = False
-        self.task: asyncio.Task[Any] | None = None  # that waits now
-        self.until: float = 0.0  # when it has waited too long
+        self.until: float = 0.0  # when the wait has taken too long
 
     async def read(self) -> bytes | End:
         """The next chunk, `END` where there is none. Raises `UploadTooSlow`."""
         patience, begun = self._pace.patience, self._loop.time()
+        task = self._task = asyncio.current_task(self._loop)
+        cancelling = task.cancelling() if task is not None else 0
         if patience is not None:
             self.until = begun + patience
-            self._patrol.look_at(self.until, self._loop)
-        task = asyncio.current_task(self._loop)
-        cancelling = task.cancelling() if task is not None else 0
-        self.task = None if patience is None else task
+            self._patrol.begin(self, self._loop)
         try:
             chunk = await self._next()
         except StopAsyncIteration:
             return END
         except asyncio.CancelledError:
-            if not self._expired or task is None or task.uncancel() > cancelling:  # somebody else wants it to end, too
+            if not self._expired or task is None or task.cancelling() > cancelling + 1:  # somebody else wants its end
                 raise
             raise self._pace.give_up(self._loop.time() - begun) from None
         finally:
-            self.task = None
+            self._task = None
+            self._patrol.end(self)
+            if self._expired and task is not None:
+                task.uncancel()
         self._pace.count(self._loop.time() - begun, len(chunk))
         return chunk
 
-    def close(self) -> None:
-        self._patrol.waits.discard(self)
-
-    def expire(self) -> None:
-        """The wait that is under way has taken too long."""
-        self._expired = True
-        if self.task is not None:
-            self.task.cancel()
+    def expire(self, until: float) -> None:
+        """The wait that might last until then has taken too long, if it still lasts."""
+        if self._task is not None and self.until == until:
+            self._expired = True
+            self._task.cancel()
 
 
 class _Patrol:
@@ -156,7 +150,14 @@ class _Patrol:
         self.waits: set[Paced] = set()
         self._when = math.inf  # the next look
 
-    def look_at(self, when: float, loop: asyncio.AbstractEventLoop) -> None:
+    def begin(self, wait: Paced, loop: asyncio.AbstractEventLoop) -> None:
+        self.waits.add(wait)
+        self._look_at(wait.until, loop)
+
+    def end(self, wait: Paced) -> None:
+        self.waits.discard(wait)
+
+    def _look_at(self, when: float, loop: asyncio.AbstractEventLoop) -> None:
         if when < self._when:
             self._when = when
             loop.call_at(when, self._look, when, loop)
@@ -165,13 +166,12 @@ class _Patrol:
         if when != self._when:  # an earlier look was wanted after this one
             return
         self._when, now = math.inf, loop.time()  # which may be a little early: then it looks again
-        waiting = [wait for wait in self.waits if wait.task is not None]
-        for wait in waiting:
+        for wait in self.waits:
             if wait.until <= now:
-                wait.expire()
-        later = min((wait.until for wait in waiting if wait.until > now), default=math.inf)
-        if later < math.inf:
-            self.look_at(later, loop)
+                # In the next turn: what has come while the loop was held up is taken in this one.
+                loop.call_soon(wait.expire, wait.until)
+            else:
+                self._look_at(wait.until, loop)
 
 
 _patrols: WeakKeyDictionary[asyncio.AbstractEventLoop, _Patrol] = WeakKeyDictionary()
@@ -204,7 +204,6 @@ class _Driver:
         self._filled = 0
         self._spare: memoryview | None = None  # is being written, or free
         self._writing: Work[None] | None = None
-        self._in_threads = False  # some of the open file's bytes went to threads
         self._reason: BaseException | None = None  # why files are withdrawn
         self._cancelled: asyncio.CancelledError | None = None  # came while a step was finished all the same
 
@@ -253,7 +252,7 @@ class _Driver:
         if isinstance(step, Open):
             blocks = step.rule.storage.may_block or bool(step.rule.stream_checks)
         else:
-            blocks = not isinstance(step, _OF_A_LANDING) or self._in_threads or step.landing.may_block
+            blocks = not isinstance(step, _OF_A_LANDING) or step.landing.may_block
         if blocks:
             return _LATER
         if isinstance(step, Stage):
@@ -271,7 +270,11 @@ class _Driver:
             await self._written()
             return await self._finish(Work(_perform_all, self._ended(step)))
         if isinstance(step, _WITHDRAWING):
-            await self._end_writing()
+            urgent = await self._end_writing()
+            answer = await self._finish(Work(perform, step))
+            if urgent is not None:
+                raise urgent
+            return answer
         return await self._finish(Work(perform, step))
 
     def _hold(self, write: Write) -> Any:
@@ -297,7 +300,7 @@ class _Driver:
         while data:
             buffer = self._buffer = self._buffer or self._place.buffer()
             if buffer is None:
-                self._in_threads = True
+                landing.may_block = True
                 await self._finish(Work(landing.write, data))
                 return
             taken = data[: BUFFER_SIZE - self._filled]
@@ -310,7 +313,7 @@ class _Driver:
     async def _hand_over(self, landing: Landing, full: memoryview) -> None:
         """The buffer goes to a thread when the one before it has come back."""
         await self._written()
-        self._in_threads = True
+        landing.may_block = True  # it is large: to stage or to discard it takes its time too
         self._writing = Work(landing.write, full)
         self._buffer = self._spare or self._place.buffer()
         self._spare, self._filled = full, 0
@@ -332,17 +335,23 @@ class _Driver:
         if writing is not None:
             await self._finish(writing)
 
-    async def _end_writing(self) -> None:
-        """Before a file is given up: its bytes are of no use any more, and what its write raises is only noted."""
+    async def _end_writing(self) -> BaseException | None:
+        """Before a file is given up: its bytes are of no use any more, and what its write raises is only noted.
+
+        Returns what is no `Exception`: that is raised when the file is gone.
+        """
         self._empty()
         try:
             await self._written()
-        except Exception as also:
+        except BaseException as also:
+            if not isinstance(also, Exception):
+                return also
             if self._reason is not None and also is not self._reason:
                 self._reason.add_note(f"and a write failed: {also!r}")
+        return None
 
     def _empty(self) -> None:
-        self._few, self._few_size, self._filled, self._in_threads = [], 0, 0, False
+        self._few, self._few_size, self._filled = [], 0, 0
 
     async def _finish(self, work: Work[T]) -> T:
         try:

@@ -1,8 +1,8 @@
 """How many uploads a process receives at once, and how much memory they hold: one line for both drivers.
 
 An upload takes a `Place` before the first byte of its body is read, so whoever waits for one holds nothing but its
-connection. Places are given in the order they were asked for; where the line is full too, or the wait too long, the
-upload is `Overloaded`. A thread and an event loop wait in the same line.
+connection, and below WSGI its server's thread. Places are given in the order they were asked for; where the line is
+full too, or the wait too long, the upload is `Overloaded`. A thread and an event loop wait in the same line.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import os
 import threading
 from collections import deque
 from concurrent.futures import Future, wait
+from contextlib import AbstractContextManager
+from typing import Any
 
 from ..errors import Overloaded
 from ..policy.limits import parse_size
@@ -31,7 +33,7 @@ class Capacity:
     line full or has waited so long is answered 503 with Retry-After. `memory` (bytes, or a text such as "256 MiB")
     bounds what they hold together: buffers on the way to a storage, and text values. An upload that finds no memory
     for a buffer goes on with smaller writes; a text value that finds none is `Overloaded`. `None` in place of a
-    number is "no limit". What servers and a `MemoryStorage` hold is theirs, and not counted.
+    number is "no limit". Not counted are the first 64 KiB of each file, and what servers and a `MemoryStorage` hold.
     """
 
     def __init__(
@@ -51,11 +53,17 @@ class Capacity:
             raise ValueError(f"waiting is not negative: {waiting}")
         if not 0 <= wait_seconds < math.inf:
             raise ValueError(f"wait_seconds is finite and not negative: {wait_seconds}")
+        self._arguments = (uploads, memory, waiting, wait_seconds)
         self._uploads = math.inf if uploads is None else uploads
         self._memory = math.inf if memory is None else parse_size(memory)
         self._waiting = math.inf if waiting is None else waiting
         self._wait_seconds = wait_seconds
+        self._retry_after = max(1, math.ceil(wait_seconds))
         self._lines: dict[int, _Line] = {}  # by process: a fork's copy of a line is of uploads that are not its own
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """For `copy` and `pickle`: another one of the same size, with nobody in it; the shared one is itself."""
+        return "DEFAULT_CAPACITY" if self is DEFAULT_CAPACITY else (_capacity, self._arguments)
 
     @property
     def in_flight(self) -> int:
@@ -94,16 +102,26 @@ class Capacity:
         return Place(self, line)
 
     def close(self, seconds: float) -> bool:
-        """Refuses what comes from now on and waits for what is under way, at most `seconds`. Whether all has ended.
+        """Waits for what is under way, at most `seconds`, and refuses meanwhile what comes. Whether all has ended.
 
-        For a process that is about to end; after it the capacity takes nothing more.
+        For a process that is about to end. Not for a signal handler: what it waits for may be beneath it.
         """
-        return wait([self._line().close()], seconds).not_done == set()
+        line = self._line()
+        ended = line.close()
+        try:
+            return not wait([ended], seconds).not_done
+        finally:
+            line.reopen(ended)
 
     async def aclose(self, seconds: float) -> bool:
         """The async twin of `close`."""
-        _, left = await asyncio.wait([asyncio.wrap_future(self._line().close())], timeout=seconds)
-        return not left
+        line = self._line()
+        ended = line.close()
+        try:
+            _, left = await asyncio.wait([asyncio.wrap_future(ended)], timeout=seconds)
+            return not left
+        finally:
+            line.reopen(ended)
 
     def _line(self) -> _Line:
         process = os.getpid()
@@ -112,13 +130,15 @@ class Capacity:
 
     def _ask(self, line: _Line) -> Future[bool] | None:
         """None where there is a place at once, else what to wait for."""
+        waiter: Future[bool] = Future()
         with line.lock:
-            if line.closed is None and line.in_flight < self._uploads and not line.waiters:
+            if not line.closing and line.in_flight < self._uploads and not line.waiters:
                 line.in_flight += 1
                 return None
-            if line.closed is not None or len(line.waiters) >= self._waiting:
+            if line.closing:
+                raise Overloaded("the service is about to end; try again later", retry_after=self._retry_after)
+            if len(line.waiters) >= self._waiting:
                 raise self._overloaded()
-            waiter: Future[bool] = Future()
             line.waiters.append(waiter)
             return waiter
 
@@ -127,7 +147,11 @@ class Capacity:
             raise self._overloaded()
 
     def _overloaded(self) -> Overloaded:
-        return Overloaded(retry_after=max(1, math.ceil(self._wait_seconds)))
+        return Overloaded(retry_after=self._retry_after)
+
+
+def _capacity(uploads: int | None, memory: int | str | None, waiting: int | None, wait_seconds: float) -> Capacity:
+    return Capacity(uploads=uploads, memory=memory, waiting=waiting, wait_seconds=wait_seconds)
 
 
 DEFAULT_CAPACITY = Capacity()
@@ -182,12 +206,13 @@ class _Line:
     """The uploads of one process: those that have a place, and those that wait."""
 
     def __init__(self) -> None:
-        self.lock: threading.Lock = threading.Lock()
+        # Re-entrant, since the collector may come by inside and close an upload that nobody awaits any more.
+        self.lock: AbstractContextManager[object] = threading.RLock()
         self.in_flight: int = 0
         self.held: int = 0
         self.has_freed: bool = False  # a buffer
         self.waiters: deque[Future[bool]] = deque()
-        self.closed: Future[None] | None = None  # done when nothing is in flight
+        self.closing: list[Future[None]] = []  # who waits until nothing is in flight
 
     def leave(self, waiter: Future[bool]) -> bool:
         """The wait is over: whether the waiter was given a place."""
@@ -209,15 +234,21 @@ class _Line:
                 self.waiters.popleft().set_result(True)
                 return
             self.in_flight -= 1
-            if self.in_flight == 0 and self.closed is not None:
-                self.closed.set_result(None)
+            if self.in_flight == 0:
+                for ended in self.closing:
+                    ended.set_result(None)
 
     def close(self) -> Future[None]:
+        """Refuses who comes and who waits, until it is reopened. Done when nothing is in flight."""
+        ended: Future[None] = Future()
         with self.lock:
-            if self.closed is None:
-                self.closed = Future()
-                while self.waiters:
-                    self.waiters.popleft().set_result(False)
-                if self.in_flight == 0:
-                    self.closed.set_result(None)
-            return self.closed
+            self.closing.append(ended)
+            while self.waiters:
+                self.waiters.popleft().set_result(False)
+            if self.in_flight == 0:
+                ended.set_result(None)
+        return ended
+
+    def reopen(self, ended: Future[None]) -> None:
+        with self.lock:
+            self.closing.remove(ended)

@@ -23,7 +23,7 @@ class Landing:
         self._digest = hashlib.sha256() if digest else None
         self._staged: Staged | None = None
         self._sink: Sink = rule.storage.open(key, ObjectInfo(content_type=file.content_type, filename=file.filename))
-        self.may_block: bool = rule.storage.may_block or bool(self._watches)
+        self.may_block: bool = rule.storage.may_block or bool(self._watches)  # a driver sets it for a large file
 
     @property
     def digest(self) -> str | None:

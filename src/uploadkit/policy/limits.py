@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, overload
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
@@ -102,10 +102,10 @@ class Limits:
     The slowest mobile network sends ten times as many."""
 
     def __post_init__(self) -> None:
-        for name, annotation in type(self).__annotations__.items():
-            size = getattr(self, name)
-            if annotation == "Size" and size is not None:
-                object.__setattr__(self, name, parse_size(size))
+        for field in fields(self):
+            size = getattr(self, field.name)
+            if field.type == "Size" and size is not None:
+                object.__setattr__(self, field.name, parse_size(size))
         for name in ("files", "fields", "parts", "header_count"):
             count = getattr(self, name)
             if count is None:

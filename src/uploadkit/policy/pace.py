@@ -19,11 +19,11 @@ GRACE_SECONDS = 10.0
 class Pace:
     """The pace of one request's body."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, *, grace_seconds: float = GRACE_SECONDS) -> None:
         self._idle = math.inf if limits.idle_seconds is None else limits.idle_seconds
         self._rate = limits.min_rate or 0
-        self._credit = GRACE_SECONDS if self._rate else math.inf
-        self._most = GRACE_SECONDS + self._idle
+        self._credit = grace_seconds if self._rate else math.inf
+        self._most = grace_seconds + self._idle
         self._waited = 0.0
         self._received = 0
 

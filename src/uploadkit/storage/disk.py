@@ -80,7 +80,7 @@ class DiskStorage:
 
     @property
     def may_block(self) -> bool:
-        return self.durable
+        return self.durable or self._prepared_by != os.getpid()  # the first `open` sweeps, and may find much
 
     def open(self, key: str, info: ObjectInfo) -> _Sink:
         check_key(key, storage=self.name)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import select
+import selectors
 import socket
 import struct
 from dataclasses import dataclass
@@ -89,7 +89,9 @@ class Client:
 
     def wait(self, seconds: float) -> bool:
         """Stays silent until the server answers or ends the connection, but not longer. Returns whether it did."""
-        return bool(select.select([self.socket], [], [], seconds)[0])
+        with selectors.DefaultSelector() as selector:  # `select` knows no descriptor above 1023
+            selector.register(self.socket, selectors.EVENT_READ)
+            return bool(selector.select(seconds))
 
     # Ending
 

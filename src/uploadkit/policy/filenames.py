@@ -6,8 +6,8 @@ decoded, normalized or compared without case on its way; what cannot be made so 
 
 from __future__ import annotations
 
-import os
 import re
+import secrets
 import unicodedata
 
 NAME_SIZE = 255
@@ -46,7 +46,7 @@ def extension_of_name(name: str) -> str:
 
 def random_key(extension: str) -> str:
     """A storage key that nobody can guess and that no other meets: 128 random bits in hexadecimal, and `extension`."""
-    return os.urandom(16).hex() + extension
+    return secrets.token_hex(16) + extension
 
 
 # What nearly every name is, and nothing has to be done to.

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
+from tests.intake.called import turns
 from tests.intake.receiving import CHUNK_SIZE, URLENCODED, Body, Drive, arriving
 
 from uploadkit.errors import FileRefused, LimitExceeded, UploadError
@@ -176,6 +177,9 @@ def is_refused_in_a_loop(spec: Spec[Any], content_type: str, chunks: Iterable[by
         with suppress(UploadError):
             await areceive(spec, content_type, arriving(chunks))
             pytest.fail("it was not refused")
+        await (
+            turns()
+        )  # in which asyncio closes the generator that was left: cancelled at its end it would keep the error
 
     asyncio.run(main())
 

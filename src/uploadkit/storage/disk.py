@@ -430,7 +430,7 @@ class _Staged:
 class _Draft(ABC):
     """A file that is not visible yet. An abandoned one is closed with its last reference."""
 
-    file = -1  # its descriptor, while it is open
+    file: int = -1  # its descriptor, while it is open
 
     @abstractmethod
     def reopened(self) -> FileIO:

@@ -177,9 +177,7 @@ def is_refused_in_a_loop(spec: Spec[Any], content_type: str, chunks: Iterable[by
         with suppress(UploadError):
             await areceive(spec, content_type, arriving(chunks))
             pytest.fail("it was not refused")
-        await (
-            turns()
-        )  # in which asyncio closes the generator that was left: cancelled at its end it would keep the error
+        await turns()  # asyncio closes the generator that was left: cancelled at its end, it would keep the error
 
     asyncio.run(main())
 

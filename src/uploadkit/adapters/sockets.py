@@ -42,15 +42,9 @@ class Readable(Protocol):
 def body_reader(environ: WSGIEnvironment, pace: Pace) -> Iterator[Read]:
     """Reads the body of a request at a pace, and leaves the server's socket as it was."""
     stream = environ["wsgi.input"]
-    if hasattr(stream, "reader") and "gunicorn.socket" in environ:
-        server: _Gunicorn | _Werkzeug = _Gunicorn(stream)
-    elif "werkzeug.socket" in environ:
-        server = _Werkzeug(stream)
-    else:
-        yield partial(read_whole, stream)
-        return
-    sock = server.socket
-    if sock is None:  # HTTP/2, or a stream that somebody has put in place of the server's
+    server = _server_of(environ, stream)
+    sock = None if server is None else server.socket
+    if server is None or sock is None:  # another server, HTTP/2, or a stream that somebody has put in its place
         yield partial(read_whole, stream)
         return
     before = sock.gettimeout()
@@ -61,6 +55,12 @@ def body_reader(environ: WSGIEnvironment, pace: Pace) -> Iterator[Read]:
         server.socket = sock
         with suppress(OSError):  # it is closed already
             sock.settimeout(before)
+
+
+def _server_of(environ: WSGIEnvironment, stream: Any) -> _Gunicorn | _Werkzeug | None:
+    if "gunicorn.socket" in environ and hasattr(stream, "reader"):
+        return _Gunicorn(stream)
+    return _Werkzeug(stream) if "werkzeug.socket" in environ else None
 
 
 def read_whole(stream: Readable, size: int) -> bytes:
@@ -124,13 +124,13 @@ class _Gunicorn:
         self._reader = body.reader
         owner = getattr(body.reader, "unreader", None) or getattr(getattr(body.reader, "req", None), "unreader", None)
         self._unreader: Any = owner if hasattr(owner, "sock") else None
-        has_length = hasattr(body.reader, "length")
-        self._take = self._take_of_length if has_length else self._take_of_chunks
+        self._has_length = hasattr(body.reader, "length")
+        self._take = self._take_of_length if self._has_length else self._take_of_chunks
 
     @property
     def socket(self) -> Any:
         # A chunked body that breaks off has to be known as such to gunicorn: before 27 it would parse on behind it.
-        known = hasattr(self._reader, "length") or (hasattr(self._reader, "parser") and hasattr(self._body, "failed"))
+        known = self._has_length or (hasattr(self._reader, "parser") and hasattr(self._body, "failed"))
         return self._unreader.sock if known and self._unreader is not None else None
 
     @socket.setter

@@ -130,10 +130,11 @@ class Capacity:
 
     def _ask(self, line: _Line) -> Future[bool] | None:
         """None where there is a place at once, else what to wait for."""
-        waiter: Future[bool] = Future()
+        if line.enter(self._uploads):
+            return None
+        waiter: Future[bool] = Future()  # made outside: whatever the collector gives back meanwhile is seen below
         with line.lock:
-            if not line.closing and line.in_flight < self._uploads and not line.waiters:
-                line.in_flight += 1
+            if line.enter(self._uploads):
                 return None
             if line.closing:
                 raise Overloaded("the service is about to end; try again later", retry_after=self._retry_after)
@@ -213,6 +214,14 @@ class _Line:
         self.has_freed: bool = False  # a buffer
         self.waiters: deque[Future[bool]] = deque()
         self.closing: list[Future[None]] = []  # who waits until nothing is in flight
+
+    def enter(self, uploads: float) -> bool:
+        """Takes a place, where there is one and nobody waits for it."""
+        with self.lock:
+            if self.closing or self.waiters or self.in_flight >= uploads:
+                return False
+            self.in_flight += 1
+            return True
 
     def leave(self, waiter: Future[bool]) -> bool:
         """The wait is over: whether the waiter was given a place."""

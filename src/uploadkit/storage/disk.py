@@ -127,10 +127,13 @@ class DiskStorage:
 
     def _draft(self) -> _Draft:
         try:
-            return _NamelessDraft(self) if self._nameless else _NamedDraft(self)
+            return self._begun()
         except FileNotFoundError:  # the root is gone
             self._prepare(anew=True)
-            return _NamelessDraft(self) if self._nameless else _NamedDraft(self)
+            return self._begun()
+
+    def _begun(self) -> _Draft:
+        return _NamelessDraft(self) if self._nameless else _NamedDraft(self)
 
     def _prepare(self, *, anew: bool = False) -> None:
         """Once in a process, and again where the root is gone: makes it, sweeps, sees which staging works."""

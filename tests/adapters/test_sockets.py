@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import ssl
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from typing import Any
@@ -149,6 +151,23 @@ def test_the_servers_socket_is_left_as_it_was(ends: Ends, kind: str) -> None:
     assert server.gettimeout() == 7
     stream = environ["wsgi.input"]
     assert (stream.reader.unreader.sock if kind == "gunicorn" else stream.raw._sock) is server
+
+
+def test_a_read_body_waits_for_no_collector(ends: Ends) -> None:
+    """It is gone with its request, also where the collector never runs: what reads it does not hold itself. (Under
+    chunked coding gunicorn's own parser does, until the body has ended.)"""
+    ends.client.sendall(head(chunked=False, length=1) + b"1")
+    environ = ends.environ("gunicorn")
+    body = weakref.ref(environ["wsgi.input"])
+    gc.disable()
+    try:
+        with body_reader(environ, Pace(Limits())) as read:
+            read(1)
+        del read
+        environ.clear()
+        assert body() is None
+    finally:
+        gc.enable()
 
 
 def test_no_limit_is_no_timeout(ends: Ends) -> None:

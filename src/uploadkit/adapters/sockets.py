@@ -125,7 +125,6 @@ class _Gunicorn:
         owner = getattr(body.reader, "unreader", None) or getattr(getattr(body.reader, "req", None), "unreader", None)
         self._unreader: Any = owner if hasattr(owner, "sock") else None
         self._has_length = hasattr(body.reader, "length")
-        self._take = self._take_of_length if self._has_length else self._take_of_chunks
 
     @property
     def socket(self) -> Any:
@@ -143,7 +142,7 @@ class _Gunicorn:
             data: bytes = self._body.read(min(size, held))
             return data
         try:
-            return self._take(size)
+            return self._take_of_length(size) if self._has_length else self._take_of_chunks(size)
         except BaseException as error:
             self._body.failed = True  # where the next request begins is unknown: the connection ends
             if isinstance(error, OSError | UploadError) or not isinstance(error, Exception):

@@ -14,7 +14,7 @@ from typing import Any
 from tests.adapters.apps.routes import LIMITED, handled, specs
 
 from uploadkit.errors import UploadError
-from uploadkit.intake.blocking import kept_if_handled, receive_submission
+from uploadkit.intake.blocking import kept_if_handled, receive_form
 from uploadkit.storage.memory import MemoryStorage
 from uploadkit.testing import FormBuilder
 
@@ -224,9 +224,9 @@ def reference(case: Case) -> tuple[int, dict[str, Any]]:
     """The status and the JSON that come out of a case by the blocking driver: no server, no framework."""
     spec = specs(MemoryStorage())[case.route]
     try:
-        submission = receive_submission(spec, case.content_type, [case.body], content_length=len(case.body))
-        with kept_if_handled(spec, submission):
-            return handled(case.route, spec.give(submission))
+        received = receive_form(spec, case.content_type, [case.body], content_length=len(case.body))
+        with kept_if_handled(spec, received.submission):
+            return handled(case.route, received.given)
     except UploadError as error:
         return error.status, error.problem()
     except RuntimeError:

@@ -30,8 +30,8 @@ from tests.intake.receiving import (
 )
 
 from uploadkit.errors import FileRefused, KeyRefused, ObjectExists, SenderError
-from uploadkit.intake.asynchronous import areceive_submission
-from uploadkit.intake.blocking import receive_submission
+from uploadkit.intake.asynchronous import areceive_form
+from uploadkit.intake.blocking import receive_form
 from uploadkit.intake.plan import Gate
 from uploadkit.policy.fields import File
 from uploadkit.policy.filters import IncomingFile
@@ -466,11 +466,11 @@ def received(driver: str, storage: AnyStorage, judge: Judge) -> Submission:
     """The form behind a gate: blocking, async, and async with a gate that is awaited."""
     spec = Uploader(storage).any()
     if driver == "blocking":
-        return receive_submission(spec, form().content_type, [form().body], gate=judge)
+        return receive_form(spec, form().content_type, [form().body], gate=judge).given
     gate: Gate = AsyncJudge(judge) if driver == "async gate" else judge
 
     async def main() -> Submission:
-        return await areceive_submission(spec, form().content_type, arriving([form().body]), gate=gate)
+        return (await areceive_form(spec, form().content_type, arriving([form().body]), gate=gate)).given
 
     return asyncio.run(main())
 

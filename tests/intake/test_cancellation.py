@@ -17,7 +17,7 @@ from tests.intake.called import CalledStorage, Hold, TakingTicks, turns
 from tests.intake.receiving import cut, left_in
 
 from uploadkit.errors import LimitExceeded, StorageFailed
-from uploadkit.intake.asynchronous import akept_if_handled, areceive, areceive_submission
+from uploadkit.intake.asynchronous import akept_if_handled, areceive, areceive_form
 from uploadkit.intake.capacity import BUFFER_SIZE
 from uploadkit.intake.spec import Spec
 from uploadkit.policy.filters import IncomingFile
@@ -134,9 +134,9 @@ async def cancelled_at(places: Sequence[int], rules: dict[str, Any]) -> bool:
     ticks = TakingTicks()
     storage = CalledStorage(ticks)
     spec = Uploader(storage).any(**rules)
-    receiving = CancelledAt(areceive_submission(spec, FORM.content_type, slowly(CHUNKS), gate=Judge()), places)
+    receiving = CancelledAt(areceive_form(spec, FORM.content_type, slowly(CHUNKS), gate=Judge()), places)
     try:
-        submission = await receiving
+        received = await receiving
     except asyncio.CancelledError:
         assert receiving.reached > places[0]
         assert ticks.running == 0, "the call was not waited for"
@@ -147,7 +147,7 @@ async def cancelled_at(places: Sequence[int], rules: dict[str, Any]) -> bool:
         assert asyncio.all_tasks() == {asyncio.current_task()}
         return True
     assert receiving.reached <= places[0]
-    assert len(submission.files) == 3
+    assert len(received.submission.files) == 3
     return False
 
 

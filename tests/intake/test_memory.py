@@ -44,9 +44,11 @@ class DroppingStorage:
 
     def __init__(self) -> None:
         self.size = 0
+        self.key = ""
 
     def open(self, key: str, info: ObjectInfo) -> DroppingStorage:
         """It is its own sink."""
+        self.key = key
         return self
 
     def write(self, data: Buffer) -> None:
@@ -59,7 +61,7 @@ class DroppingStorage:
 
     def commit(self) -> StoredObject:
         """Nothing to do."""
-        return StoredObject(key="key", size=self.size)
+        return StoredObject(key=self.key, size=self.size)
 
     def discard(self) -> None:
         """Nothing to do."""

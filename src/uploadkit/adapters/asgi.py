@@ -9,7 +9,7 @@ from functools import wraps
 from typing import Any, Self, TypeAlias, TypeVar, cast
 
 from ..errors import ClientDisconnected, MalformedForm, UploadError, UploadTooSlow
-from ..intake.asynchronous import akept_if_handled, areceive_submission
+from ..intake.asynchronous import akept_if_handled, areceive_form
 from ..intake.plan import OnProgress
 from ..intake.spec import Spec, check_spec
 from .problem import DRAIN_SECONDS, DRAIN_SIZE, problem_body, problem_headers
@@ -43,15 +43,15 @@ def receive(
             answer, body = _Answer(send), Body(receive)
             try:
                 content_type, content_length = form_headers(scope["headers"])
-                submission = await areceive_submission(
+                received = await areceive_form(
                     spec,
                     content_type,
                     body,
                     content_length=content_length,
                     on_progress=None if progress is None else progress(scope),
                 )
-                async with akept_if_handled(spec, submission):
-                    await app(scope, receive, answer.send, spec.give(submission))
+                async with akept_if_handled(spec, received.submission):
+                    await app(scope, receive, answer.send, received.given)
             except UploadError as error:
                 if raise_errors or answer.begun:
                     raise

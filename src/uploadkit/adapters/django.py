@@ -33,8 +33,8 @@ except ModuleNotFoundError as _missing:
     ) from _missing
 
 from ..errors import UploadError
-from ..intake.asynchronous import Paced, akept_if_handled, areceive_submission
-from ..intake.blocking import kept_if_handled, receive_submission
+from ..intake.asynchronous import Paced, akept_if_handled, areceive_form
+from ..intake.blocking import kept_if_handled, receive_form
 from ..intake.plan import OnProgress
 from ..intake.spec import Spec, check_spec
 from ..intake.steps import END, End
@@ -172,7 +172,7 @@ def _sync_view(
             content_type, content_length = _form_headers(request)
             gate.begin()
             with closing(_body(request, content_length, spec.limits)) as chunks:
-                submission = receive_submission(
+                received = receive_form(
                     spec,
                     content_type,
                     chunks,
@@ -180,9 +180,9 @@ def _sync_view(
                     gate=gate,
                     on_progress=None if progress is None else progress(request),
                 )
-            with kept_if_handled(spec, submission):
-                _show(request, submission)
-                response: HttpResponseBase = view(request, spec.give(submission), *args, **kwargs)
+            with kept_if_handled(spec, received.submission):
+                _show(request, received.submission)
+                response: HttpResponseBase = view(request, received.given, *args, **kwargs)
                 return response
         except (UploadError, _Forbidden) as error:
             response = _answer(error, raise_errors=raise_errors)
@@ -207,7 +207,7 @@ def _async_view(
             gate = _AsyncGate(await sync_to_async(gate_for)(request))
             content_type, content_length = _form_headers(request)
             await gate.begin()
-            submission = await areceive_submission(
+            received = await areceive_form(
                 spec,
                 content_type,
                 _abody(request),
@@ -215,9 +215,9 @@ def _async_view(
                 gate=gate,
                 on_progress=None if progress is None else progress(request),
             )
-            async with akept_if_handled(spec, submission):
-                _show(request, submission)
-                response: HttpResponseBase = await view(request, spec.give(submission), *args, **kwargs)
+            async with akept_if_handled(spec, received.submission):
+                _show(request, received.submission)
+                response: HttpResponseBase = await view(request, received.given, *args, **kwargs)
                 return response
         except (UploadError, _Forbidden) as error:
             return _answer(error, raise_errors=raise_errors)

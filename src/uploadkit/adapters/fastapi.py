@@ -39,9 +39,9 @@ def receive(spec: Spec[T], *, progress: Callable[[Request], OnProgress | None] |
 
     async def received(request: Request) -> AsyncIterator[T]:
         _answer_errors(request)
-        submission = await receive_request(spec, request, progress)
-        async with akept_if_handled(spec, submission):
-            yield spec.give(submission)
+        received = await receive_request(spec, request, progress)
+        async with akept_if_handled(spec, received.submission):
+            yield received.given
 
     # "function": the code after the yield runs before the answer begins, not after its body was sent.
     return Depends(received, scope="function")

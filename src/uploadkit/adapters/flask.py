@@ -19,11 +19,10 @@ except ModuleNotFoundError as _missing:
     ) from _missing
 
 from ..errors import UploadError
-from ..intake.blocking import kept_if_handled, receive_submission
+from ..intake.blocking import kept_if_handled, receive_form
 from ..intake.plan import OnProgress
-from ..intake.spec import Spec, check_spec
+from ..intake.spec import Received, Spec, check_spec
 from ..policy.limits import Limits
-from ..uploads import Submission
 from .asgi import body_length
 from .problem import problem_body, problem_headers
 from .wsgi import body_chunks, drain
@@ -58,9 +57,9 @@ def receive(
             if args and isinstance(args[0], View):
                 raise TypeError("receive(...) decorates a view function, and not a method of a class-based view")
             try:
-                submission = _receive(spec, None if progress is None else progress(request))
-                with kept_if_handled(spec, submission):
-                    return current_app.ensure_sync(view)(spec.give(submission), *args, **kwargs)
+                received = _receive(spec, None if progress is None else progress(request))
+                with kept_if_handled(spec, received.submission):
+                    return current_app.ensure_sync(view)(received.given, *args, **kwargs)
             except UploadError as error:
                 if raise_errors:
                     raise
@@ -73,7 +72,7 @@ def receive(
     return decorate
 
 
-def _receive(spec: Spec[object], on_progress: OnProgress | None) -> Submission:
+def _receive(spec: Spec[T], on_progress: OnProgress | None) -> Received[T]:
     parsed = request.__dict__  # where werkzeug keeps what it has parsed
     if "form" in parsed or "_cached_data" in parsed:
         raise RuntimeError(
@@ -85,11 +84,11 @@ def _receive(spec: Spec[object], on_progress: OnProgress | None) -> Submission:
     parsed["stream"], parsed["form"], parsed["files"] = BytesIO(), ImmutableMultiDict(), ImmutableMultiDict()
     length = body_length(request.environ.get("CONTENT_LENGTH"))
     with closing(_chunks(length, spec.limits)) as chunks:
-        submission = receive_submission(
+        received = receive_form(
             spec, request.headers.get("Content-Type"), chunks, content_length=length, on_progress=on_progress
         )
-    parsed["form"] = ImmutableMultiDict(submission.fields.multi_items())
-    return submission
+    parsed["form"] = ImmutableMultiDict(received.submission.fields.multi_items())
+    return received
 
 
 def _chunks(length: int | None, limits: Limits) -> Generator[bytes]:

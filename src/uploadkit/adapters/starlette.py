@@ -17,10 +17,9 @@ except ModuleNotFoundError as _missing:
     ) from _missing
 
 from ..errors import TruncatedForm, UploadError
-from ..intake.asynchronous import akept_if_handled, areceive_submission
+from ..intake.asynchronous import akept_if_handled, areceive_form
 from ..intake.plan import OnProgress
-from ..intake.spec import Spec, check_spec
-from ..uploads import Submission
+from ..intake.spec import Received, Spec, check_spec
 from .asgi import Body, Receive, Scope, Send, form_headers, send_problem
 from .problem import problem_body, problem_headers
 
@@ -49,9 +48,9 @@ def receive(
         @wraps(endpoint)
         async def receiving(request: Request) -> Response:
             try:
-                submission = await receive_request(spec, request, progress)
-                async with akept_if_handled(spec, submission):
-                    return await endpoint(request, spec.give(submission))
+                received = await receive_request(spec, request, progress)
+                async with akept_if_handled(spec, received.submission):
+                    return await endpoint(request, received.given)
             except UploadError as error:
                 if raise_errors:
                     raise
@@ -63,8 +62,8 @@ def receive(
 
 
 async def receive_request(
-    spec: Spec[object], request: Request, progress: Callable[[Request], OnProgress | None] | None
-) -> Submission:
+    spec: Spec[T], request: Request, progress: Callable[[Request], OnProgress | None] | None
+) -> Received[T]:
     """The form of a Starlette request. Raises `UploadError`s, and `RuntimeError` where its body was read before."""
     if request._stream_consumed:
         raise _read_before()
@@ -72,7 +71,7 @@ async def receive_request(
     body = request.scope[_BODY] = Body(request.receive)
     content_type, content_length = form_headers(request.scope["headers"])
     try:
-        submission = await areceive_submission(
+        received = await areceive_form(
             spec,
             content_type,
             body,
@@ -83,8 +82,10 @@ async def receive_request(
         if content_length and not body.received:  # no server ends a body so: a BaseHTTPMiddleware did that had read it
             raise _read_before() from error
         raise
-    request._form = FormData(list(submission.fields.multi_items()))  # what request.form() gives once it is there
-    return submission
+    request._form = FormData(
+        list(received.submission.fields.multi_items())
+    )  # what request.form() gives once it is there
+    return received
 
 
 class ProblemResponse(Response):

@@ -9,7 +9,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import ClientDisconnected, MalformedForm, UploadError, UploadTooSlow
-from ..intake.blocking import kept_if_handled, receive_submission
+from ..intake.blocking import kept_if_handled, receive_form
 from ..intake.plan import OnProgress
 from ..intake.spec import Spec, check_spec
 from ..policy.limits import Limits
@@ -45,15 +45,15 @@ def receive(
             try:
                 length = body_length(environ.get("CONTENT_LENGTH"))
                 with closing(body_chunks(environ, length, spec.limits)) as chunks:
-                    submission = receive_submission(
+                    received = receive_form(
                         spec,
                         environ.get("CONTENT_TYPE") or None,
                         chunks,
                         content_length=length,
                         on_progress=None if progress is None else progress(environ),
                     )
-                with kept_if_handled(spec, submission):
-                    return app(environ, start_response, spec.give(submission))
+                with kept_if_handled(spec, received.submission):
+                    return app(environ, start_response, received.given)
             except UploadError as error:
                 if raise_errors:
                     raise

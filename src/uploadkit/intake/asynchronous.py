@@ -12,7 +12,7 @@ import asyncio
 import inspect
 import math
 from collections.abc import AsyncIterable
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from ..policy.pace import Pace
@@ -22,10 +22,11 @@ from .blocking import perform
 from .capacity import BUFFER_SIZE, Place
 from .landing import Landing
 from .plan import Gate, OnProgress, Steps, plan
-from .spec import Spec
+from .spec import Received, Spec
 from .steps import END, READ, Ask, Commit, Delete, Discard, End, Open, Stage, Step, Write
 
 T = TypeVar("T")
+Answer = TypeVar("Answer")
 
 
 _FEW_SIZE = 1 << 16
@@ -47,23 +48,20 @@ async def areceive(
 
     Where the iterable is slower than the limits allow (`idle_seconds`, `min_rate`) it is `UploadTooSlow`.
     """
-    submission = await areceive_submission(
-        spec, content_type, chunks, content_length=content_length, on_progress=on_progress
-    )
-    async with akept_if_handled(spec, submission):
-        return spec.give(submission)
+    received = await areceive_form(spec, content_type, chunks, content_length=content_length, on_progress=on_progress)
+    return received.given
 
 
-async def areceive_submission(
-    spec: Spec[object],
+async def areceive_form(
+    spec: Spec[T],
     content_type: str | None,
     chunks: AsyncIterable[bytes],
     *,
     content_length: int | None = None,
     gate: Gate | None = None,
     on_progress: OnProgress | None = None,
-) -> Submission:
-    """The async twin of `receive_submission`."""
+) -> Received[T]:
+    """The async twin of `receive_form`."""
     place = await spec.capacity.aadmit()
     try:
         steps = plan(
@@ -193,8 +191,8 @@ _WITHDRAWING = (Discard, Delete)
 """The steps that no cancellation takes the place of: whatever the reason was, the plan goes through all of them."""
 
 
-class _Driver:
-    def __init__(self, steps: Steps[Submission], body: Paced, place: Place) -> None:
+class _Driver(Generic[T]):
+    def __init__(self, steps: Steps[Received[T]], body: Paced, place: Place) -> None:
         self._steps = steps
         self._body = body
         self._place = place
@@ -207,25 +205,25 @@ class _Driver:
         self._reason: BaseException | None = None  # why files are withdrawn
         self._cancelled: asyncio.CancelledError | None = None  # came while a step was finished all the same
 
-    async def drive(self) -> Submission:
+    async def drive(self) -> Received[T]:
         try:
-            submission = await self._carry_out()
+            received = await self._carry_out()
         except BaseException as error:
             if self._cancelled is None or error is self._cancelled:
                 raise
             raise self._cancelled from error
         else:
             if self._cancelled is None:
-                return submission
+                return received
             try:
-                await submission.adiscard()
+                await received.submission.adiscard()
             except Exception as also:
                 self._cancelled.add_note(f"and the files of the request could not be removed: {also!r}")
             raise self._cancelled
         finally:
             self._reason = self._cancelled = None  # whose frames hold this driver, and with it the request
 
-    async def _carry_out(self) -> Submission:
+    async def _carry_out(self) -> Received[T]:
         steps = self._steps
         try:
             step = next(steps)
@@ -242,8 +240,8 @@ class _Driver:
                 else:
                     step = steps.send(answer)
         except StopIteration as done:
-            submission: Submission = done.value
-            return submission
+            received: Received[T] = done.value
+            return received
 
     def _at_once(self, step: Step) -> Any:
         """Carries out a step in the event loop, where that is a matter of microseconds, else it is `_LATER`."""
@@ -353,7 +351,7 @@ class _Driver:
     def _empty(self) -> None:
         self._few, self._few_size, self._filled = [], 0, 0
 
-    async def _finish(self, work: Work[T]) -> T:
+    async def _finish(self, work: Work[Answer]) -> Answer:
         try:
             answer, cancelled = await work.finish()
         except asyncio.CancelledError as error:

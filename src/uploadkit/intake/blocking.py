@@ -11,7 +11,7 @@ from ..storage.contract import StoredObject
 from ..uploads import Submission
 from .landing import Landing
 from .plan import Gate, OnProgress, Steps, plan
-from .spec import Spec
+from .spec import Received, Spec
 from .steps import END, Ask, Commit, Delete, Discard, Examine, Open, Read, Stage, Step, Write
 
 T = TypeVar("T")
@@ -33,21 +33,19 @@ def receive(
     `chunks` and the user's callables raise; whatever is raised, nothing of the form is left in a storage. How long
     `chunks` may take is for them to say.
     """
-    submission = receive_submission(spec, content_type, chunks, content_length=content_length, on_progress=on_progress)
-    with kept_if_handled(spec, submission):
-        return spec.give(submission)
+    return receive_form(spec, content_type, chunks, content_length=content_length, on_progress=on_progress).given
 
 
-def receive_submission(
-    spec: Spec[object],
+def receive_form(
+    spec: Spec[T],
     content_type: str | None,
     chunks: Iterable[bytes],
     *,
     content_length: int | None = None,
     gate: Gate | None = None,
     on_progress: OnProgress | None = None,
-) -> Submission:
-    """`receive` for adapters: the whole submission, judged by a `gate` on its way."""
+) -> Received[T]:
+    """`receive` for adapters: with the whole submission beside it, judged by a `gate` on its way."""
     spec.check_blocking()
     place = spec.capacity.admit()
     try:
@@ -97,7 +95,7 @@ def perform(step: Step) -> Landing | StoredObject | None:
     return None
 
 
-def _drive(steps: Steps[Submission], chunks: Iterator[bytes]) -> Submission:
+def _drive(steps: Steps[Received[T]], chunks: Iterator[bytes]) -> Received[T]:
     try:
         step = next(steps)
         while True:
@@ -108,8 +106,8 @@ def _drive(steps: Steps[Submission], chunks: Iterator[bytes]) -> Submission:
             else:
                 step = steps.send(answer)
     except StopIteration as done:
-        submission: Submission = done.value
-        return submission
+        received: Received[T] = done.value
+        return received
 
 
 def _answer(step: Step, chunks: Iterator[bytes]) -> Any:

@@ -38,7 +38,7 @@ from ..policy.signatures import HEAD_SIZE
 from ..storage.contract import StoredObject
 from ..uploads import FieldValues, Submission, UploadedFile
 from .landing import Landing
-from .spec import Spec
+from .spec import Received, Spec
 from .steps import END, READ, Ask, Commit, Delete, Discard, Examine, Open, Stage, Step, Write
 
 T = TypeVar("T")
@@ -66,15 +66,15 @@ class Gate(Protocol):
 
 
 def plan(
-    spec: Spec[object],
+    spec: Spec[T],
     content_type: str | None,
     *,
     content_length: int | None = None,
     gate: Gate | None = None,
     on_progress: OnProgress | None = None,
     hold_text: Callable[[int], None] | None = None,
-) -> Steps[Submission]:
-    """The steps that receive one request; the generator returns its `Submission`.
+) -> Steps[Received[T]]:
+    """The steps that receive one request; the generator returns what was received.
 
     `content_length` is what the client said, None where it said nothing. `hold_text` is told of every byte of a text
     value before it is held, and may raise. Raises `SenderError`s, and what a step's performer throws in.
@@ -82,7 +82,7 @@ def plan(
     intake = _Intake(spec, content_type, content_length, gate, on_progress, hold_text)
     try:
         yield from intake.receive()
-        return (yield from intake.publish())
+        return (yield from intake.publish(spec))
     except BaseException as error:
         yield from intake.withdraw(error)
         raise
@@ -174,17 +174,17 @@ class _Intake:
         inside = self._account.count_body(len(chunk))
         return parser.feed(chunk if inside == len(chunk) else chunk[:inside])
 
-    def publish(self) -> Steps[Submission]:
-        """Makes all files visible, when nothing is missing."""
+    def publish(self, spec: Spec[T]) -> Steps[Received[T]]:
+        """Makes all files visible, when nothing is missing and the handler can be given what it expects."""
         self._check_required()
         if self._gate is not None:
             yield Ask(self._gate.end, ())
-        files = []
+        submission = Submission(files=[*map(_uploaded, self._files)], fields=FieldValues(self._values))
+        received = Received(submission, spec.give(submission))
         for file in self._files:
-            file.stored = stored = yield Commit(file.landing)
-            _check_whole(file, stored)
-            files.append(_uploaded(file, stored))
-        return Submission(files=files, fields=FieldValues(self._values))
+            file.stored = yield Commit(file.landing)
+            _check_whole(file, file.stored)
+        return received
 
     def withdraw(self, error: BaseException) -> Steps[None]:
         """Leaves nothing behind. An error meanwhile stops none of it: it is noted on the one that is the reason.
@@ -400,12 +400,14 @@ def _check_enough(name: str, seen: int, needed: int) -> None:
 
 def _check_whole(file: _Landed, stored: StoredObject) -> None:
     """A storage may lose bytes and not know it; what it says it has is looked at here."""
+    if stored.key != file.key:
+        raise StorageFailed("the storage kept the file under another key", storage=file.rule.storage.name, key=file.key)
     if stored.size != file.size:
         text = f"the storage kept {stored.size} of {file.size} bytes"
         raise StorageFailed(text, storage=file.rule.storage.name, key=stored.key)
 
 
-def _uploaded(file: _Landed, stored: StoredObject) -> UploadedFile:
+def _uploaded(file: _Landed) -> UploadedFile:
     incoming = file.incoming
     return UploadedFile(
         id=incoming.id,
@@ -414,8 +416,8 @@ def _uploaded(file: _Landed, stored: StoredObject) -> UploadedFile:
         client_filename=incoming.client_filename,
         content_type=incoming.content_type,
         declared_type=incoming.declared_type,
-        size=stored.size,
+        size=file.size,
         sha256=file.landing.digest,
-        key=stored.key,
+        key=file.key,
         storage=file.rule.storage,
     )

@@ -15,11 +15,20 @@ from .capacity import DEFAULT_CAPACITY, Capacity
 T_co = TypeVar("T_co", covariant=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Received(Generic[T_co]):
+    """A form that was received whole: all of it, and what its handler is given."""
+
+    submission: Submission
+    given: T_co
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec(Generic[T_co]):
     """Made by `Uploader.single`, `array`, `fields`, `none` and `any`; used with `receive`. Knows no framework.
 
-    `give` makes what the handler is given; `keeps_on_error` leaves a request's files where a handler raises;
+    `give` makes what the handler is given, when all files are staged and none is published: where it raises, nothing
+    is stored. `keeps_on_error` leaves a request's files where a handler raises;
     `new_key` makes ids and storage keys from an extension; `capacity` bounds what is received at once;
     `digests` makes the SHA-256 of every file.
     """

@@ -41,7 +41,7 @@ class Staged(Protocol):
     """All bytes of an object are down; it is not visible yet."""
 
     def commit(self) -> StoredObject:
-        """Makes the object visible under its key, whole or not at all. Called at most once.
+        """Makes the object visible under the key it was opened with, whole or not at all. Called at most once.
 
         Raises `ObjectExists` from a storage with `ExclusiveCommit` where the key is taken, `KeyRefused` where the key
         has become impossible since `open`, and `StorageFailed`; after each the object can still be discarded.

@@ -1,4 +1,7 @@
-"""The body of a request in chunks: from the server where nobody has read it, else from where Django has it."""
+"""The body of a request in chunks, and what `request.POST` is made of.
+
+It comes from the server where nobody has read it, else from where Django has it.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,14 @@ from collections.abc import AsyncIterable, AsyncIterator, Generator
 from typing import Any
 
 from asgiref.sync import async_to_sync
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 
 from ...intake.asynchronous import Paced
 from ...intake.steps import END, End
 from ...policy.limits import Limits
 from ...policy.pace import Pace
-from ..sockets import WHOLE_READ_SIZE, read_whole
+from ...uploads import Submission
+from ..sockets import WHOLE_READ_SIZE, Readable, read_whole
 from ..unread import UnreadBody
 from ..wsgi import body_chunks
 
@@ -26,7 +30,7 @@ def body_of(request: HttpRequest, length: int | None, limits: Limits) -> Generat
     if unread is not None:
         return _awaited_chunks(unread, limits)
     if scope_of(request) or request._read_started:  # type: ignore[attr-defined]  # Django has read it, and has it still
-        return _read_chunks(request)
+        return read_chunks(request)
     request._read_started = True  # type: ignore[attr-defined]  # so that request.body says what happened
     return body_chunks(request.META, length, limits)
 
@@ -42,6 +46,11 @@ async def _unread_chunks(unread: UnreadBody) -> AsyncIterator[bytes]:
         yield chunk
         del chunk  # the next one takes its place in memory
     unread.hand_back()
+
+
+def is_left_to_view(request: HttpRequest) -> bool:
+    """Whether nobody but a decorated view has the body."""
+    return UNREAD in scope_of(request)
 
 
 def scope_of(request: HttpRequest) -> dict[str, Any]:
@@ -69,12 +78,22 @@ def _awaited_chunks(unread: UnreadBody, limits: Limits) -> Generator[bytes]:
     unread.hand_back()
 
 
-def _read_chunks(request: HttpRequest) -> Generator[bytes]:
-    while chunk := read_whole(request, WHOLE_READ_SIZE):
+def read_chunks(stream: Readable) -> Generator[bytes]:
+    """What can be read, up to its end."""
+    while chunk := read_whole(stream, WHOLE_READ_SIZE):
         yield chunk
 
 
 async def _aread_chunks(request: HttpRequest) -> AsyncIterator[bytes]:
     """Under ASGI Django has the whole body in memory or a temporary file before the view runs."""
-    for chunk in _read_chunks(request):
+    for chunk in read_chunks(request):
         yield chunk
+
+
+def post_of(submission: Submission, encoding: str | None = None) -> QueryDict:
+    """The text values as `request.POST` has them."""
+    post = QueryDict(mutable=True, encoding=encoding)
+    for name, value in submission.fields.multi_items():
+        post.appendlist(name, value)
+    post._mutable = False
+    return post

@@ -29,7 +29,7 @@ from ...uploads import Submission
 from ..asgi import body_length
 from ..problem import problem_body, problem_headers
 from ..wsgi import drain
-from .body import UNREAD, abody_of, body_of, scope_of
+from .body import abody_of, body_of, is_left_to_view, post_of
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -75,7 +75,7 @@ def receive(
                 middleware(_unused).process_request(request)
             return _Gate(request, middleware)
 
-        if _is_async(view):
+        if is_async(view):
             decorated: Any = _async_view(view, spec, gate_for, progress, raise_errors=raise_errors)
         else:
             spec.check_blocking()
@@ -87,8 +87,8 @@ def receive(
     return decorate
 
 
-def _is_async(view: Callable[..., Any]) -> bool:
-    """Also the bound `dispatch` of a class with async methods, as `method_decorator` hands it on."""
+def is_async(view: Callable[..., Any]) -> bool:
+    """Whether a view is async, or is the bound `dispatch` of a class with async methods, of `method_decorator`."""
     instance = getattr(getattr(view, "func", None), "__self__", None)
     return iscoroutinefunction(view) or (isinstance(instance, View) and instance.view_is_async)
 
@@ -248,7 +248,7 @@ def _unused(*args: object, **kwargs: object) -> HttpResponse:
 
 def _form_headers(request: HttpRequest) -> tuple[str | None, int | None]:
     used = hasattr(request, "_post")
-    if UNREAD in scope_of(request) and (used or getattr(request, "_read_started", False)):
+    if is_left_to_view(request) and (used or getattr(request, "_read_started", False)):
         raise RuntimeError(
             "request.POST, request.FILES or request.body was used before the view, and was empty there: under "
             "uploadkit.adapters.django.asgi(...) nobody but the view has the body of a form. Where csrf_protect did "
@@ -264,11 +264,7 @@ def _form_headers(request: HttpRequest) -> tuple[str | None, int | None]:
 
 
 def _show(request: HttpRequest, submission: Submission) -> None:
-    post = QueryDict(mutable=True)
-    for name, value in submission.fields.multi_items():
-        post.appendlist(name, value)
-    post._mutable = False
-    request.POST = post  # type: ignore[assignment]  # django-stubs has the immutable type of a finished request
+    request.POST = post_of(submission)  # type: ignore[assignment]  # django-stubs has that of a finished request
     request._files = MultiValueDict()  # type: ignore[attr-defined]  # what FILES reads once it is there
 
 

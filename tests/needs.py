@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
+from tests import browsing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +53,11 @@ NEEDS = {
         met=lambda: shutil.which("curl") is not None,
         reason="what curl really sends is compared with what is recorded of it",
         install="apt-get install curl",
+    ),
+    "browser": Need(
+        met=lambda: browsing.executable() is not None,
+        reason="pages are opened, and their forms sent, by a real browser",
+        install="apt-get install chromium",
     ),
 }
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import BinaryIO, cast
 
+from .policy.nesting import Nested, nested
 from .storage.contract import LocalPaths, Storage
 from .storage.threads import in_thread
 
@@ -104,6 +105,13 @@ class FieldValues(Mapping[str, str]):
     def getlist(self, name: str) -> list[str]:
         """All values of a field in the order they were sent; empty where there is none."""
         return list(self._lists.get(name, ()))
+
+    def nested(self) -> dict[str, Nested]:
+        """The values as a tree: `pet[name]` is a key of `pet`, `kids[]` an item of `kids`, as in W3C HTML JSON forms.
+
+        Raises `FieldRefused` where a name goes deeper than 32 steps or names an index above 1000.
+        """
+        return nested(self._items)
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, FieldValues):  # as a Mapping alone it would be equal where only the last values are

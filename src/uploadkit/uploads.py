@@ -9,7 +9,7 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from .policy.nesting import Nested, nested
 from .storage.contract import LocalPaths, Storage
@@ -50,6 +50,21 @@ class UploadedFile:
         if not isinstance(self.storage, LocalPaths):
             raise TypeError(f"storage {self.storage.name!r} has no paths; use open() or read()")
         return str(self.storage.path(self.key))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> dict[str, Any]:
+        """For pydantic a file is itself: a field of a typed form has one, and an answer shows what is known of it."""
+        shown = {"type": "function-plain", "function": cls._shown}
+        return {"type": "is-instance", "cls": cls, "serialization": shown}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: object, handler: object) -> dict[str, Any]:
+        return {"type": "string", "format": "binary"}
+
+    def _shown(self) -> dict[str, object]:
+        """What a sender may see. Not the client's own words, and nothing of the storage but the key."""
+        shown = ("id", "field", "filename", "content_type", "size", "sha256", "key")
+        return {name: getattr(self, name) for name in shown}
 
     def open(self) -> BinaryIO:
         """The stored file, for reading and seeking; the caller closes it. Raises `ObjectMissing`, `StorageFailed`."""

@@ -72,7 +72,7 @@ def test_depth_has_a_bound(step: str) -> None:
     assert caught.value.field == "a" + step * (MAX_DEPTH + 1)
 
 
-@pytest.mark.parametrize("name", ["a[1001]", "a[k][999999999]", "a[1" + "0" * 5000 + "]"])
+@pytest.mark.parametrize("name", ["a[1001]", "a[k][9999]", pytest.param("a[1" + "0" * 5000 + "]", id="of any length")])
 def test_an_index_has_a_bound(name: str) -> None:
     """Whatever its list holds."""
     assert nested([(f"a[{MAX_INDEX}]", "x")]) == {"a": ["x"]}

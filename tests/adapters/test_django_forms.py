@@ -26,18 +26,19 @@ from django.middleware.csrf import get_token
 from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.urls import path
 from django.utils.decorators import method_decorator
+from django.utils.html import escape
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 from PIL import Image
 from tests.adapters.django_project import CSRF, PROJECT, READS_BODY, READS_POST
 from tests.adapters.expectations import AVATAR, EMPTY, MIXED, MIXED_FILES, asks_somebody
 
-from uploadkit.adapters.django import FormRefused, ReceivedFile, receive, upload_handler, upload_rules
+from uploadkit.adapters.django import FormRefused, ReceivedFile, RefusedFile, receive, upload_handler, upload_rules
 from uploadkit.errors import SenderError
 from uploadkit.intake.capacity import Capacity
 from uploadkit.intake.spec import Spec
 from uploadkit.policy.accept import IMAGES
-from uploadkit.policy.fields import File
+from uploadkit.policy.fields import File, Text
 from uploadkit.policy.limits import Limits
 from uploadkit.storage.disk import DiskStorage
 from uploadkit.storage.memory import MemoryStorage
@@ -406,6 +407,190 @@ def test_a_bad_token_stores_nothing(storage: MemoryStorage | DiskStorage, asgi: 
         assert refused.status_code == 403
         assert b"CSRF verification failed" in refused.content
     assert stored(storage) == []
+
+
+# What a rule refuses
+
+
+class PicturesField(forms.FileField):
+    """Many files in one field, as Django's own documentation has it."""
+
+    class Input(forms.ClearableFileInput):
+        allow_multiple_selected = True
+
+    widget = Input
+
+    def clean(self, data: Any, initial: Any = None) -> Any:
+        return [super(PicturesField, self).clean(each, initial) for each in data]
+
+
+def notes() -> FormBuilder:
+    """A text that only calls itself a picture."""
+    return FormBuilder().text("title", "me").file("avatar", b"only text\n", filename="me.png")
+
+
+NOT_A_PICTURE = "file 'avatar' is text/plain, which the field does not accept"
+
+
+def errors_of(form: forms.BaseForm) -> object:
+    """Field, message and code of each, after the form was shown as a page as well."""
+    valid = form.is_valid()
+    page = form.as_p()
+    errors = {
+        name: [(str(error.message), error.code) for error in each] for name, each in form.errors.as_data().items()
+    }
+    assert valid == (errors == {})
+    assert all(escape(message) in page for each in errors.values() for message, _ in each)
+    return errors
+
+
+@EITHER_SERVER
+@pytest.mark.parametrize("csrf", [False, True], ids=["read by the view", "read by the check against CSRF"])
+def test_a_refused_file_is_an_error_of_its_field(storage: MemoryStorage | DiskStorage, csrf: bool, asgi: bool) -> None:
+    """In a plain form, with its code and the words of the rule; the other values are there."""
+    rules.append(Uploader(storage).any(accept=IMAGES))
+    seen: list[object] = []
+
+    def see(request: HttpRequest) -> None:
+        form = AvatarForm(request.POST, request.FILES)
+        seen.append((errors_of(form), form.cleaned_data))
+
+    site = Site(seeing(see), asgi=asgi, csrf=csrf)
+    assert site.post(notes(), **{"X-CSRFToken": site.token()}).content == b"None"
+    assert seen == [({"avatar": [(NOT_A_PICTURE, "file_refused")]}, {"title": "me"})]
+    assert stored(storage) == []
+
+
+def seen_by(rule: Spec[Any], form: FormBuilder, make: Callable[[HttpRequest], forms.BaseForm]) -> object:
+    """The errors of a form of Django's that a view makes of its request."""
+    rules.append(rule)
+    seen: list[object] = []
+    Site(seeing(lambda request: seen.append(errors_of(make(request))))).post(form)
+    [errors] = seen
+    return errors
+
+
+def profile_form(request: HttpRequest) -> ProfileForm:
+    return ProfileForm(request.POST, request.FILES, instance=Profile(avatar="avatars/before.png"))
+
+
+def test_every_rule_of_a_file_is_an_error_of_its_field(memory: MemoryStorage) -> None:
+    """Its type, its size, a filter, how many there may be, and that the field takes no file at all."""
+    upload = Uploader(memory)
+    two = FormBuilder().file("avatar", b"1", filename="a.bin").file("avatar", b"2", filename="b.bin")
+    for rule, form, code in (
+        (upload.any(max_size=3), AVATAR, "limit_exceeded"),
+        (Uploader(memory, limits=Limits(file_size=3)).any(), AVATAR, "limit_exceeded"),
+        (upload.any(min_size=5), AVATAR, "file_refused"),
+        (upload.any(filter=lambda file: False), AVATAR, "file_refused"),
+        (upload.single("avatar"), two, "limit_exceeded"),
+        (upload.none(), AVATAR, "unexpected_field"),
+    ):
+        errors: Any = seen_by(rule, form, lambda request: AvatarForm(request.POST, request.FILES))
+        assert [error_code for _, error_code in errors["avatar"]] == [code]
+        assert stored(memory) == []
+
+
+def test_a_refused_file_is_an_error_of_a_model_form_and_changes_nothing(memory: MemoryStorage) -> None:
+    """Also where the model has a file already, and where its field is to be cleared at once."""
+    rule = Uploader(memory).any(accept=IMAGES)
+    assert seen_by(rule, notes(), profile_form) == {"avatar": [(NOT_A_PICTURE, "file_refused")]}
+    cleared = FormBuilder().text("avatar-clear", "on").file("avatar", b"only text\n", filename="me.png")
+    errors: Any = seen_by(rule, cleared, profile_form)
+    assert [code for _, code in errors["avatar"]] == ["contradiction"]
+
+
+def test_what_a_form_needs_it_says_itself(memory: MemoryStorage) -> None:
+    """A model that has its file may be changed without another; a form that needs one says so in its own words."""
+    rule = Uploader(memory).fields(File("avatar", required=True))
+    assert seen_by(rule, FormBuilder().text("title", "me"), profile_form) == {}
+    errors: Any = seen_by(rule, FormBuilder(), lambda request: AvatarForm(request.POST, request.FILES))
+    assert [code for _, code in errors["avatar"]] == ["required"]
+
+
+def test_of_many_files_in_a_field_each_is_judged(storage: MemoryStorage | DiskStorage) -> None:
+    """The good ones and the refused ones are there in their order."""
+    rules.append(Uploader(storage).any(accept=IMAGES))
+    form = FormBuilder()
+    for name, data in (("0.png", b"text\n"), ("1.png", PICTURE), ("2.png", b"text\n"), ("3.png", PICTURE)):
+        form.file("pictures", data, filename=name)
+    seen: list[object] = []
+
+    class PicturesForm(forms.Form):
+        pictures = PicturesField()
+
+    def see(request: HttpRequest) -> None:
+        files = request.FILES.getlist("pictures")
+        seen.append([isinstance(file, RefusedFile) for file in files])
+        assert [file.name for file in files if isinstance(file, ReceivedFile)] == ["1.png", "3.png"]
+        assert len(stored(storage)) == 2
+        seen.append(list(PicturesForm(request.POST, request.FILES).errors))
+
+    assert Site(seeing(see)).post(form).content == b"None"
+    assert seen == [[True, False, True, False], ["pictures"]]
+    assert stored(storage) == []
+
+
+def test_another_field_of_the_form_has_its_file(memory: MemoryStorage) -> None:
+    """A picture that came after the refused file is read by Pillow, and is no error."""
+    rule = Uploader(memory).fields(File("avatar", accept=IMAGES), File("picture"))
+    form = notes().file("picture", PICTURE, filename="a.png")
+    assert seen_by(rule, form, profile_form) == {"avatar": [(NOT_A_PICTURE, "file_refused")]}
+    assert stored(memory) == []
+
+
+def test_a_formset_has_the_error_at_its_form(memory: MemoryStorage) -> None:
+    """Its fields have names with a prefix."""
+    rules.append(Uploader(memory).any(accept=IMAGES))
+    make = forms.formset_factory(AvatarForm, extra=2)
+    form = FormBuilder().text("form-TOTAL_FORMS", "2").text("form-INITIAL_FORMS", "0")
+    form.file("form-0-avatar", PICTURE, filename="a.png").file("form-1-avatar", b"text\n", filename="a.png")
+    view = seeing(lambda request: [list(errors) for errors in make(request.POST, request.FILES).errors])
+    assert Site(view).post(form).content == b"[[], ['avatar']]"
+
+
+def test_a_refused_file_that_no_form_judges_is_answered_as_an_error(memory: MemoryStorage) -> None:
+    """A view that uses it all the same gets no file: 415 with the middleware, 400 without."""
+    uses: list[Callable[[Any], object]] = [
+        *(lambda file: file.name, lambda file: file.size, lambda file: file.read(), lambda file: [*file.chunks()]),
+        *(lambda file: file.open(), lambda file: len(file), lambda file: file.seek(0), lambda file: [*file]),
+        lambda file: FileSystemStorage().save("a.png", file),
+    ]
+    rules.append(Uploader(memory).any(accept=IMAGES))
+    for use in uses:
+        view = seeing(lambda request, use=use: use(request.FILES["avatar"]))  # type: ignore[misc]
+        answer = Site(view).post(notes())
+        assert (answer.status_code, json.loads(answer.content)["detail"]) == (415, NOT_A_PICTURE)
+        with override_settings(MIDDLEWARE=[]):
+            assert Site(view).post(notes()).status_code == 400
+
+
+def test_a_refused_file_can_be_looked_at_without_harm(memory: MemoryStorage) -> None:
+    """As a debugger, a widget and a copy do."""
+    rules.append(Uploader(memory).any(accept=IMAGES))
+
+    def see(request: HttpRequest) -> None:
+        file = copy.deepcopy(request.FILES)["avatar"]
+        assert isinstance(file, RefusedFile)
+        assert (file is request.FILES["avatar"], bool(file), file.closed) == (True, True, True)
+        assert (str(file), repr(file)) == (NOT_A_PICTURE, f"<RefusedFile: {NOT_A_PICTURE}>")
+        assert (file.error.code, file.content_type) == ("file_refused", None)
+        file.close()
+
+    assert Site(seeing(see)).post(notes()).content == b"None"
+
+
+def test_a_rule_of_a_text_value_refuses_the_form(memory: MemoryStorage) -> None:
+    """There is no object that could carry it to its field: a form has rules of its own for texts."""
+    upload = Uploader(memory, limits=Limits(field_size=5))
+    for texts, value in (([Text("title", max_length=2)], "abc"), ([], "abcdef")):
+        rules.append(upload.fields(File("avatar"), *texts))
+        form = FormBuilder().file("avatar", b"data", filename="me.bin").text("title", value)
+        answer = Site(seeing(lambda request: 1)).post(form)
+        assert answer.content == b"1", "nobody has read the form"
+        answer = Site(seeing(lambda request: len(request.FILES))).post(form)
+        assert (answer.status_code, json.loads(answer.content)["field"]) in [(422, "title"), (413, "title")]
+        assert stored(memory) == []
 
 
 # What cannot be taken

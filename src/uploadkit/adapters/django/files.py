@@ -22,14 +22,14 @@ class FormRefused(MultiPartParserError):
         self.error = error
 
 
-class FileNotTaken(ValidationError, FormRefused):
-    """A file was refused by a rule of its field; `error` says by which, and `code` is its code.
+class FileNotTaken(ValidationError, MultiPartParserError):
+    """A file that a rule of its field refused; `error` says by which, and `code` is its code.
 
-    A form shows it at its field. Where nobody catches it, it is answered as a `FormRefused`.
+    A form shows it at its field. Where nobody catches it, it is answered as a `FormRefused` is.
     """
 
     def __init__(self, error: SenderError) -> None:
-        ValidationError.__init__(self, str(error), code=error.code)
+        super().__init__(str(error), code=error.code)
         self.error = error
 
 
@@ -44,7 +44,7 @@ class ReceivedFile(uploadedfile.UploadedFile):  # type: ignore[type-arg]  # only
     def __init__(self, upload: UploadedFile) -> None:
         self.upload = upload
         file = self._opened()
-        super().__init__(file, upload.filename, upload.content_type, upload.size)
+        super().__init__(file, upload.filename, upload.content_type, upload.size, content_type_extra={})
         # Also where nobody closes the request, as when a client leaves an ASGI server in the middle of its view.
         self._remove = weakref.finalize(self, _removed, file, upload)
 
@@ -101,7 +101,7 @@ class RefusedFile(uploadedfile.UploadedFile):  # type: ignore[type-arg]  # only 
         self.error = error
         self.content_type = None
         self.charset = None
-        self.content_type_extra = None
+        self.content_type_extra = {}
 
     def _refuse(self, value: object = None) -> NoReturn:
         raise FileNotTaken(self.error)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
-from functools import partial, wraps
+from functools import wraps
 from typing import Any, TypeVar
 
 from asgiref.sync import markcoroutinefunction
@@ -18,7 +18,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.utils.datastructures import MultiValueDict
 from django.utils.deprecation import MiddlewareMixin
 
-from ...errors import SenderError, UploadError
+from ...errors import FieldMissing, FieldRefused, LimitExceeded, SenderError, UploadError
 from ...intake.blocking import receive_form
 from ...intake.spec import Spec, check_spec
 from ...uploads import Submission
@@ -27,7 +27,7 @@ from ..problem import problem_body, problem_headers
 from ..sockets import Readable
 from ..wsgi import drain
 from .body import body_of, is_left_to_view, post_of, read_chunks
-from .files import FormRefused, received_file
+from .files import FileNotTaken, FormRefused, RefusedFile, received_file
 from .views import is_async
 
 V = TypeVar("V", bound=Callable[..., Any])
@@ -42,9 +42,14 @@ def upload_handler(spec: Spec[Any] | Callable[[HttpRequest], Spec[Any]]) -> Call
         for_forms = upload_handler(upload.any(accept=IMAGES))      # in project/uploads.py
         FILE_UPLOAD_HANDLERS = ["project.uploads.for_forms"]       # in project/settings.py
 
-    A function of the request in place of a spec chooses one. What the spec gives is not used: a view finds text
-    values in `request.POST` and files in `request.FILES`, of which each is a `ReceivedFile`. The limits are those of
-    the spec, and no longer Django's `DATA_UPLOAD_MAX_...`. Raises `TypeError` where the spec has an async filter.
+    A function of the request in place of a spec chooses one. A view finds text values in `request.POST` and files in
+    `request.FILES`: a `ReceivedFile` for each that is stored, a `RefusedFile` for each that a rule of its field has
+    refused, which is an error of the form's field. What breaks the form as a whole, a limit of `Limits` or a rule of a
+    `Text` is raised as `FormRefused`.
+
+    The limits are those of the spec, and no longer Django's `DATA_UPLOAD_MAX_...`. What a form needs it says itself:
+    `required` and `min_count` have no say, and neither has a model of `upload.form`. Raises `TypeError` where the spec
+    has an async filter.
     """
     if isinstance(spec, Spec) or not callable(spec):
         _check(spec)
@@ -108,24 +113,29 @@ class UploadHandler(FileUploadHandler):
         if is_left_to_view(self._request):
             return QueryDict(encoding=encoding), MultiValueDict()
         try:
-            submission = self._receive(input_data, META)
+            submission, refusals = self._receive(input_data, META)
         except BaseException as error:
             self._request._mark_post_parse_error()  # who describes the error looks at request.POST
             if isinstance(error, UploadError):
                 setattr(self._request, _ERROR, error)
+                _drain_when_answered(self._request, error)
             if isinstance(error, SenderError):
                 raise FormRefused(error) from error
             raise
-        return post_of(submission, encoding), _files_of(submission)
+        return post_of(submission, encoding), _files_of(submission, refusals)
 
-    def _receive(self, input_data: Readable, meta: dict[str, Any]) -> Submission:
+    def _receive(self, input_data: Readable, meta: dict[str, Any]) -> tuple[Submission, _Refusals]:
         self._used = self._spec()
-        spec: Spec[Submission] = replace(self._used, give=_submission)
+        spec: Spec[Submission] = replace(self._used, give=_submission, typed=None)
+        refusals = _Refusals(spec)
         length = body_length(meta.get("CONTENT_LENGTH"))
         whole = input_data is self._request
         chunks = body_of(self._request, length, spec.limits) if whole else read_chunks(input_data)
         with closing(chunks):
-            return receive_form(spec, meta.get("CONTENT_TYPE"), chunks, content_length=length).given
+            received = receive_form(
+                spec, meta.get("CONTENT_TYPE"), chunks, content_length=length, on_refused=refusals.add
+            )
+        return received.given, refusals
 
     @property
     def _request(self) -> Any:
@@ -152,7 +162,7 @@ class UploadErrors(MiddlewareMixin):
     """
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> None:
-        error = exception.error if isinstance(exception, FormRefused) else exception
+        error = exception.error if isinstance(exception, FormRefused | FileNotTaken) else exception
         if isinstance(error, UploadError):
             setattr(request, _ERROR, error)
 
@@ -160,9 +170,7 @@ class UploadErrors(MiddlewareMixin):
         error: UploadError | None = getattr(request, _ERROR, None)
         if error is None or response.status_code not in (400, 500):
             return response
-        answer = HttpResponse(problem_body(error), status=error.status, headers=problem_headers(error))
-        answer._resource_closers.append(partial(drain, request.META, error))  # type: ignore[attr-defined]
-        return answer
+        return HttpResponse(problem_body(error), status=error.status, headers=problem_headers(error))
 
 
 def _check(spec: object) -> None:
@@ -177,12 +185,46 @@ def _handler_of(request: HttpRequest) -> UploadHandler:
     raise RuntimeError("upload_rules(...) needs an upload_handler(...) in FILE_UPLOAD_HANDLERS")
 
 
+def _drain_when_answered(request: HttpRequest, error: UploadError) -> None:
+    """Django closes a request when its answer was sent, whoever made it."""
+    close = request.close
+
+    def closing() -> None:
+        drain(request.META, error)
+        close()
+
+    request.close = closing  # type: ignore[method-assign]
+
+
 def _submission(submission: Submission) -> Submission:
     return submission
 
 
-def _files_of(submission: Submission) -> MultiValueDict[str, Any]:
-    files: MultiValueDict[str, Any] = MultiValueDict()
+class _Refusals:
+    """The files of one form that were refused, as errors for its fields."""
+
+    def __init__(self, spec: Spec[Any]) -> None:
+        self._texts = spec.form.texts
+        self.files: list[tuple[SenderError, int]] = []
+
+    def add(self, error: SenderError, nth: int) -> None:
+        """Raises the error of a text value: there is no object that could carry it to its field."""
+        if isinstance(error, FieldMissing):
+            return  # a form says itself what it needs: one that changes a model's file may come without
+        if isinstance(error, FieldRefused) or error.field in self._texts or _is_of_a_text(error):
+            raise error
+        self.files.append((error.with_traceback(None), nth))  # of which a frame holds the data that was refused
+
+
+def _is_of_a_text(error: SenderError) -> bool:
+    return isinstance(error, LimitExceeded) and error.limit == "field_size"
+
+
+def _files_of(submission: Submission, refusals: _Refusals) -> MultiValueDict[str, Any]:
+    """`request.FILES`, each field in the order of arrival."""
+    files: dict[str, list[Any]] = {}
     for upload in submission.files:
-        files.appendlist(upload.field, received_file(upload))
-    return files
+        files.setdefault(upload.field, []).append(received_file(upload))
+    for error, nth in refusals.files:
+        files.setdefault(error.field or "", []).insert(nth, RefusedFile(error))
+    return MultiValueDict(files)

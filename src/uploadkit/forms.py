@@ -31,7 +31,7 @@ from typing import (
 )
 
 try:
-    from pydantic import BaseModel, RootModel, TypeAdapter, ValidationError
+    from pydantic import BaseModel, Json, RootModel, TypeAdapter, ValidationError
     from pydantic.errors import PydanticUserError
     from pydantic_core import SchemaValidator, from_json
 except ModuleNotFoundError as _missing:
@@ -80,7 +80,10 @@ class ModelForm(Generic[T]):
 
     def errors(self, values: Sequence[tuple[str, str]], *, ended: bool) -> list[FieldError]:
         """What is wrong with the text values so far; before the form has `ended`, only what cannot become right."""
-        data, errors = self._data(values, ended=ended)
+        try:
+            data, errors = self._data(values, ended=ended)
+        except FieldRefused as error:  # of a nested name: what the others come to is not known
+            return [FieldError.of(error)]
         try:
             self._text_validator.validate_python(data)
         except ValidationError as error:
@@ -89,7 +92,10 @@ class ModelForm(Generic[T]):
 
     def give(self, submission: Submission) -> T:
         """The instance. Raises `InvalidForm`."""
-        data, errors = self._data(submission.fields.multi_items(), ended=True)
+        try:
+            data, errors = self._data(submission.fields.multi_items(), ended=True)
+        except FieldRefused as error:
+            raise InvalidForm([FieldError.of(error)]) from error
         by_field = submission.files_by_field
         for file in self._files:
             sent = by_field.get(file.name, [])
@@ -98,19 +104,19 @@ class ModelForm(Generic[T]):
             elif file.many and file.required:
                 data[file.key] = []
         try:
-            given = self._adapter.validate_python(data)
+            if not errors:
+                return self._adapter.validate_python(data)
+            self._text_validator.validate_python(data)
         except ValidationError as error:
             errors += self._told(error, besides=errors)
-        if errors:
-            raise InvalidForm(errors)
-        return given
+        raise InvalidForm(errors)
 
     def _data(self, values: Sequence[tuple[str, str]], *, ended: bool) -> tuple[dict[str, Any], list[FieldError]]:
-        """The text values as pydantic takes them, and the errors of those that could not be read."""
-        try:
-            sent: Mapping[str, Any] = nested(values) if self._nested else _grouped(values)
-        except FieldRefused as error:
-            return {}, [FieldError.of(error)]
+        """The text values as pydantic takes them, and the errors of those that could not be read.
+
+        Raises `FieldRefused` for a nested name that is not read.
+        """
+        sent: Mapping[str, Any] = nested(values) if self._nested else _grouped(values)
         data: dict[str, Any] = {}
         errors: list[FieldError] = []
         for name, value in sent.items():
@@ -162,7 +168,7 @@ class ModelForm(Generic[T]):
             return len(loc) > 1  # an item is whole, while the list may grow
         node = data[str(loc[0])]
         for step in loc[1:]:  # a member of a union has a step of its own, which leads nowhere
-            parts = dict(enumerate(node)) if isinstance(node, list) else node
+            parts: Any = dict(enumerate(node)) if isinstance(node, list) else node
             node = parts.get(step, node) if isinstance(parts, dict) else node
         return isinstance(node, str)
 
@@ -241,7 +247,7 @@ class _TextField:
             raise TypeError(f"{where} has File(...) and is no UploadedFile")
         if any(isinstance(each, Text) for each in metadata):
             raise TypeError(f"{where} has Text(...): a typed form takes pydantic's Field(...) in its place")
-        item = _item(kept)
+        item = None if _is_read_by_pydantic(metadata) else _item(kept)
         one = annotation if item is None else item
         return cls(
             names=names,
@@ -306,9 +312,9 @@ class _Schema:
         """For the fields but those: annotations and validators of each, and none of the model as a whole."""
         left = {name: each for name, each in self.fields.items() if name not in without}
         is_model = self._schema["type"] == "model-fields"
-        schema = {**self._schema, "fields": left if is_model else [*left.values()]}
+        schema: Any = {**self._schema, "fields": left if is_model else [*left.values()]}
         schema.pop("ref", None)
-        whole = {"type": "definitions", "schema": schema, "definitions": self._definitions}
+        whole: Any = {"type": "definitions", "schema": schema, "definitions": self._definitions}
         return SchemaValidator(whole if self._definitions else schema, self._config)
 
 
@@ -372,8 +378,8 @@ def _item(annotation: Any) -> Any:
 def _has_parts(annotation: Any, *, as_item: bool) -> bool:
     """Whether a value is sent as JSON: it is a model, a dict or, as an item of a list, a list."""
     kept, metadata, _ = _unwrapped(annotation)
-    if any(getattr(each, "__name__", type(each).__name__) == "Json" for each in metadata):
-        return False  # pydantic reads it by itself
+    if _is_read_by_pydantic(metadata):
+        return False
     members = [member for member in _members(kept) if member is not type(None)]
     if members:
         return all(_has_parts(member, as_item=as_item) for member in members)
@@ -381,6 +387,12 @@ def _has_parts(annotation: Any, *, as_item: bool) -> bool:
     if is_typeddict(kind) or dataclasses.is_dataclass(kind) or (as_item and _item(kept) is not None):
         return True
     return isinstance(kind, type) and issubclass(kind, BaseModel | Mapping)
+
+
+def _is_read_by_pydantic(metadata: Iterable[Any]) -> bool:
+    """Whether it is pydantic's own `Json[...]`, which takes the text."""
+    json: Any = Json  # for type checkers it is what it stands for
+    return any(isinstance(each, json) for each in metadata)
 
 
 def _takes_text(annotation: Any) -> bool:

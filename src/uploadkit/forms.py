@@ -68,6 +68,7 @@ class ModelForm(Generic[T]):
                     self._files.append(file)
                 else:
                     self._texts.append(_TextField.of(annotation, names, required=required, where=where))
+        self._lists = [text for text in self._texts if text.many and text.required]
         self._text_of = {name: text for text in self._texts for name in text.names}
         self._file_names = {name for file in self._files for name in (file.key, file.name)}
         self._text_validator = schema.validator(without={file.attribute for file in self._files})
@@ -121,18 +122,19 @@ class ModelForm(Generic[T]):
         errors: list[FieldError] = []
         for name, value in sent.items():
             text = self._text_of.get(name)
+            if text is None:
+                if name not in self._file_names:
+                    data[name] = value
+                continue
             try:
-                if text is None:
-                    known = name in self._file_names
-                    data |= {} if known else {name: value}
-                else:
-                    data |= {name: text.read(value)} if text.has(value) else {}
+                if text.has(value):
+                    data[name] = text.read(value)
             except ValueError as error:
                 message = _shown(f"field {quoted(name)} is to be JSON: {error}")
                 errors.append(FieldError(field=name, code="json_invalid", message=message))
-        if ended:
-            unsent = [text for text in self._texts if text.many and text.required and not data.keys() & {*text.names}]
-            data |= {text.names[0]: [] for text in unsent}
+        for text in self._lists if ended else ():
+            if not any(name in data for name in text.names):
+                data[text.names[0]] = []
         return data, errors
 
     def _told(
@@ -180,8 +182,11 @@ def _shown(message: str) -> str:
     return message if len(message) <= TEXT_LIMIT else message[: TEXT_LIMIT - 1] + "…"
 
 
-def _grouped(values: Iterable[tuple[str, str]]) -> dict[str, str | list[str]]:
+def _grouped(values: Sequence[tuple[str, str]]) -> dict[str, str | list[str]]:
     """As `nested` gives plain names: a value, or the list of a name that was repeated."""
+    single: dict[str, str | list[str]] = dict(values)
+    if len(single) == len(values):
+        return single
     grouped: dict[str, list[str]] = {}
     for name, value in values:
         grouped.setdefault(name, []).append(value)
@@ -264,7 +269,7 @@ class _TextField:
     def read(self, value: Any) -> Any:
         """As pydantic takes it. Raises `ValueError` for what is to be JSON and is none."""
         if not self.many or isinstance(value, dict):
-            return self._read_one(value)
+            return self._read_one(value) if self.is_json else value
         return [self._read_one(one) for one in (value if isinstance(value, list) else [value]) if self.has(one)]
 
     def _read_one(self, value: Any) -> Any:

@@ -117,7 +117,7 @@ def package(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """The parser beside its peers, typed forms, whole uploads; `nox -s bench -- end_to_end --quick` runs one of them."""
+    """The parser beside its peers, typed forms, uploads; `nox -s bench -- end_to_end --quick` runs one of them."""
     session.install("-e", ".", *_group("bench"))
     benches, words = ["parsers", "typed", "end_to_end"], [*session.posargs]
     if words and words[0] in benches:

@@ -30,16 +30,19 @@ upload = Uploader(DiskStorage("uploads"), limits=Limits(file_size="5 MB"))
 for_forms = upload_handler(upload.any(accept=[IMAGES, DOCUMENTS]))
 media = DiskStorage("media")
 
+FILE_UPLOAD_HANDLERS = ["django_forms.for_forms"]
+MIDDLEWARE = [
+    "uploadkit.adapters.django.UploadErrors",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+
 if not settings.configured:
     settings.configure(
-        FILE_UPLOAD_HANDLERS=["django_forms.for_forms"],
-        MIDDLEWARE=[
-            "uploadkit.adapters.django.UploadErrors",
-            "django.contrib.sessions.middleware.SessionMiddleware",
-            "django.middleware.csrf.CsrfViewMiddleware",
-            "django.contrib.auth.middleware.AuthenticationMiddleware",
-            "django.contrib.messages.middleware.MessageMiddleware",
-        ],
+        FILE_UPLOAD_HANDLERS=FILE_UPLOAD_HANDLERS,
+        MIDDLEWARE=MIDDLEWARE,
         INSTALLED_APPS=[
             "django.contrib.admin",
             "django.contrib.auth",

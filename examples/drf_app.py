@@ -24,9 +24,11 @@ for_forms = upload_handler(
     upload.fields(File("report", accept=DOCUMENTS), File("photos", accept=IMAGES, max_count=12, max_size="1 MB"))
 )
 
+FILE_UPLOAD_HANDLERS = ["drf_app.for_forms"]
+
 if not settings.configured:
     settings.configure(
-        FILE_UPLOAD_HANDLERS=["drf_app.for_forms"],
+        FILE_UPLOAD_HANDLERS=FILE_UPLOAD_HANDLERS,
         MIDDLEWARE=["uploadkit.adapters.django.UploadErrors"],
         INSTALLED_APPS=["rest_framework"],
         REST_FRAMEWORK={

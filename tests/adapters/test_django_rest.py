@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from tests.adapters.django_project import PROJECT, READS_BODY, READS_POST
+
+# What follows wants the settings that this module has made.
+# isort: split
+
 import pytest
 from django.http import HttpResponseBase
 from django.test import Client, override_settings
 from django.urls import path
 from rest_framework import serializers
 from rest_framework.authentication import SessionAuthentication
-from rest_framework.parsers import MultiPartParser
+from rest_framework.parsers import FileUploadParser, MultiPartParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
-from tests.adapters.django_project import PROJECT, READS_BODY, READS_POST
 from tests.adapters.expectations import AVATAR
 
 from uploadkit.adapters.django import ReceivedFile, upload_handler
@@ -152,3 +156,28 @@ def test_the_check_against_csrf_of_a_session_reads_the_form(storage: MemoryStora
     status, answer = told(ask(validated, authentication=(Session,)))
     assert (status, "CSRF Failed" in answer["detail"]) == (403, True)
     assert (storage.objects, storage.unfinished) == ({}, [])
+
+
+def test_a_raw_body_is_left_to_the_handlers_behind(storage: MemoryStorage) -> None:
+    """`FileUploadParser` has no form. Where no other handler stands behind, it says so itself."""
+    rules.append(Uploader(storage).any())
+
+    class Raw(APIView):
+        authentication_classes = ()
+        parser_classes = (FileUploadParser,)
+        renderer_classes = (JSONRenderer,)
+
+        def post(self, request: Request) -> Response:
+            data: Any = request.data
+            return Response(data["file"].read().decode())
+
+    def put_raw() -> tuple[int, Any]:
+        named = {"Content-Disposition": "attachment; filename=me.bin"}
+        return told(Client().generic("POST", "/", b"raw", "application/octet-stream", headers=named))
+
+    with override_settings(ROOT_URLCONF=(path("", Raw.as_view()),)):
+        assert put_raw()[0] == 400
+        behind = "django.core.files.uploadhandler.MemoryFileUploadHandler"
+        with override_settings(FILE_UPLOAD_HANDLERS=[f"{__name__}.for_forms", behind]):
+            assert put_raw() == (200, "raw")
+    assert storage.objects == {}

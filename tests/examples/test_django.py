@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from tests.adapters.servers import Server, eventually, gunicorn, running
 
-from uploadkit.testing import Client, request_head
+from uploadkit.testing import Client, FormBuilder, request, request_head
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -136,4 +136,14 @@ def test_a_body_that_is_no_form_is_a_problem_that_the_client_sees(rest: Server) 
         answer = client.answer()
     assert (answer.status, answer.content_type) == (400, "application/problem+json")
     assert answer.json["code"] == "malformed_form"
+    assert kept(rest, "uploads") == {}
+
+
+def test_a_client_that_goes_away_in_the_middle_leaves_nothing(rest: Server) -> None:
+    """What it had sent of its file is discarded."""
+    form = FormBuilder().file("report", PDF + bytes(1 << 20), filename="me.pdf")
+    with Client(rest.port) as client:
+        client.send(request("/reports", form)[: -(1 << 19)])
+        eventually(rest.open_files)
+        assert len(rest.open_files()) == 1
     assert kept(rest, "uploads") == {}

@@ -108,8 +108,13 @@ class UploadHandler(FileUploadHandler):
         content_length: int,
         boundary: Any,
         encoding: str | None = None,
-    ) -> tuple[QueryDict, MultiValueDict[str, Any]]:
-        """All of `request.POST` and `request.FILES`. Raises `FormRefused`, and what is wrong with the service."""
+    ) -> tuple[QueryDict, MultiValueDict[str, Any]] | None:
+        """All of `request.POST` and `request.FILES`; None for a body that is no form, as Django REST framework has it.
+
+        Raises `FormRefused`, and what is wrong with the service.
+        """
+        if boundary is None:
+            return None
         if is_left_to_view(self._request):
             return QueryDict(encoding=encoding), MultiValueDict()
         try:
@@ -123,6 +128,13 @@ class UploadHandler(FileUploadHandler):
                 raise FormRefused(error) from error
             raise
         return post_of(submission, encoding), _files_of(submission, refusals)
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
+        """Of a body that is no form: left to the handlers that stand after this one."""
+        return raw_data
+
+    def file_complete(self, file_size: int) -> None:
+        """The same."""
 
     def _receive(self, input_data: Readable, meta: dict[str, Any]) -> tuple[Submission, _Refusals]:
         self._used = self._spec()

@@ -56,7 +56,8 @@ Break: TypeAlias = Literal[
 class BrokenForm:
     """A request that is to be refused. `code` and `status` are those of the error that uploadkit answers it with.
 
-    As text it is its name: `pytest.mark.parametrize(..., ids=str)`.
+    A typed form may answer with that status and an `InvalidForm` that has the code among its `errors`. As text it is
+    its name: `pytest.mark.parametrize(..., ids=str)`.
     """
 
     name: str

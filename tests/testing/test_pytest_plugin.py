@@ -234,6 +234,14 @@ def test_it_can_be_turned_off(pytester: pytest.Pytester) -> None:
 
 def test_a_strict_run_has_no_warning(pytester: pytest.Pytester) -> None:
     """Neither of a mark nor of an import."""
-    pytester.makeini("[pytest]\nfilterwarnings = error\naddopts = --strict-markers --strict-config")
+    pytester.makeini(
+        """
+        [pytest]
+        addopts = --strict-markers --strict-config
+        filterwarnings =
+            error
+            ignore:assertions not in test modules or plugins:pytest.PytestConfigWarning
+        """  # the latter under `python -O` alone
+    )
     done = run(pytester, "def test_it(memory_storage, no_upload_leaks, uploads_in_memory): pass")
     done.assert_outcomes(passed=1)

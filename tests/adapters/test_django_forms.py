@@ -650,6 +650,14 @@ def test_what_is_wrong_with_the_service_is_no_mistake_of_the_sender(asgi: bool) 
             assert Site(seeing(lambda request: len(request.FILES)), asgi=asgi).post(AVATAR).status_code == status
 
 
+def test_a_storage_that_fails_when_all_is_stored_keeps_nothing(memory: MemoryStorage) -> None:
+    """The second file cannot be looked at: neither it nor the others stay, whether they were looked at or not."""
+    rules.append(Uploader(FailingStorage(memory, after=1, on="stat"), on_error="keep").any())
+    answer = Site(seeing(lambda request: len(request.FILES))).post(MIXED)
+    assert (answer.status_code, json.loads(answer.content)["code"]) == (503, "storage_failed")
+    assert stored(memory) == []
+
+
 def test_who_finds_no_place_is_told_when_to_come_again(memory: MemoryStorage) -> None:
     """503 with Retry-After, as by every adapter."""
     full = Capacity(uploads=1, wait_seconds=0)

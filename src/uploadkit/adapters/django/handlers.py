@@ -19,7 +19,7 @@ from django.utils.datastructures import MultiValueDict
 from django.utils.deprecation import MiddlewareMixin
 
 from ...errors import FieldMissing, FieldRefused, LimitExceeded, SenderError, UploadError
-from ...intake.blocking import receive_form
+from ...intake.blocking import kept_if_handled, receive_form
 from ...intake.spec import Spec, check_spec
 from ...uploads import Submission
 from ..asgi import body_length
@@ -118,7 +118,7 @@ class UploadHandler(FileUploadHandler):
         if is_left_to_view(self._request):
             return QueryDict(encoding=encoding), MultiValueDict()
         try:
-            submission, refusals = self._receive(input_data, META)
+            return self._receive(input_data, META, encoding)
         except BaseException as error:
             self._request._mark_post_parse_error()  # who describes the error looks at request.POST
             if isinstance(error, UploadError):
@@ -127,7 +127,6 @@ class UploadHandler(FileUploadHandler):
             if isinstance(error, SenderError):
                 raise FormRefused(error) from error
             raise
-        return post_of(submission, encoding), _files_of(submission, refusals)
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
         """Of a body that is no form: left to the handlers that stand after this one."""
@@ -136,9 +135,11 @@ class UploadHandler(FileUploadHandler):
     def file_complete(self, file_size: int) -> None:
         """The same."""
 
-    def _receive(self, input_data: Readable, meta: dict[str, Any]) -> tuple[Submission, _Refusals]:
+    def _receive(
+        self, input_data: Readable, meta: dict[str, Any], encoding: str | None
+    ) -> tuple[QueryDict, MultiValueDict[str, Any]]:
         self._used = self._spec()
-        spec: Spec[Submission] = replace(self._used, give=_submission, typed=None)
+        spec: Spec[Submission] = replace(self._used, give=_submission, typed=None, keeps_on_error=False)
         refusals = _Refusals(spec)
         length = body_length(meta.get("CONTENT_LENGTH"))
         whole = input_data is self._request
@@ -147,7 +148,8 @@ class UploadHandler(FileUploadHandler):
             received = receive_form(
                 spec, meta.get("CONTENT_TYPE"), chunks, content_length=length, on_refused=refusals.add
             )
-        return received.given, refusals
+        with kept_if_handled(spec, received.submission):  # until each file removes itself
+            return post_of(received.given, encoding), _files_of(received.given, refusals)
 
     @property
     def _request(self) -> Any:

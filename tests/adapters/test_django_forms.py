@@ -17,6 +17,7 @@ from typing import Any, cast
 import pytest
 from django import forms
 from django.conf import settings
+from django.core.asgi import get_asgi_application
 from django.core.files.storage import FileSystemStorage
 from django.core.files.uploadedfile import UploadedFile as DjangoFile
 from django.core.files.uploadhandler import MemoryFileUploadHandler
@@ -30,6 +31,7 @@ from django.utils.html import escape
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 from PIL import Image
+from tests.adapters.asgi_client import ask
 from tests.adapters.django_project import CSRF, PROJECT, READS_BODY, READS_POST
 from tests.adapters.expectations import AVATAR, EMPTY, MIXED, MIXED_FILES, asks_somebody
 
@@ -378,6 +380,38 @@ def test_a_file_of_a_request_that_nobody_closed_goes_with_its_last_reference(mem
     assert (len(request.FILES), stored(memory)) == (1, [b"data"])
     del request
     gc.collect()
+    assert stored(memory) == []
+
+
+def test_a_client_that_leaves_in_the_middle_of_an_async_view_leaves_no_file(memory: MemoryStorage) -> None:
+    """Django cancels the view and closes no request."""
+    rules.append(Uploader(memory).any())
+    seen: list[object] = []
+    begun = asyncio.Event()
+    django = get_asgi_application()
+
+    async def view(request: HttpRequest) -> HttpResponse:
+        seen.append((len(request.FILES), stored(memory)))
+        begun.set()
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            seen.append("cancelled")
+        return HttpResponse()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        async def until_begun() -> Any:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                await begun.wait()
+            return message
+
+        await django(scope, until_begun, send)
+
+    with override_settings(ROOT_URLCONF=(path("", csrf_exempt(view)),)):
+        answer = ask(app, AVATAR, leaves_answer=True)
+    gc.collect()
+    assert (answer.messages, seen) == ([], [(1, [b"data"]), "cancelled"])
     assert stored(memory) == []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tests.adapters.django_project import PROJECT, READS_BODY, READS_POST
+from tests.adapters.django_project import CSRF, PROJECT, READS_BODY, READS_POST
 
 # What follows wants the settings that this module has made.
 # isort: split
@@ -14,8 +14,10 @@ import pytest
 from django.http import HttpResponseBase
 from django.test import Client, override_settings
 from django.urls import path
+from django.utils.decorators import method_decorator
 from rest_framework import serializers
 from rest_framework.authentication import SessionAuthentication
+from rest_framework.decorators import api_view, authentication_classes, renderer_classes
 from rest_framework.parsers import FileUploadParser, MultiPartParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -23,7 +25,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from tests.adapters.expectations import AVATAR
 
-from uploadkit.adapters.django import ReceivedFile, upload_handler
+from uploadkit.adapters.django import ReceivedFile, upload_handler, upload_rules
 from uploadkit.intake.spec import Spec
 from uploadkit.policy.accept import IMAGES
 from uploadkit.policy.limits import Limits
@@ -113,6 +115,33 @@ def test_a_refused_file_is_an_error_of_its_field(storage: MemoryStorage) -> None
             "avatar": ["file 'avatar' is text/plain, which the field does not accept"],
         },
     )
+    assert storage.objects == {}
+
+
+def test_a_view_may_have_rules_of_its_own(storage: MemoryStorage) -> None:
+    """A class at its `dispatch`, a function above `api_view`."""
+    rules.append(Uploader(storage, max_size=1).any())
+    own = upload_rules(Uploader(storage).any())
+
+    @method_decorator(own, name="dispatch")
+    class Page(APIView):
+        authentication_classes = ()
+        renderer_classes = (JSONRenderer,)
+
+        def post(self, request: Request) -> Response:
+            return validated(request)
+
+    @own
+    @api_view(["POST"])
+    @authentication_classes([])
+    @renderer_classes([JSONRenderer])
+    def page(request: Request) -> Response:
+        return validated(request)
+
+    for view in (Page.as_view(), page):
+        with override_settings(ROOT_URLCONF=(path("", view),), MIDDLEWARE=[CSRF]):
+            answer = Client(enforce_csrf_checks=True).generic("POST", "/", AVATAR.body, AVATAR.content_type)
+        assert told(answer) == (200, ["me.bin", 4, "data"])
     assert storage.objects == {}
 
 

@@ -147,6 +147,7 @@ class _Intake:
         self._open: _Text | _Unchosen | _File | None = None
         self._files: list[_Landed] = []  # in the order of their arrival
         self._values: list[tuple[str, str]] = []
+        self._unchosen: list[str] = []
         self._counts: dict[str, int] = {}  # files, and values of declared text fields
 
     def receive(self) -> Steps[None]:
@@ -180,7 +181,7 @@ class _Intake:
         if self._gate is not None:
             yield Ask(self._gate.end, ())
         submission = Submission(files=[*map(_uploaded, self._files)], fields=FieldValues(self._values))
-        received = Received(submission, spec.give(submission))
+        received = Received(submission, spec.give(submission), unchosen=tuple(self._unchosen))
         for file in self._files:
             file.stored = yield Commit(file.landing)
             _check_whole(file, file.stored)
@@ -223,6 +224,8 @@ class _Intake:
                     self._end_text(opened)
                     if self._gate is not None:
                         yield Ask(self._gate.text, self._values[-1])
+                elif isinstance(opened, _Unchosen):
+                    self._unchosen.append(opened.begin.name)
 
     def _begin(self, begin: PartBegin) -> None:
         self._account.begin_part()

@@ -1,6 +1,6 @@
 """A form of Flask-WTF on uploadkit. Run it: flask --app examples/flask_wtf_app.py run
 
-It is Flask-WTF's own example but for the one line that sets `app.request_class`.
+Without the line that sets `app.request_class` its first view is as Flask-WTF's own documentation has it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from flask import Flask, flash, redirect, render_template_string, request, url_f
 from flask.typing import ResponseReturnValue
 from flask_wtf import CSRFProtect, FlaskForm
 from flask_wtf.file import FileAllowed, FileField, FileRequired
-from werkzeug.datastructures import FileStorage
 from werkzeug.utils import secure_filename
 from wtforms import StringField
 from wtforms.validators import DataRequired
@@ -40,8 +39,8 @@ class ProfileForm(FlaskForm):
 def profile() -> ResponseReturnValue:
     form = ProfileForm()
     if form.validate_on_submit():
-        avatar: FileStorage = form.avatar.data
-        avatar.save(pictures / secure_filename(avatar.filename or ""))
+        avatar = form.avatar.data
+        avatar.save(pictures / secure_filename(avatar.filename))
         flash(f"Hello {form.name.data}")
         return redirect(url_for("profile"), 303)
     return render_template_string(PAGE, form=form)

@@ -112,7 +112,7 @@ KINDS = {
 
 EXAMPLES = {
     "examples/flask_app.py": gunicorn("flask_app:app", *THREADS, adapter="flask", route="profile"),
-    "examples/starlette_app.py": uvicorn("starlette_app:app", adapter="starlette", route="profile"),
+    "examples/starlette_forms.py": uvicorn("starlette_forms:app", adapter="starlette", route="profile"),
     "examples/fastapi_app.py": uvicorn("fastapi_app:app", adapter="fastapi", route="profile"),
     "examples/django_app.py": gunicorn("django_app:application", *THREADS, adapter="django", route="profile"),
     "examples/django_app.py, asgi": uvicorn("django_app:asgi_application", adapter=_STREAMED, route="profile"),

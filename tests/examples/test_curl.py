@@ -24,7 +24,7 @@ from uploadkit.testing import Client, FormBuilder, request_head
 
 EXAMPLES = (
     "examples/flask_app.py",
-    "examples/starlette_app.py",
+    "examples/starlette_forms.py",
     "examples/fastapi_app.py",
     "examples/django_app.py",
     "examples/django_app.py, asgi",

@@ -1,6 +1,6 @@
 """Two endpoints of Starlette as they are written without uploadkit, served by it. Run it:
 
-uvicorn --app-dir examples starlette_app:app
+uvicorn --app-dir examples starlette_forms:app
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ async def count(request: Request) -> Response:
         if not isinstance(table, UploadFile):
             return JSONResponse({"error": "a table is needed"}, 422)
         lines = (await table.read()).count(b"\n")
-        return JSONResponse({"filename": table.filename, "size": table.size, "lines": lines})
+        return JSONResponse({"filename": table.filename, "lines": lines})
 
 
 @request_form(upload.any(accept=[IMAGES, DOCUMENTS]))

@@ -82,7 +82,7 @@ def gunicorn(app: str, *options: str, **facts: Any) -> Kind:
 
 
 _APPS = "tests.adapters.apps"
-THREADS = ("--worker-class", "gthread", "--threads", "64")
+_THREADS = ("--worker-class", "gthread", "--threads", "64")
 
 _STREAMED = "django under django.asgi()"
 
@@ -96,9 +96,9 @@ KINDS = {
     ),
     "django, asgi, streamed": uvicorn(f"{_APPS}.django:streamed_application", adapter=_STREAMED, prefix="/async"),
     "django, asgi, streamed, sync": uvicorn(f"{_APPS}.django:streamed_application", adapter=_STREAMED, staging="named"),
-    "wsgi": gunicorn(f"{_APPS}.wsgi:app", *THREADS, adapter="wsgi"),
+    "wsgi": gunicorn(f"{_APPS}.wsgi:app", *_THREADS, adapter="wsgi"),
     "wsgi, sync": gunicorn(f"{_APPS}.wsgi:app", adapter="wsgi", closes_always=True, staging="named"),
-    "flask": gunicorn(f"{_APPS}.flask:app", *THREADS, adapter="flask"),
+    "flask": gunicorn(f"{_APPS}.flask:app", *_THREADS, adapter="flask"),
     "flask, dev": Kind(
         module="flask",
         options=("--app", f"{_APPS}.flask", "run", "--port", "0"),
@@ -107,14 +107,14 @@ KINDS = {
         answers_half_close=True,
         closes_always=True,
     ),
-    "django": gunicorn(f"{_APPS}.django:application", *THREADS, adapter="django"),
+    "django": gunicorn(f"{_APPS}.django:application", *_THREADS, adapter="django"),
 }
 
 EXAMPLES = {
-    "examples/flask_app.py": gunicorn("flask_app:app", *THREADS, adapter="flask", route="profile"),
+    "examples/flask_app.py": gunicorn("flask_app:app", *_THREADS, adapter="flask", route="profile"),
     "examples/starlette_forms.py": uvicorn("starlette_forms:app", adapter="starlette", route="profile"),
     "examples/fastapi_app.py": uvicorn("fastapi_app:app", adapter="fastapi", route="profile"),
-    "examples/django_app.py": gunicorn("django_app:application", *THREADS, adapter="django", route="profile"),
+    "examples/django_app.py": gunicorn("django_app:application", *_THREADS, adapter="django", route="profile"),
     "examples/django_app.py, asgi": uvicorn("django_app:asgi_application", adapter=_STREAMED, route="profile"),
 }
 

@@ -16,7 +16,7 @@ from types import ModuleType
 
 import pytest
 from PIL import Image
-from tests.adapters.servers import THREADS, Kind, Server, eventually, gunicorn, running
+from tests.adapters.servers import Kind, Server, eventually, gunicorn, running
 
 from uploadkit.testing import Answer, Client, FormBuilder, exchange, request, request_head
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "flask_wtf_app.py"
 OPTIONS = ("--app", "flask_wtf_app", "run", "--port", "0")
 SERVERS = {
-    "gunicorn": gunicorn("flask_wtf_app:app", *THREADS, adapter="flask"),
+    "gunicorn": gunicorn("flask_wtf_app:app", "--worker-class", "gthread", "--threads", "8", adapter="flask"),
     "dev": Kind(module="flask", options=OPTIONS, adapter="flask"),
 }
 GIF = b"GIF89a\1\0\1\0"

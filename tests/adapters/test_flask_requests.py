@@ -6,6 +6,7 @@ import csv
 import gc
 import io
 import os
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -517,7 +518,7 @@ def test_a_view_may_show_what_is_wrong_with_a_file(storage: MemoryStorage) -> No
     @app.post("/")
     def view() -> dict[str, object]:
         refused = {
-            field: [file.problem.args[0], file.problem.error.status, repr(file)]
+            field: [file.reason, file.error.status, repr(file)]
             for field, file in request.files.items()
             if isinstance(file, RefusedFile)
         }
@@ -563,6 +564,29 @@ def test_whoever_uses_a_refused_file_answers_why(
     answer = post(app, FormBuilder().file("avatar", b"just text", filename="2.png"))
     assert (answer.status_code, answer.text) == (415, "mine: invalid_form")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refusal_that_is_shown_keeps_no_request(storage: MemoryStorage) -> None:
+    """It goes with its request, and does not wait for the garbage collector; caught as WTForms catches it."""
+    app = showing(storage)
+    requests: list[weakref.ref[Request]] = []
+
+    @app.post("/")
+    def view() -> str:
+        requests.append(weakref.ref(request._get_current_object()))  # type: ignore[attr-defined]  # that of the proxy
+        try:
+            return str(bool(request.files["avatar"]))
+        except ValueError as error:
+            return str(error.args[0])
+
+    gc.disable()
+    try:
+        answer = post(app, REFUSED)
+        assert answer.text == "file 'avatar' is text/plain, which the field does not accept"
+        answer.close()
+        assert [ref() for ref in requests] == [None]
+    finally:
+        gc.enable()
 
 
 def test_a_good_form_is_as_without_it(storage: MemoryStorage) -> None:

@@ -36,7 +36,7 @@ def profile() -> str:
         assert_type(file.keep(), UploadedFile)
         return file.uploaded.client_filename
     if isinstance(file, flask.RefusedFile):
-        raise file.problem
+        return file.reason
     kept: UploadedFile = file.keep()  # what a FileStorage has not is asked of its stream
     return kept.key
 

@@ -139,32 +139,39 @@ class StoredFile(FileStorage):
 
 
 class RefusedFile(FileStorage):
-    """A file of `request.files` that breaks a rule of its field: whatever is asked of it raises its `problem`.
+    """A file of `request.files` that breaks a rule of its field: `reason` says which, safe to show.
 
-    That is an answer, and a `ValueError` too: by such a one WTForms learns what is wrong with the value of a field.
+    Whatever else is asked of it raises an `UploadProblem`, which answers, and is a `ValueError` too: by such a one
+    WTForms learns what is wrong with the value of a field. `error` is that of the whole form.
     """
 
-    def __init__(self, name: str, problem: UploadProblem) -> None:
+    def __init__(self, name: str, reason: str, error: UploadError) -> None:
         self.name = name
-        self.problem = problem
+        self.reason = reason
+        self.error = error
 
     def __getattr__(self, name: str) -> Any:
         """Called for all that a file has and this one has not: its name, its stream, its headers."""
         if name.startswith("__"):  # asked by Python itself, and by those who look what an object can do
             raise AttributeError(name)
-        raise self.problem
+        raise self._problem()
 
     def __bool__(self) -> bool:
-        raise self.problem
+        raise self._problem()
 
     def save(self, dst: str | os.PathLike[str] | IO[bytes], buffer_size: int = 0) -> None:
-        raise self.problem
+        raise self._problem()
 
     def close(self) -> None:
         """There is nothing to close."""
 
     def __repr__(self) -> str:
-        return f"<RefusedFile {self.name!r}: {self.problem.args[0]}>"
+        return f"<RefusedFile {self.name!r}: {self.reason}>"
+
+    def _problem(self) -> UploadProblem:
+        problem = _problem_class(self.error.status, ValueError)(self.error)
+        problem.args = (self.reason,)  # what WTForms shows
+        return problem
 
 
 class UploadProblem(HTTPException):
@@ -208,8 +215,9 @@ class _UploadRequest(Request):
             of_files = all(_is_of_a_file(each, self._spec.form) for each in error.errors)
             if not (of_files and gathered.ended and len(error.errors) < MAX_ERRORS):  # or there are more than are told
                 raise
-            refused = [(each.field, _refused(each, error)) for each in error.errors if each.field is not None]
-            self._show(gathered.values, refused)
+            told = error.with_traceback(None)  # its frames hold this request
+            fields = [(each.field or "", each.message) for each in error.errors]
+            self._show(gathered.values, [(field, RefusedFile(field, reason, told)) for field, reason in fields])
 
     def _receive(self, spec: Spec[object]) -> None:
         received = _read_form(self, spec)
@@ -261,12 +269,6 @@ def _is_of_a_file(error: FieldError, form: FormRules) -> bool:
 
 
 _LIMITS_OF_A_FILE = ("max_size", "max_count", "file_size")
-
-
-def _refused(error: FieldError, form: InvalidForm) -> RefusedFile:
-    problem = _problem_class(form.status, ValueError)(form)
-    problem.args = (error.message,)  # what WTForms shows
-    return RefusedFile(error.field or "", problem)
 
 
 @cache

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from flask import Flask, Request, Response, abort, request, stream_with_context
 from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import CSRFProtect, generate_csrf
 from tests.adapters.expectations import (
     AVATAR,
     MISTAKES,
@@ -378,6 +379,28 @@ def test_receive_after_the_form_was_looked_at_is_a_mistake_of_the_program(app: F
     with pytest.raises(RuntimeError, match=r"read before.*receive\(upload\.fields"):
         post(app)
     expect_nothing_left(storage)
+
+
+@pytest.mark.parametrize("good", [True, False], ids=["good", "bad"])
+def test_receive_is_protected_by_flask_wtf_in_the_view(app: Flask, storage: MemoryStorage, good: bool) -> None:
+    """`CSRFProtect` would look at the form before the view: the view is exempt, and asks for the check itself."""
+    app.secret_key = "secret"
+    csrf = CSRFProtect(app)
+    app.get("/")(generate_csrf)
+
+    @app.post("/")
+    @receive(Uploader(storage).single("avatar"))
+    def view(avatar: UploadedFile) -> str:
+        csrf.protect()
+        return "ok"
+
+    csrf.exempt(view)
+    client = app.test_client()
+    token = client.get("/").text if good else "bad"
+    form = FormBuilder().file("avatar", b"data", filename="me.bin").text("csrf_token", token)
+    answer = client.post("/", data=form.body, content_type=form.content_type)
+    assert answer.status_code == (200 if good else 400)
+    assert list(storage.objects.values()) == ([b"data"] if good else [])
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["with a length", "chunked"])

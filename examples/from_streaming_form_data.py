@@ -34,8 +34,8 @@ profile_form = upload.fields(
 @app.post("/before")
 def before() -> dict[str, object]:
     name = ValueTarget(validator=MaxSizeValidator(80))
-    avatar = FileTarget(uploads / secrets.token_hex(), validator=MaxSizeValidator(5_000_000))
-    parser = StreamingFormDataParser(headers=request.headers)
+    avatar = FileTarget(str(uploads / secrets.token_hex()), validator=MaxSizeValidator(5_000_000))
+    parser = StreamingFormDataParser(headers=dict(request.headers))
     parser.register("name", name)
     parser.register("avatar", avatar)
     while chunk := request.stream.read(1 << 16):
@@ -47,7 +47,7 @@ def before() -> dict[str, object]:
 def one_target() -> dict[str, object]:
     name = ValueTarget(validator=MaxSizeValidator(80))
     with FormTargets(avatar_form) as form:
-        parser = StreamingFormDataParser(headers=request.headers)
+        parser = StreamingFormDataParser(headers=dict(request.headers))
         parser.register("name", name)
         parser.register("avatar", form.target("avatar"))
         while chunk := request.stream.read(1 << 16):
@@ -59,7 +59,7 @@ def one_target() -> dict[str, object]:
 @app.post("/every-target")
 def every_target() -> dict[str, object]:
     with FormTargets(profile_form) as form:
-        parser = StreamingFormDataParser(headers=request.headers)
+        parser = StreamingFormDataParser(headers=dict(request.headers))
         form.register(parser)
         while chunk := request.stream.read(1 << 16):
             parser.data_received(chunk)

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import pytest
 from tests.adapters.apps.routes import LIMITED, handled, specs
@@ -21,6 +21,7 @@ from uploadkit import (
     File,
     FileRefused,
     IncomingFile,
+    InvalidForm,
     LimitExceeded,
     Limits,
     MalformedForm,
@@ -32,6 +33,7 @@ from uploadkit import (
     Text,
     TruncatedForm,
     UnexpectedField,
+    UploadedFile,
     Uploader,
     UploadError,
     Watch,
@@ -278,6 +280,36 @@ def test_a_refusal_leaves_nothing_from_that_chunk_on(why: str, tmp_path: Path) -
 
     with assert_no_leaks(storage), pytest.raises(kind):
         view()
+
+
+@dataclass
+class Profile:
+    """A form as a class."""
+
+    avatar: Annotated[UploadedFile, File(accept=IMAGES)]
+    age: int
+    tag: list[str]
+
+
+def test_a_typed_form_tells_all_of_its_errors() -> None:
+    """And gives its model where there is none; so do the targets of its fields."""
+    storage = MemoryStorage()
+    spec = Uploader(storage).form(Profile)
+    bad = FormBuilder().text("age", "old").text("tag", "x").file("avatar", b"just text", filename="me.png")
+    with pytest.raises(InvalidForm) as caught:
+        received(spec, bad)
+    assert {error.field for error in caught.value.errors} == {"age", "avatar"}
+    assert left_in(storage) == []
+
+    good = FormBuilder().text("age", "36").text("tag", "x").text("tag", "y").file("avatar", PNG, filename="me.png")
+    assert received(spec, good).tag == ["x", "y"]
+    with FormTargets(spec) as targets:
+        parser = StreamingFormDataParser(headers={"Content-Type": good.content_type})
+        for name in ("age", "tag", "avatar"):
+            parser.register(name, targets.target(name))
+        parser.data_received(good.body)
+        profile = targets.finish()
+    assert (profile.age, profile.tag, profile.avatar.read()) == (36, ["x", "y"], PNG)
 
 
 def test_files_are_published_together_or_not_at_all() -> None:

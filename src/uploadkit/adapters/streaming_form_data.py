@@ -100,10 +100,10 @@ class FormTargets(Generic[T]):
     def target(self, name: str) -> FieldTarget:
         """The target of one field, for `parser.register(name, form.target(name))`: beside targets of your own.
 
-        Raises `ValueError` for a field that the spec does not declare.
+        Raises `ValueError` for a field that the spec does not declare; which texts a typed form has, its model says.
         """
         form = self._spec.form
-        if form.rule_for(name) is None and name not in form.texts:
+        if self._spec.typed is None and form.rule_for(name) is None and name not in form.texts:
             declared = ", ".join(map(repr, [*form.files, *form.texts])) or "none"
             raise ValueError(f"the spec declares no field {name!r}; it declares {declared}")
         return FieldTarget(self, name)

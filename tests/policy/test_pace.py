@@ -55,6 +55,14 @@ def test_what_was_sent_fast_pays_for_a_pause_and_not_for_an_endless_end() -> Non
         fast.count(1, 1)
 
 
+@pytest.mark.parametrize(("idle_seconds", "limit"), [(0.2, "idle_seconds"), (30, "min_rate")])
+def test_a_wait_that_a_clock_rounds_down_has_the_reason_that_ended_it(idle_seconds: float, limit: str) -> None:
+    """A timer for 0.2 seconds may ring when a difference of two times is 0.1999999999998."""
+    waiting = pace(idle_seconds)
+    patience = waiting.patience or 0
+    assert waiting.give_up(math.nextafter(patience, 0)).limit == limit
+
+
 def test_a_silence_is_told_as_a_silence() -> None:
     """With the seconds that nothing came."""
     silent = pace()

@@ -43,9 +43,9 @@ class Pace:
             self._credit = min(self._credit - waited + size / self._rate, self._most)
 
     def give_up(self, waited: float) -> UploadTooSlow:
-        """The error where nothing has come for so many seconds, which are no less than `patience`."""
+        """The error where nothing has come for so many seconds: as many as `patience`, or less by what a clock rounds."""
         self._waited += waited
-        return self._too_slow(waited)
+        return self._too_slow(max(waited, min(self._idle, self._credit)))
 
     def _too_slow(self, waited: float) -> UploadTooSlow:
         if waited >= self._idle:

@@ -43,7 +43,7 @@ class Pace:
             self._credit = min(self._credit - waited + size / self._rate, self._most)
 
     def give_up(self, waited: float) -> UploadTooSlow:
-        """The error where nothing has come for so many seconds: as many as `patience`, or less by what a clock rounds."""
+        """The error where nothing has come for so many seconds: for `patience`, or less by what a clock rounds."""
         self._waited += waited
         return self._too_slow(max(waited, min(self._idle, self._credit)))
 

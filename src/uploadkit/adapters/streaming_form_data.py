@@ -38,8 +38,6 @@ from ..multipart.events import PART_END, Event, PartBegin
 from ..multipart.headers import check_names
 from ..policy.limits import Limits
 
-__all__ = ["FieldTarget", "FormTargets"]
-
 T = TypeVar("T")
 
 _control = re.compile(r"[\x00-\x1f\x7f]").search
@@ -89,7 +87,7 @@ class FormTargets(Generic[T]):
         So a file in a field that the spec does not declare is refused, and not dropped. It comes last: the parser
         would give every part to what is registered after it too.
         """
-        target = FieldTarget(self, "every field")
+        target = _FieldTarget(self, "every field")
 
         def matches(_: str, name: str) -> bool:
             target.name = name
@@ -97,8 +95,8 @@ class FormTargets(Generic[T]):
 
         parser.register(target.name, target, matches)
 
-    def target(self, name: str) -> FieldTarget:
-        """The target of one field, for `parser.register(name, form.target(name))`: beside targets of your own.
+    def target(self, name: str) -> Any:
+        """The `BaseTarget` of one field, for `parser.register(name, form.target(name))`: beside targets of your own.
 
         Raises `ValueError` for a field that the spec does not declare; which texts a typed form has, its model says.
         """
@@ -106,7 +104,7 @@ class FormTargets(Generic[T]):
         if self._spec.typed is None and form.rule_for(name) is None and name not in form.texts:
             declared = ", ".join(map(repr, [*form.files, *form.texts])) or "none"
             raise ValueError(f"the spec declares no field {name!r}; it declares {declared}")
-        return FieldTarget(self, name)
+        return _FieldTarget(self, name)
 
     def finish(self) -> T:
         """The whole body went through the parser: publishes the files, and returns what the spec promises.
@@ -123,7 +121,7 @@ class FormTargets(Generic[T]):
         self._kept.__enter__()
         return received.given
 
-    def _begin(self, target: FieldTarget) -> None:
+    def _begin(self, target: _FieldTarget) -> None:
         self._running()
         self._parts.begin(target)
 
@@ -159,8 +157,8 @@ class FormTargets(Generic[T]):
         return self._intake
 
 
-class FieldTarget(BaseTarget):  # type: ignore[misc]  # which ships no types
-    """A target that hands its parts to a form. Made by `FormTargets`."""
+class _FieldTarget(BaseTarget):  # type: ignore[misc]  # which ships no types
+    """A target that hands its parts to a form."""
 
     multipart_content_type: str | None
 
@@ -197,10 +195,10 @@ class _Parts:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._events: list[Event] = []
-        self._open: FieldTarget | None = None
+        self._open: _FieldTarget | None = None
         self._told = False  # that it began
 
-    def begin(self, target: FieldTarget) -> None:
+    def begin(self, target: _FieldTarget) -> None:
         self._open, self._told = target, False
 
     def tell_begin(self) -> None:
@@ -227,7 +225,7 @@ class _Parts:
         return ()
 
 
-def _part_begin(target: FieldTarget, limits: Limits) -> PartBegin:
+def _part_begin(target: _FieldTarget, limits: Limits) -> PartBegin:
     """What the parser lets through in names and our own does not is refused; `%22` is a quote (HTML Standard)."""
     name, filename, declared = target.name, target.multipart_filename, target.multipart_content_type
     if _control(name) or _control(filename or ""):

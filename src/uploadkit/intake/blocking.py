@@ -76,7 +76,7 @@ class Pushed(Generic[T]):
         self._place = spec.capacity.admit()
         self._steps = plan(spec, None, hold_text=self._place.hold_text, parser=parser)
         self._received: Received[T] | None = None
-        self.ended = False
+        self.ended: bool = False
         self._go(partial(next, self._steps))
 
     def feed(self, chunk: bytes) -> None:

@@ -35,7 +35,7 @@ from tests.adapters.asgi_client import ask
 from tests.adapters.django_project import CSRF, PROJECT, READS_BODY, READS_POST
 from tests.adapters.expectations import AVATAR, EMPTY, MIXED, MIXED_FILES, asks_somebody
 
-from uploadkit.adapters.django import FormRefused, ReceivedFile, RefusedFile, receive, upload_handler, upload_rules
+from uploadkit.adapters.django import FormRefused, RefusedFile, StoredFile, receive, upload_handler, upload_rules
 from uploadkit.errors import SenderError
 from uploadkit.intake.capacity import Capacity
 from uploadkit.intake.spec import Spec
@@ -171,9 +171,9 @@ def seeing(see: Callable[[HttpRequest], object]) -> Callable[[HttpRequest], Http
     return view
 
 
-def avatar_of(request: HttpRequest) -> ReceivedFile:
+def avatar_of(request: HttpRequest) -> StoredFile:
     file = request.FILES["avatar"]
-    assert isinstance(file, ReceivedFile)
+    assert isinstance(file, StoredFile)
     return file
 
 
@@ -212,8 +212,8 @@ def test_a_file_is_what_its_bytes_show_and_has_a_safe_name(memory: MemoryStorage
 
     def see(request: HttpRequest) -> None:
         file = avatar_of(request)
-        seen.extend([file.name, file.content_type, file.upload.client_filename, file.upload.declared_type])
-        seen.append(memory.objects[file.upload.key] == PICTURE)
+        seen.extend([file.name, file.content_type, file.uploaded.client_filename, file.uploaded.declared_type])
+        seen.append(memory.objects[file.uploaded.key] == PICTURE)
 
     form = FormBuilder().file("avatar", PICTURE, filename="..\\.me.png", content_type="application/octet-stream")
     Site(seeing(see)).post(form)
@@ -299,7 +299,7 @@ def test_a_file_on_this_machine_is_moved_and_not_copied(tmp_path: Path) -> None:
 
     def see(request: HttpRequest) -> None:
         file = avatar_of(request)
-        inodes.append(Path(file.upload.path).stat().st_ino)
+        inodes.append(Path(file.uploaded.path).stat().st_ino)
         FileSystemStorage().save("me.bin", file)
 
     Site(seeing(see)).post(AVATAR)
@@ -556,7 +556,7 @@ def test_of_many_files_in_a_field_each_is_judged(storage: MemoryStorage | DiskSt
     def see(request: HttpRequest) -> None:
         files = request.FILES.getlist("pictures")
         seen.append([isinstance(file, RefusedFile) for file in files])
-        assert [file.name for file in files if isinstance(file, ReceivedFile)] == ["1.png", "3.png"]
+        assert [file.name for file in files if isinstance(file, StoredFile)] == ["1.png", "3.png"]
         assert len(stored(storage)) == 2
         seen.append(list(PicturesForm(request.POST, request.FILES).errors))
 
@@ -805,7 +805,7 @@ def test_a_mistake_in_the_rules_is_told_when_they_are_made(memory: MemoryStorage
     """What is no spec, and a filter that nobody could await."""
     for make in (upload_handler, upload_rules):
         wrong: Any = make
-        with pytest.raises(TypeError, match="a spec"):
+        with pytest.raises(TypeError, match=f"{wrong.__name__} takes a spec"):
             wrong("avatar")
         with pytest.raises(TypeError, match="async filter"):
             wrong(Uploader(memory).single("avatar", filter=asks_somebody))

@@ -25,7 +25,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from tests.adapters.expectations import AVATAR
 
-from uploadkit.adapters.django import ReceivedFile, upload_handler, upload_rules
+from uploadkit.adapters.django import StoredFile, upload_handler, upload_rules
 from uploadkit.intake.spec import Spec
 from uploadkit.policy.accept import IMAGES
 from uploadkit.policy.limits import Limits
@@ -79,7 +79,7 @@ def validated(request: Request) -> Response:
     form = AvatarSerializer(data=request.data)
     form.is_valid(raise_exception=True)
     avatar = form.validated_data["avatar"]
-    assert isinstance(avatar, ReceivedFile)
+    assert isinstance(avatar, StoredFile)
     return Response([avatar.name, avatar.size, avatar.read().decode()])
 
 

@@ -16,7 +16,7 @@ from django.test import override_settings
 from tests.adapters.django_project import PROJECT
 from tests.adapters.expectations import AVATAR
 
-from uploadkit.adapters.django import ObjectStorage, ReceivedFile
+from uploadkit.adapters.django import ObjectStorage, StoredFile
 from uploadkit.errors import KeyRefused, StorageFailed
 from uploadkit.intake.blocking import receive
 from uploadkit.storage.disk import DiskStorage
@@ -198,7 +198,7 @@ def test_a_model_keeps_its_files_there() -> None:
 def test_a_file_that_was_received_there_is_taken_without_a_copy() -> None:
     """The model is given the key under which it lies."""
     upload = receive(Uploader(shared).single("avatar"), AVATAR.content_type, [AVATAR.body])
-    file = ReceivedFile(upload)
+    file = StoredFile(upload)
     picture = Picture.objects.create(file=file.keep().key)
     file.close()
     assert shared.objects == {picture.file.name: b"data"}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 try:
     from .application import asgi
-    from .files import FileNotTaken, FormRefused, ReceivedFile, RefusedFile
+    from .files import FileNotTaken, FormRefused, RefusedFile, StoredFile
     from .handlers import UploadErrors, upload_handler, upload_rules
     from .storage import ObjectStorage
     from .views import receive
@@ -24,8 +24,8 @@ __all__ = [
     "FileNotTaken",
     "FormRefused",
     "ObjectStorage",
-    "ReceivedFile",
     "RefusedFile",
+    "StoredFile",
     "UploadErrors",
     "asgi",
     "receive",

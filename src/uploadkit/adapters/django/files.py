@@ -33,25 +33,25 @@ class FileNotTaken(ValidationError, MultiPartParserError):
         self.error = error
 
 
-class ReceivedFile(uploadedfile.UploadedFile):  # type: ignore[type-arg]  # only its stubs are generic
-    """A stored file as forms and models of Django take it; `upload` is what uploadkit knows of it.
+class StoredFile(uploadedfile.UploadedFile):  # type: ignore[type-arg]  # only its stubs are generic
+    """A stored file as forms and models of Django take it; `uploaded` is what uploadkit knows of it.
 
     `name` is safe to save, `content_type` is what its bytes show. It is removed from its storage when it is closed,
     and Django closes it with its request: what is to stay is saved into a model's field or a `Storage`, as ever, or
     kept where it is by `keep`.
     """
 
-    def __init__(self, upload: UploadedFile) -> None:
-        self.upload = upload
+    def __init__(self, uploaded: UploadedFile) -> None:
+        self.uploaded = uploaded
         file = self._opened()
-        super().__init__(file, upload.filename, upload.content_type, upload.size, content_type_extra={})
+        super().__init__(file, uploaded.filename, uploaded.content_type, uploaded.size, content_type_extra={})
         # Also where nobody closes the request, as when a client leaves an ASGI server in the middle of its view.
-        self._remove = weakref.finalize(self, _removed, file, upload)
+        self._remove = weakref.finalize(self, _removed, file, uploaded)
 
     def keep(self) -> UploadedFile:
         """Leaves the file in its storage, under its `key`, and returns the upload."""
         self._remove.detach()
-        return self.upload
+        return self.uploaded
 
     def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> Self:
         """At its beginning, for reading. Raises `ValueError` where it was closed, and so removed."""
@@ -68,14 +68,14 @@ class ReceivedFile(uploadedfile.UploadedFile):  # type: ignore[type-arg]  # only
         self._remove()
 
     def _opened(self) -> BinaryIO:
-        return self.upload.open()
+        return self.uploaded.open()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Itself, as in `request.data.copy()`: it is stored once, and removed once."""
         return self
 
 
-class ReceivedLocalFile(ReceivedFile):
+class StoredLocalFile(StoredFile):
     """A stored file that lies on this machine: Django's `FileSystemStorage` moves it in place of copying it.
 
     It is held open, since it is read on when it was moved: the sizes of a picture are looked at after it was saved.
@@ -83,10 +83,10 @@ class ReceivedLocalFile(ReceivedFile):
 
     def temporary_file_path(self) -> str:
         """Where it lies until it is closed or moved."""
-        return self.upload.path
+        return self.uploaded.path
 
     def _opened(self) -> BinaryIO:
-        return open(self.upload.path, "rb")
+        return open(self.uploaded.path, "rb")
 
 
 class RefusedFile(uploadedfile.UploadedFile):  # type: ignore[type-arg]  # only its stubs are generic
@@ -135,11 +135,11 @@ class RefusedFile(uploadedfile.UploadedFile):  # type: ignore[type-arg]  # only 
         return self
 
 
-def received_file(upload: UploadedFile) -> ReceivedFile:
+def stored_file(uploaded: UploadedFile) -> StoredFile:
     """What `request.FILES` holds for a file that is stored."""
-    return (ReceivedLocalFile if isinstance(upload.storage, LocalPaths) else ReceivedFile)(upload)
+    return (StoredLocalFile if isinstance(uploaded.storage, LocalPaths) else StoredFile)(uploaded)
 
 
-def _removed(file: BinaryIO, upload: UploadedFile) -> None:
+def _removed(file: BinaryIO, uploaded: UploadedFile) -> None:
     file.close()
-    upload.discard()
+    uploaded.discard()

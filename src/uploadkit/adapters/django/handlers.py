@@ -27,7 +27,7 @@ from ..problem import problem_body, problem_headers
 from ..sockets import Readable
 from ..wsgi import drain
 from .body import body_of, is_left_to_view, post_of, read_chunks
-from .files import FileNotTaken, FormRefused, RefusedFile, received_file
+from .files import FileNotTaken, FormRefused, RefusedFile, stored_file
 from .views import is_async
 
 V = TypeVar("V", bound=Callable[..., Any])
@@ -43,7 +43,7 @@ def upload_handler(spec: Spec[Any] | Callable[[HttpRequest], Spec[Any]]) -> Call
         FILE_UPLOAD_HANDLERS = ["project.uploads.for_forms"]       # in project/settings.py
 
     A function of the request in place of a spec chooses one. A view finds text values in `request.POST` and files in
-    `request.FILES`: a `ReceivedFile` for each that is stored, a `RefusedFile` for each that a rule of its field has
+    `request.FILES`: a `StoredFile` for each that is stored, a `RefusedFile` for each that a rule of its field has
     refused, which is an error of the form's field. What breaks the form as a whole, a limit of `Limits` or a rule of a
     `Text` is raised as `FormRefused`.
 
@@ -52,7 +52,7 @@ def upload_handler(spec: Spec[Any] | Callable[[HttpRequest], Spec[Any]]) -> Call
     has an async filter.
     """
     if isinstance(spec, Spec) or not callable(spec):
-        _check(spec)
+        _check(spec, "upload_handler")
 
     def handler(request: HttpRequest) -> UploadHandler:
         return UploadHandler(request, spec)
@@ -70,7 +70,7 @@ def upload_rules(spec: Spec[Any]) -> Callable[[V], V]:
     `@method_decorator(upload_rules(spec), name="dispatch")`. In a project whose `FILE_UPLOAD_HANDLERS` have no
     `upload_handler` the view raises `RuntimeError`.
     """
-    _check(spec)
+    _check(spec, "upload_rules")
 
     def decorate(view: V) -> V:
         @wraps(view)
@@ -161,7 +161,7 @@ class UploadHandler(FileUploadHandler):
         spec = getattr(getattr(found, "func", None), "uploadkit_rules", self._rules)
         if not isinstance(spec, Spec):
             spec = spec(self._request)
-            _check(spec)
+            _check(spec, "upload_handler")
         return spec
 
 
@@ -187,8 +187,8 @@ class UploadErrors(MiddlewareMixin):
         return HttpResponse(problem_body(error), status=error.status, headers=problem_headers(error))
 
 
-def _check(spec: object) -> None:
-    check_spec(spec)
+def _check(spec: object, taker: str) -> None:
+    check_spec(spec, taker=taker, example="upload.any()")
     spec.check_blocking()  # type: ignore[attr-defined]
 
 
@@ -238,7 +238,7 @@ def _files_of(submission: Submission, refusals: _Refusals) -> MultiValueDict[str
     """`request.FILES`, each field in the order of arrival."""
     files: dict[str, list[Any]] = {}
     for upload in submission.files:
-        files.setdefault(upload.field, []).append(received_file(upload))
+        files.setdefault(upload.field, []).append(stored_file(upload))
     for error, nth in refusals.files:
         files.setdefault(error.field or "", []).insert(nth, RefusedFile(error))
     return MultiValueDict(files)

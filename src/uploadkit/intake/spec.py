@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from ..errors import FieldError
 from ..policy.fields import FormRules
 from ..policy.filenames import random_key
 from ..policy.limits import Limits
+from ..policy.rules import Rules, rules_of
 from ..uploads import Submission
 from .capacity import DEFAULT_CAPACITY, Capacity
 
@@ -23,6 +24,10 @@ class TypedForm(Protocol):
 
     def errors(self, values: Sequence[tuple[str, str]], *, ended: bool) -> list[FieldError]:
         """What is wrong with the text values so far; before the form has `ended`, only what cannot become right."""
+        ...
+
+    def json_schema(self, reference: str) -> dict[str, Any]:
+        """The fields of the form as JSON Schema; `reference` stands before the name of a schema in its `$defs`."""
         ...
 
 
@@ -54,6 +59,10 @@ class Spec(Generic[T_co]):
     digests: bool = True
     gives: object = object
     typed: TypedForm | None = None
+
+    def rules(self) -> Rules:
+        """What a page may know before it sends anything, ready for `json.dumps`: see `policy.rules`."""
+        return rules_of(self.form, self.limits, None if self.typed is None else self.typed.json_schema(""))
 
     def check_blocking(self) -> None:
         """Raises `TypeError` where a blocking driver could not ask one of the filters or key makers."""

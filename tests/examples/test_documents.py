@@ -12,7 +12,7 @@ import pytest
 from uploadkit.adapters.capabilities import as_table
 
 ROOT = Path(__file__).parents[2]
-EXAMPLES = {path.name: path.read_text() for path in sorted((ROOT / "examples").glob("*.py"))}
+EXAMPLES = {path: path.read_text() for path in sorted((ROOT / "examples").rglob("*.py"))}
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 SHOWN = [

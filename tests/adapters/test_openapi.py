@@ -13,7 +13,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import BaseModel, Field
 
 from uploadkit import errors
-from uploadkit.adapters.openapi import PROBLEM_SCHEMA, add_description, describe
+from uploadkit.adapters.openapi import add_description, describe
 from uploadkit.errors import FieldError, InvalidForm, UploadError
 from uploadkit.intake.spec import Spec
 from uploadkit.policy.accept import IMAGES
@@ -73,6 +73,9 @@ SPECS: dict[str, Spec[Any]] = {
 }
 
 
+PROBLEM = describe(SPECS["single"]).problems["Problem"]
+
+
 def form_of(spec: Spec[Any]) -> dict[str, Any]:
     content: dict[str, Any] = describe(spec).request_body["content"]["multipart/form-data"]
     return content
@@ -130,6 +133,23 @@ def test_files_of_one_field_are_a_list_with_its_bounds() -> None:
     photos = {"type": "array", "items": FILE, "maxItems": 3, "description": text}
     assert form["schema"]["properties"] == {"photos": photos}
     assert form["encoding"] == {"photos": {"style": "form", "explode": True}}
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "text"),
+    [
+        (0, 3, "Up to 3 files."),
+        (1, 3, "1 to 3 files."),
+        (3, 3, "3 files."),
+        (0, None, "Any number of files."),
+        (2, None, "At least 2 files."),
+    ],
+)
+def test_a_number_of_files_is_told_in_words(least: int, most: int | None, text: str) -> None:
+    """A sentence for each."""
+    unlimited = Uploader(MemoryStorage(), limits=Limits(file_size=None, files=None))
+    schema = form_of(unlimited.array("photos", min_count=least, max_count=most))["schema"]
+    assert schema["properties"]["photos"]["description"] == text
 
 
 def test_text_fields_have_their_lengths() -> None:
@@ -192,6 +212,18 @@ def test_the_files_of_a_model_have_their_rules() -> None:
     assert properties["pages"]["description"] == "2 to 3 files, each at most 5 MB, at least 1 B."
     assert (properties["pages"]["minItems"], properties["pages"]["maxItems"]) == (2, 3)
     assert set(form["encoding"]) == {"tags", "avatar", "papers", "pages"}
+
+
+def test_bounds_of_a_list_may_stand_in_the_model_too() -> None:
+    """The stricter one holds."""
+
+    class Album(BaseModel):
+        photos: Annotated[list[UploadedFile], Field(min_length=2, max_length=20), File(max_count=3)]
+        papers: Annotated[list[UploadedFile], Field(max_length=2), File(min_count=1)]
+
+    properties = form_of(upload.form(Album))["schema"]["properties"]
+    assert (properties["photos"]["minItems"], properties["photos"]["maxItems"]) == (2, 3)
+    assert (properties["papers"]["minItems"], properties["papers"]["maxItems"]) == (1, 2)
 
 
 def test_a_model_that_holds_itself_is_described() -> None:
@@ -257,8 +289,8 @@ def test_every_fact_of_every_error_is_in_the_schema_of_problems() -> None:
     facts = {fact for error in every_error() for fact in error._facts}
     problem = InvalidForm([FieldError(field="pet", code="missing", message="?", path=("name",))]).problem()
     assert isinstance(problem["errors"], list)
-    assert set(PROBLEM_SCHEMA["properties"]) == {"field", *facts, *problem}
-    assert set(PROBLEM_SCHEMA["properties"]["errors"]["items"]["properties"]) == {*problem["errors"][0]}
+    assert set(PROBLEM["properties"]) == {"field", *facts, *problem}
+    assert set(PROBLEM["properties"]["errors"]["items"]["properties"]) == {*problem["errors"][0]}
 
 
 def test_the_examples_are_problems_of_their_status() -> None:
@@ -266,7 +298,7 @@ def test_the_examples_are_problems_of_their_status() -> None:
     for status, response in describe(SPECS["array"]).responses.items():
         example = response["content"]["application/problem+json"]["example"]
         assert str(example["status"]) == status
-        assert set(example) <= set(PROBLEM_SCHEMA["properties"])
+        assert set(example) <= set(PROBLEM["properties"])
         assert example.get("field", "photos") == "photos"
 
 

@@ -63,7 +63,7 @@ def describe(spec: Spec[Any], *, problems: bool = True) -> Description:
         request_body=body,
         schemas=schemas,
         responses=responses,
-        problems={"Problem": PROBLEM_SCHEMA} if problems else {},
+        problems={"Problem": _PROBLEM_SCHEMA} if problems else {},
     )
 
 
@@ -101,7 +101,7 @@ def _declared(form: FormRules, limits: Limits) -> Json:
     if form.any_file is not None:
         files = _file_schema(form.any_file, limits)
         # A page that shows a form has an input for a property only. Any name does, so there is one to begin with.
-        schema["properties"] = {"files": files | {"description": f"In a field of any name. {files['description']}"}}
+        schema["properties"]["files"] = files | {"description": f"In a field of any name. {files['description']}"}
         schema["additionalProperties"] = files
     elif not properties:
         schema["additionalProperties"] = {"type": "string"}
@@ -131,11 +131,15 @@ def _required_files(form: FormRules) -> list[str]:
 
 
 def _file_schemas(form: FormRules, limits: Limits, written: Mapping[str, Json]) -> Json:
-    """By field. What is `written` of a field in a model, its title and its description, goes first."""
+    """By field. What is `written` of a field in a model, its title and its description, goes first, and the stricter
+    of two bounds holds."""
     schemas = {}
     for name, rule in form.files.items():
         said, schema = written.get(name, {}), _file_schema(rule, limits)
         texts = [text for text in (said.get("description"), schema["description"]) if text]
+        for bound, stricter in (("minItems", max), ("maxItems", min)):
+            numbers = [each[bound] for each in (said, schema) if bound in each]
+            schema |= {bound: stricter(numbers)} if numbers else {}
         title = {"title": said["title"]} if "title" in said else {}
         schemas[name] = title | schema | {"description": " ".join(texts)}
     return schemas
@@ -162,7 +166,7 @@ def _file_text(rule: FileRule, limits: Limits) -> str:
     count, size, types = most(rule, limits), largest(rule, limits), accepted(rule.accept)
     facts = []
     if count != 1:
-        facts.append(f"{rule.min_count or 'Up'} to {count} files" if count is not None else "Any number of files")
+        facts.append(_count_text(rule.min_count, count))
     if size is not None:
         facts.append(f"{'each ' if facts else ''}at most {size_text(size)}")
     if rule.min_size:
@@ -170,6 +174,12 @@ def _file_text(rule: FileRule, limits: Limits) -> str:
     text = ", ".join(facts or ["A file of any size"])
     text = f"{text[0].upper()}{text[1:]}."
     return text if types is None else f"{text} Types: {', '.join(types)}."
+
+
+def _count_text(least: int, most: int | None) -> str:
+    if most is None:
+        return f"at least {least} files" if least else "any number of files"
+    return f"{most} files" if least == most else f"{least or 'up'} to {most} files"
 
 
 def _text_schema(text: Text) -> Json:
@@ -210,7 +220,7 @@ def _renamed(value: Any, names: Mapping[str, str]) -> Any:
     return value
 
 
-PROBLEM_SCHEMA: Json = {
+_PROBLEM_SCHEMA: Json = {
     "type": "object",
     "title": "Problem",
     "description": "RFC 9457 problem details. `code` is stable, `detail` is for people, the rest are its facts.",

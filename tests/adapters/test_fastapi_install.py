@@ -322,7 +322,9 @@ MISTAKES: list[tuple[Callable[[FastAPI], None], type[Exception], str]] = [
     (a_file_parameter_below, RuntimeError, "with one receive(upload.fields(...)), or as a model with receive(upload."),
     (a_model_from_the_body, RuntimeError, "'title' is read from the body"),
 ]
-EVERY_MISTAKE = pytest.mark.parametrize(("declare", "kind", "message"), MISTAKES, ids=lambda value: str(value))
+EVERY_MISTAKE = pytest.mark.parametrize(
+    ("declare", "kind", "message"), MISTAKES, ids=[declare.__name__ for declare, *_ in MISTAKES]
+)
 
 
 @EVERY_MISTAKE

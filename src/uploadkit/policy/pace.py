@@ -43,12 +43,12 @@ class Pace:
             self._credit = min(self._credit - waited + size / self._rate, self._most)
 
     def give_up(self, waited: float) -> UploadTooSlow:
-        """The error where nothing has come for so many seconds, which are no less than `patience`."""
+        """The error where nothing has come for so many seconds: `patience`, or a little less where a timer is early."""
         self._waited += waited
         return self._too_slow(waited)
 
     def _too_slow(self, waited: float) -> UploadTooSlow:
-        if waited >= self._idle:
+        if self._idle <= self._credit or waited >= self._idle:
             text = f"the client sent nothing for more than {self._idle:g} seconds"
             return UploadTooSlow(text, limit="idle_seconds", allowed=self._idle, seen=round(waited, 1))
         text = f"the client sent fewer than {self._rate} bytes a second"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 try:
@@ -170,11 +170,9 @@ def _receiving(app: FastAPI) -> Iterator[tuple[APIRoute, _Receive]]:
 
 def _routes(app: FastAPI) -> Iterator[APIRoute]:
     """Every route with its whole path and all of its dependencies, whichever router it stands in."""
-    # Before it came, a router was included by copying its routes.
-    with_context: Callable[[Iterable[object]], Iterable[Any]] = getattr(routing, "iter_route_contexts", iter)
-    for route in with_context(app.routes):
-        if isinstance(getattr(route, "original_route", route), APIRoute):
-            yield route
+    # Before FastAPI had these contexts, a router was included by copying its routes.
+    routes = cast(Iterable[Any], getattr(routing, "iter_route_contexts", iter)(app.routes))
+    return (route for route in routes if isinstance(getattr(route, "original_route", route), APIRoute))
 
 
 def _check_route(methods: Iterable[str] | None, path: str, dependant: Dependant) -> _Receive | None:

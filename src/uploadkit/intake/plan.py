@@ -82,13 +82,15 @@ def plan(
     gate: Gate | None = None,
     on_progress: OnProgress | None = None,
     hold_text: Callable[[int], None] | None = None,
+    parser: FormParser | None = None,
 ) -> Steps[Received[T]]:
     """The steps that receive one request; the generator returns what was received.
 
     `content_length` is what the client said, None where it said nothing. `hold_text` is told of every byte of a text
-    value before it is held, and may raise. Raises `SenderError`s, and what a step's performer throws in.
+    value before it is held, and may raise. `parser` is another one than the Content-Type asks for. Raises
+    `SenderError`s, and what a step's performer throws in.
     """
-    intake = _Intake(spec, content_type, content_length, gate, on_progress, hold_text)
+    intake = _Intake(spec, content_type, content_length, gate, on_progress, hold_text, parser)
     try:
         yield from intake.receive()
         return (yield from intake.publish(spec))
@@ -154,6 +156,7 @@ class _Intake:
         gate: Gate | None,
         on_progress: OnProgress | None,
         hold_text: Callable[[int], None] | None,
+        parser: FormParser | None,
     ) -> None:
         self._spec = spec
         self._form = spec.form
@@ -162,10 +165,12 @@ class _Intake:
         self._gate = gate
         self._on_progress = on_progress
         self._hold_text = hold_text
+        self._parser = parser
         self._account = Account(spec.limits)
         self._open: _Text | _Unchosen | _File | _Refused | None = None
         self._files: list[_Landed] = []  # in the order of their arrival
         self._values: list[tuple[str, str]] = []
+        self._unchosen: list[str] = []
         self._counts: dict[str, int] = {}  # files, and values of declared text fields
         self._typed = spec.typed
         self._judged = 0  # so many of the values a typed form has seen
@@ -177,7 +182,7 @@ class _Intake:
     def receive(self) -> Steps[None]:
         """Takes the body, and stages its files."""
         account = self._account
-        parser = _parser_for(self._content_type, self._spec.limits)
+        parser = self._parser or _parser_for(self._content_type, self._spec.limits)
         if self._content_length is not None:
             account.expect_body(self._content_length)
         while True:
@@ -209,7 +214,7 @@ class _Intake:
         if self._gate is not None:
             yield Ask(self._gate.end, ())
         submission = Submission(files=[*map(_uploaded, self._files)], fields=FieldValues(self._values))
-        received = Received(submission, spec.give(submission))
+        received = Received(submission, spec.give(submission), unchosen=tuple(self._unchosen))
         for file in self._files:
             file.stored = stored = yield Commit(file.landing)
             _check_whole(file, stored)
@@ -252,6 +257,8 @@ class _Intake:
                         self._end_text(self._open)
                         if self._gate is not None:
                             yield Ask(self._gate.text, self._values[-1])
+                    elif isinstance(self._open, _Unchosen):
+                        self._unchosen.append(self._open.begin.name)
                     self._open = None
             except SenderError as error:
                 if self._typed is None or not _is_of_a_field(error):

@@ -19,7 +19,7 @@ from ..errors import (
     UploadTooSlow,
     quoted,
 )
-from ..intake.spec import Spec, TypedForm
+from ..intake.spec import Spec
 from ..policy.fields import FileRule, FormRules, Text
 from ..policy.limits import Limits, size_text
 from ..policy.rules import accepted, largest, most
@@ -46,7 +46,8 @@ def describe(spec: Spec[Any], *, problems: bool = True) -> Description:
     """What an operation that receives `spec` takes and may answer. `problems` is False where the application answers
     errors in a way of its own: that they come is said then, and not how."""
     form, limits = spec.form, spec.limits
-    schema = _declared(form, limits) if spec.typed is None else _typed(spec.typed, form, limits)
+    described = None if spec.json_schema is None else spec.json_schema(_REFERENCE)
+    schema = _declared(form, limits) if described is None else _modelled(described, form, limits)
     schemas = schema.pop("$defs", {})
     content = {"schema": schema}
     encoding = _encoding(form, schema["properties"])
@@ -108,9 +109,8 @@ def _declared(form: FormRules, limits: Limits) -> Json:
     return schema
 
 
-def _typed(typed: TypedForm, form: FormRules, limits: Limits) -> Json:
+def _modelled(schema: Json, form: FormRules, limits: Limits) -> Json:
     """The schema of a model, with the rules of its files."""
-    schema = typed.json_schema(_REFERENCE)
     properties = {name: _without_null(field) for name, field in schema["properties"].items()}
     properties |= _file_schemas(form, limits, properties)
     return schema | {"properties": properties, "required": [*schema["required"], *_required_files(form)]}

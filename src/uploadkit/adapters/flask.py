@@ -123,7 +123,7 @@ class StoredFile(FileStorage):
             content_length=uploaded.size,
         )
         self.uploaded = uploaded
-        self.kept = False
+        self.kept: bool = False
 
     def keep(self) -> UploadedFile:
         """Leaves the file where it lies, whatever becomes of the request."""

@@ -120,7 +120,7 @@ class StoredFile(UploadFile):
             headers=Headers({"content-type": uploaded.content_type}),
         )
         self.uploaded = uploaded
-        self.kept = False
+        self.kept: bool = False
 
     def keep(self) -> UploadedFile:
         """Leaves the file where it lies, whatever becomes of the request."""

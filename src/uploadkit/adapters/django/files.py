@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from typing import Any, BinaryIO, NoReturn, Self
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, NoReturn, Self
 
 from django.core.exceptions import ValidationError
 from django.core.files import uploadedfile
@@ -12,6 +12,11 @@ from django.http.multipartparser import MultiPartParserError
 from ...errors import ObjectMissing, SenderError
 from ...storage.contract import LocalPaths
 from ...uploads import UploadedFile
+
+if TYPE_CHECKING:  # only the stubs are generic
+    _UploadedFile = uploadedfile.UploadedFile[bytes]
+else:
+    _UploadedFile = uploadedfile.UploadedFile
 
 
 class FormRefused(MultiPartParserError):
@@ -33,7 +38,7 @@ class FileNotTaken(ValidationError, MultiPartParserError):
         self.error = error
 
 
-class StoredFile(uploadedfile.UploadedFile):  # type: ignore[type-arg]  # only its stubs are generic
+class StoredFile(_UploadedFile):
     """A stored file as forms and models of Django take it; `uploaded` is what uploadkit knows of it.
 
     `name` is safe to save, `content_type` is what its bytes show. It is removed from its storage when it is closed,
@@ -57,7 +62,7 @@ class StoredFile(uploadedfile.UploadedFile):  # type: ignore[type-arg]  # only i
         """At its beginning, for reading. Raises `ValueError` where it was closed, and so removed."""
         if self.closed:
             try:
-                self.file = self._opened()
+                self.file: IO[bytes] | None = self._opened()
             except (ObjectMissing, FileNotFoundError):
                 raise ValueError("the file was removed when it was closed; keep() leaves it in its storage") from None
         self.seek(0)
@@ -89,7 +94,7 @@ class StoredLocalFile(StoredFile):
         return open(self.uploaded.path, "rb")
 
 
-class RefusedFile(uploadedfile.UploadedFile):  # type: ignore[type-arg]  # only its stubs are generic
+class RefusedFile(_UploadedFile):
     """Stands for a file that a rule refused: nothing of it is stored.
 
     Whoever asks for its name, its size or its bytes gets the refusal. A form's field asks for them where it cleans
@@ -99,17 +104,17 @@ class RefusedFile(uploadedfile.UploadedFile):  # type: ignore[type-arg]  # only 
     def __init__(self, error: SenderError) -> None:  # pyright: ignore[reportMissingSuperCall]
         # Without that of Django's class, which sets what can only be refused here.
         self.error = error
-        self.content_type = None
-        self.charset = None
-        self.content_type_extra = {}
+        self.content_type: str | None = None
+        self.charset: str | None = None
+        self.content_type_extra: dict[str, bytes] | None = {}
 
     def _refuse(self, value: object = None) -> NoReturn:
         raise FileNotTaken(self.error)
 
-    # In Django's stubs these are attributes.
-    name = property(_refuse)  # pyright: ignore[reportAssignmentType]
-    size = property(_refuse)  # pyright: ignore[reportAssignmentType]
-    file = property(_refuse)  # pyright: ignore[reportAssignmentType]
+    if not TYPE_CHECKING:  # in Django's stubs these are attributes
+        name = property(_refuse)
+        size = property(_refuse)
+        file = property(_refuse)
 
     @property
     def closed(self) -> bool:

@@ -1,0 +1,81 @@
+"""Lets pages of the site link to files outside of docs/, as they do for whoever reads them in the repository.
+
+A linked Python file becomes a page of its own below `source/`; CONTRIBUTING.md and CHANGELOG.md become pages as they
+are. What is linked and is not there stays as it was written, and the build finds it.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parents[1]
+PAGES = {"CONTRIBUTING.md": "project/contributing.md", "CHANGELOG.md": "project/changelog.md"}
+LINK = re.compile(r"(?<=\]\()(?!\w+:|#|/)([^)#\s]+)")
+FENCE = re.compile(r"^ *```.*?^ *```", re.DOTALL | re.MULTILINE)
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Adds the pages that are written elsewhere, and one for each file that a page links to."""
+    for name, page in PAGES.items():
+        files.append(File.generated(config, page, content=(ROOT / name).read_text(encoding="utf-8")))
+    linked = {target for file in files.documentation_pages() for target in _linked(file.src_uri, file.content_string)}
+    for target in sorted(linked):
+        files.append(File.generated(config, _page_of(target), content=_shown(target)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Points the links of a page at the pages that stand for files outside."""
+    here = page.file.src_uri
+
+    def pointed(match: re.Match[str]) -> str:
+        target = _target(here, match[1])
+        if target in PAGES:
+            return _relative(PAGES[target], here)
+        if _is_shown(target):
+            return _relative(_page_of(target), here)
+        if here in PAGES.values() and target.startswith("docs/"):
+            inside = target.removeprefix("docs/")
+            return _relative(f"{inside}/README.md" if (ROOT / target).is_dir() else inside, here)
+        if here in PAGES.values() and (ROOT / target).is_file():
+            return _relative(_page_of(target), here)
+        return match[1]
+
+    return LINK.sub(pointed, markdown)
+
+
+def _linked(here: str, markdown: str) -> set[str]:
+    targets = {_target(here, link) for link in LINK.findall(FENCE.sub("", markdown))}
+    return {target for target in targets if target not in PAGES and _is_shown(target)}
+
+
+def _is_shown(target: str) -> bool:
+    return not target.startswith("docs/") and target.endswith((".py", ".md", ".conf")) and (ROOT / target).is_file()
+
+
+def _target(here: str, link: str) -> str:
+    """The file that a link means, from the root of the project."""
+    written = {page: name for name, page in PAGES.items()}.get(here, f"docs/{here}")
+    return posixpath.normpath(posixpath.join(posixpath.dirname(written), link))
+
+
+def _page_of(target: str) -> str:
+    return f"source/{target}" if target.endswith(".md") else f"source/{target}.md"
+
+
+def _shown(target: str) -> str:
+    text = (ROOT / target).read_text(encoding="utf-8")
+    if target.endswith(".md"):
+        return text
+    language = "python" if target.endswith(".py") else "nginx"
+    return f"---\nsearch:\n  exclude: true\n---\n# {target}\n\n~~~~{language}\n{text}~~~~\n"
+
+
+def _relative(page: str, here: str) -> str:
+    return posixpath.relpath(page, posixpath.dirname(here) or ".")

@@ -1,0 +1,52 @@
+"""The documents as a reader has them: their fenced blocks, and what a console block says is typed and answered."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
+
+_FENCED = re.compile(
+    r"^(?P<indent> *)```(?P<language>\w+)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<code>.*?)^(?P=indent)```$",
+    re.DOTALL | re.MULTILINE,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A fenced block, without the indent that a tab gives it. `title` is the name of the file that it shows, or ""."""
+
+    language: str
+    title: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What is typed at a prompt, and what the page says is answered."""
+
+    line: str
+    answer: str
+
+
+def blocks(document: Path, language: str) -> list[Block]:
+    """The blocks of a language, in their order."""
+    found = [
+        Block(language=each["language"], title=each["title"] or "", code=textwrap.dedent(each["code"]))
+        for each in _FENCED.finditer(document.read_text(encoding="utf-8"))
+    ]
+    return [block for block in found if block.language == language]
+
+
+def commands(document: Path) -> Iterator[Command]:
+    """Every command of a page's console blocks. A line that ends in a backslash goes on."""
+    for block in blocks(document, "console"):
+        for typed in re.split(r"^\$ ", block.code, flags=re.MULTILINE)[1:]:
+            line, _, answer = re.sub(r"\\\n\s*", "", typed).partition("\n")
+            yield Command(line=line.partition("  #")[0].strip(), answer=answer.strip())

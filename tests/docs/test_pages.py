@@ -1,0 +1,53 @@
+"""Each page tried from itself alone: its files in an empty folder, its commands as they stand, its answers as it says."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from tests.docs.documents import DOCS, DOCUMENTS, ROOT, commands
+from tests.docs.pasted import asked, assert_answered, paste, requests_of, servers_of, started
+
+SERVED = sorted(page.relative_to(DOCS) for page in DOCS.rglob("*.md") if servers_of(page) and requests_of(page))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+@pytest.mark.needs("curl")
+@pytest.mark.parametrize("page", SERVED, ids=str)
+def test_a_page_works_as_it_is_pasted(page: Path, tmp_path: Path) -> None:
+    """The files it shows, its server by its command, each request by its line: answered as the page says."""
+    page = DOCS / page
+    paste(page, tmp_path)
+    [server] = servers_of(page)
+    with started(server, tmp_path) as port:
+        for command in requests_of(page):
+            assert_answered(command.answer, asked(command, tmp_path, port), tmp_path)
+
+
+def test_every_framework_has_a_page() -> None:
+    """The test above has something to judge."""
+    pages = {page.stem for page in SERVED if page.parts[0] == "how-to"}
+    assert pages >= {"fastapi", "flask", "django", "starlette", "asgi", "wsgi"}
+
+
+def test_the_page_without_a_framework_works_as_it_is_pasted(tmp_path: Path) -> None:
+    """It starts no server: its program says what the page says."""
+    page = DOCS / "how-to" / "any-source.md"
+    paste(page, tmp_path)
+    [command] = [each for each in commands(page) if each.line.startswith("python")]
+    done = subprocess.run(
+        [sys.executable, *command.line.split()[1:]], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == command.answer
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_a_page_installs_can_be_installed(page: Path) -> None:
+    """Every extra that a page names in an installation is one of the project's."""
+    for command in commands(page):
+        for extras in re.findall(r"(?:uploadkit|\.)\[([\w,-]+)\]", command.line):
+            assert set(extras.split(",")) <= set(PROJECT["optional-dependencies"]), command.line

@@ -35,18 +35,23 @@ class Command:
     answer: str
 
 
-def blocks(document: Path, language: str) -> list[Block]:
+def sections(document: Path) -> list[str]:
+    """A page's text, cut at its headings of the second level."""
+    return re.split(r"^(?=## )", document.read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+
+def blocks(text: str, language: str) -> list[Block]:
     """The blocks of a language, in their order."""
     found = [
         Block(language=each["language"], title=each["title"] or "", code=textwrap.dedent(each["code"]))
-        for each in _FENCED.finditer(document.read_text(encoding="utf-8"))
+        for each in _FENCED.finditer(text)
     ]
     return [block for block in found if block.language == language]
 
 
-def commands(document: Path) -> Iterator[Command]:
-    """Every command of a page's console blocks. A line that ends in a backslash goes on."""
-    for block in blocks(document, "console"):
+def commands(text: str) -> Iterator[Command]:
+    """Every command of the console blocks. A line that ends in a backslash goes on."""
+    for block in blocks(text, "console"):
         for typed in re.split(r"^\$ ", block.code, flags=re.MULTILINE)[1:]:
             line, _, answer = re.sub(r"\\\n\s*", "", typed).partition("\n")
             yield Command(line=line.partition("  #")[0].strip(), answer=answer.strip())

@@ -21,21 +21,23 @@ from PIL import Image
 from tests.docs.documents import Command, blocks, commands
 
 READY_SECONDS = 20
-SERVERS = ("uvicorn", "gunicorn", "flask")
+SERVERS = ("uvicorn ", "gunicorn ", "flask ")
+FILES = ("cat ", "echo ", "head ")
 _listening = re.compile(r"(?:running on|Listening at:) http://127\.0\.0\.1:(\d+)", re.IGNORECASE).search
 
 
-def paste(page: Path, folder: Path) -> None:
-    """The blocks of the page that are files, the files that its `echo` lines make, and the reader's own picture."""
+def paste(text: str, folder: Path) -> None:
+    """The blocks that are files, the files that its commands make, and the reader's own picture."""
     for language in ("python", "html"):
-        for block in blocks(page, language):
+        for block in blocks(text, language):
             if block.title:
                 path = folder / block.title
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(block.code, encoding="utf-8")
-    (folder / "photo.jpg").write_bytes(_photo())
-    for command in commands(page):
-        if command.line.startswith("echo "):
+    if not (folder / "photo.jpg").exists():
+        (folder / "photo.jpg").write_bytes(_photo())
+    for command in commands(text):
+        if command.line.startswith(FILES):
             subprocess.run(["bash", "-c", command.line], cwd=folder, check=True)
 
 
@@ -94,7 +96,7 @@ def assert_answered(said: str, seen: str, folder: Path) -> None:
     photo = (folder / "photo.jpg").read_bytes()
     own: dict[str, Any] = {"size": len(photo), "sha256": hashlib.sha256(photo).hexdigest()}
     try:
-        wanted = json.loads(said.replace("\n", " "))
+        wanted = json.loads(said.replace("\n", " ").replace(":…", ':"…"'))
     except json.JSONDecodeError:
         pattern = ".*".join(re.escape(part) for part in re.sub(r"\s+", " ", said).split("…"))
         assert re.fullmatch(pattern, re.sub(r"\s+", " ", seen.strip())), (said, seen)
@@ -102,14 +104,14 @@ def assert_answered(said: str, seen: str, folder: Path) -> None:
     assert _without_own(wanted, json.loads(seen), own) == json.loads(seen)
 
 
-def servers_of(page: Path) -> list[str]:
-    """The commands of a page that start a server."""
-    return [command.line for command in commands(page) if command.line.startswith(SERVERS)]
+def servers_of(text: str) -> list[str]:
+    """The commands that start a server."""
+    return [command.line for command in commands(text) if command.line.startswith(SERVERS)]
 
 
-def requests_of(page: Path) -> list[Command]:
-    """The requests of a page."""
-    return [command for command in commands(page) if command.line.startswith("curl")]
+def requests_of(text: str) -> list[Command]:
+    """The requests by curl."""
+    return [command for command in commands(text) if command.line.startswith("curl")]
 
 
 def _without_own(wanted: Any, seen: Any, own: dict[str, Any]) -> Any:
@@ -118,6 +120,8 @@ def _without_own(wanted: Any, seen: Any, own: dict[str, Any]) -> Any:
         return {name: own.get(name, _without_own(value, seen.get(name), own)) for name, value in wanted.items()}
     if isinstance(wanted, list) and isinstance(seen, list) and len(wanted) == len(seen):
         return [_without_own(one, other, own) for one, other in zip(wanted, seen, strict=True)]
+    if wanted == "…":
+        return seen
     if isinstance(wanted, str) and "…" in wanted and isinstance(seen, str):
         pattern = ".*".join(re.escape(part) for part in wanted.split("…"))
         return seen if re.fullmatch(pattern, seen) else wanted

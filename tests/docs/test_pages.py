@@ -9,23 +9,42 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from tests.docs.documents import DOCS, DOCUMENTS, ROOT, commands
+from tests.docs.documents import DOCS, DOCUMENTS, ROOT, commands, sections
 from tests.docs.pasted import asked, assert_answered, paste, requests_of, servers_of, started
 
-SERVED = sorted(page.relative_to(DOCS) for page in DOCS.rglob("*.md") if servers_of(page) and requests_of(page))
+SERVED = sorted(page.relative_to(DOCS) for page in DOCS.rglob("*.md") if requests_of(page.read_text(encoding="utf-8")))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 @pytest.mark.needs("curl")
 @pytest.mark.parametrize("page", SERVED, ids=str)
 def test_a_page_works_as_it_is_pasted(page: Path, tmp_path: Path) -> None:
-    """The files it shows, its server by its command, each request by its line: answered as the page says."""
-    page = DOCS / page
-    paste(page, tmp_path)
-    [server] = servers_of(page)
-    with started(server, tmp_path) as port:
-        for command in requests_of(page):
-            assert_answered(command.answer, asked(command, tmp_path, port), tmp_path)
+    """Section by section: the files it shows, its servers by their commands, each request by its line.
+
+    A section that names no server goes on with the first of the section before; one that shows several, a tab for
+    each framework, says that all of them answer the same.
+    """
+    servers: list[str] = []
+    for text in sections(DOCS / page):
+        paste(text, tmp_path)
+        servers = servers_of(text) or servers[:1]
+        for server in servers if requests_of(text) else ():
+            with started(server, tmp_path) as port:
+                for command in requests_of(text):
+                    assert_answered(command.answer, asked(command, tmp_path, port), tmp_path)
+
+
+def test_the_tests_of_the_tutorial_run_as_they_are_pasted(tmp_path: Path) -> None:
+    """They are pasted beside what the sections before have left, and end as the page says."""
+    for text in sections(DOCS / "tutorial.md"):
+        paste(text, tmp_path)
+        for command in commands(text):
+            if "-m pytest" in command.line:
+                done = subprocess.run([sys.executable, *command.line.split()[1:]], cwd=tmp_path, capture_output=True, text=True)
+                assert done.returncode == 0, done.stdout
+                assert_answered(command.answer, done.stdout.splitlines()[-1], tmp_path)
+                return
+    pytest.fail("the tutorial has no tests")
 
 
 def test_every_framework_has_a_page() -> None:
@@ -36,9 +55,9 @@ def test_every_framework_has_a_page() -> None:
 
 def test_the_page_without_a_framework_works_as_it_is_pasted(tmp_path: Path) -> None:
     """It starts no server: its program says what the page says."""
-    page = DOCS / "how-to" / "any-source.md"
-    paste(page, tmp_path)
-    [command] = [each for each in commands(page) if each.line.startswith("python")]
+    text = (DOCS / "how-to" / "any-source.md").read_text(encoding="utf-8")
+    paste(text, tmp_path)
+    [command] = [each for each in commands(text) if each.line.startswith("python")]
     done = subprocess.run(
         [sys.executable, *command.line.split()[1:]], cwd=tmp_path, capture_output=True, text=True, check=True
     )
@@ -48,6 +67,6 @@ def test_the_page_without_a_framework_works_as_it_is_pasted(tmp_path: Path) -> N
 @pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: str(page.relative_to(ROOT)))
 def test_what_a_page_installs_can_be_installed(page: Path) -> None:
     """Every extra that a page names in an installation is one of the project's."""
-    for command in commands(page):
+    for command in commands(page.read_text(encoding="utf-8")):
         for extras in re.findall(r"(?:uploadkit|\.)\[([\w,-]+)\]", command.line):
             assert set(extras.split(",")) <= set(PROJECT["optional-dependencies"]), command.line

@@ -13,6 +13,7 @@ from tests.docs.documents import DOCS, DOCUMENTS, ROOT, commands, sections
 from tests.docs.pasted import asked, assert_answered, paste, requests_of, servers_of, started
 
 SERVED = sorted(page.relative_to(DOCS) for page in DOCS.rglob("*.md") if requests_of(page.read_text(encoding="utf-8")))
+PROGRAMS = sorted(page.relative_to(DOCS) for page in DOCS.rglob("*.md") if "$ python app.py" in page.read_text(encoding="utf-8"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
@@ -51,17 +52,19 @@ def test_every_framework_has_a_page() -> None:
     """The test above has something to judge."""
     pages = {page.stem for page in SERVED if page.parts[0] == "how-to"}
     assert pages >= {"fastapi", "flask", "django", "starlette", "asgi", "wsgi"}
+    assert {page.stem for page in PROGRAMS} >= {"any-source", "limits", "accept", "names"}
 
 
-def test_the_page_without_a_framework_works_as_it_is_pasted(tmp_path: Path) -> None:
-    """It starts no server: its program says what the page says."""
-    text = (DOCS / "how-to" / "any-source.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", PROGRAMS, ids=str)
+def test_a_program_of_a_page_says_what_the_page_says(page: Path, tmp_path: Path) -> None:
+    """A page without a server: its program, pasted and run by its line."""
+    text = (DOCS / page).read_text(encoding="utf-8")
     paste(text, tmp_path)
-    [command] = [each for each in commands(text) if each.line.startswith("python")]
-    done = subprocess.run(
-        [sys.executable, *command.line.split()[1:]], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == command.answer
+    for command in commands(text):
+        if command.line.startswith("python app.py"):
+            done = subprocess.run([sys.executable, *command.line.split()[1:]], cwd=tmp_path, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+            assert_answered(command.answer, done.stdout, tmp_path)
 
 
 @pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: str(page.relative_to(ROOT)))

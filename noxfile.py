@@ -28,7 +28,7 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 
 # What the tests below the adapters need, and the folders of tests that need a framework or a server as well.
 BARE = ("hypothesis", "multipart-form-data-conformance", "pytest", "pytest-xdist")
-NOT_BARE = ("adapters", "bench/end_to_end", "docs", "examples", "faults")
+NOT_BARE = ("adapters", "bench/end_to_end", "docs", "examples", "faults", "forms")
 
 
 @nox.session(python=PYTHONS)

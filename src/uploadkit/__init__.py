@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .allocator import tune_allocator as tune_allocator
     from .errors import ClientDisconnected as ClientDisconnected
+    from .errors import FieldError as FieldError
     from .errors import FieldMissing as FieldMissing
     from .errors import FieldRefused as FieldRefused
     from .errors import FileRefused as FileRefused
+    from .errors import InvalidForm as InvalidForm
     from .errors import KeyRefused as KeyRefused
     from .errors import LimitExceeded as LimitExceeded
     from .errors import MalformedForm as MalformedForm
@@ -64,9 +66,10 @@ if TYPE_CHECKING:
 _MODULES = {
     "allocator": ("tune_allocator",),
     "errors": (
-        "ClientDisconnected", "FieldMissing", "FieldRefused", "FileRefused", "KeyRefused", "LimitExceeded",
-        "MalformedForm", "ObjectExists", "ObjectMissing", "Overloaded", "SenderError", "ServiceError", "StorageError",
-        "StorageFailed", "TruncatedForm", "UnexpectedField", "UnsupportedMediaType", "UploadError", "UploadTooSlow",
+        "ClientDisconnected", "FieldError", "FieldMissing", "FieldRefused", "FileRefused", "InvalidForm", "KeyRefused",
+        "LimitExceeded", "MalformedForm", "ObjectExists", "ObjectMissing", "Overloaded", "SenderError", "ServiceError",
+        "StorageError", "StorageFailed", "TruncatedForm", "UnexpectedField", "UnsupportedMediaType", "UploadError",
+        "UploadTooSlow",
     ),
     "intake.asynchronous": ("areceive",),
     "intake.blocking": ("receive",),

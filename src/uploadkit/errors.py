@@ -10,6 +10,7 @@
     │   ├── UnexpectedField         422  a file in a field that takes none
     │   ├── FieldMissing            422  a required field was not sent
     │   ├── FieldRefused            422  a text value breaks a rule of its field
+    │   ├── InvalidForm             422  errors: all that were found in a typed form
     │   ├── UploadTooSlow           408  limit, allowed, seen
     │   └── ClientDisconnected      499  nobody is there to be answered
     └── ServiceError                the service has to act
@@ -27,10 +28,15 @@ the server, and is at most 200 characters. A programmer's mistake is a plain `Ty
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import ClassVar
 
 TEXT_LIMIT = 200
+
+MAX_ERRORS = 100
+"""So many errors of one form are told: a sender needs no more, and an answer should not be longer than its request."""
 
 
 class UploadError(Exception):
@@ -163,6 +169,61 @@ class FieldRefused(SenderError):
 
     code = "field_refused"
     status = 422
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldError:
+    """One error of a form.
+
+    `field` is the field as the form names it, None where the form as a whole is meant; `code` is stable, and for text
+    values pydantic's type of error; `message` is safe to show. `path` leads on inside a value that has parts.
+    """
+
+    field: str | None
+    code: str
+    message: str
+    path: tuple[str | int, ...] = ()
+    status: int = 422
+
+    @classmethod
+    def of(cls, error: SenderError) -> FieldError:
+        """The same error as one of several."""
+        return cls(field=error.field, code=error.code, message=str(error), status=error.status)
+
+    @property
+    def text(self) -> str:
+        """The message, which says where it belongs."""
+        if self.field is None or quoted(self.field) in self.message:
+            return self.message
+        return f"field {quoted(self.field)}: {self.message}"
+
+    def problem(self) -> dict[str, object]:
+        """Its members in the problem details of an `InvalidForm`."""
+        members: dict[str, object] = {"field": self.field, "code": self.code, "message": self.message}
+        return members | ({"path": list(self.path)} if self.path else {})
+
+
+class InvalidForm(SenderError):
+    """Fields of a typed form break their rules. `errors` has every one that was found, at most 100.
+
+    The status is that of its errors where they have the same, and 422 else.
+    """
+
+    code = "invalid_form"
+    status: int = 422
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        first = errors[0]
+        fields = list(dict.fromkeys(quoted(error.field) for error in errors if error.field is not None))
+        super().__init__(
+            first.text if len(errors) == 1 else f"the form has {len(errors)} errors, in {', '.join(fields)}",
+            field=first.field if len(errors) == 1 else None,
+        )
+        self.errors = tuple(errors[:MAX_ERRORS])
+        self.status = first.status if len({error.status for error in errors}) == 1 else 422
+
+    def problem(self) -> dict[str, object]:
+        return super().problem() | {"errors": [error.problem() for error in self.errors]}
 
 
 class UploadTooSlow(SenderError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal, TypeVar, Unpack, overload
 
 from .intake.capacity import DEFAULT_CAPACITY, Capacity
@@ -65,7 +66,9 @@ class Uploader:
         """One file in field `name`. The handler is given it, or None where it is not `required` and was not sent."""
         _check_rules("single", rules, FieldRules)
         form = self._form(File(name, required=required, **rules))
-        return self._spec(form, _first) if required else self._spec(form, _first_or_none)
+        if required:
+            return self._spec(form, _first, UploadedFile)
+        return self._spec(form, _first_or_none, UploadedFile | None)
 
     def array(
         self,
@@ -79,15 +82,15 @@ class Uploader:
         """Any number of files in field `name`, at most `max_count`. The handler is given the list of them."""
         _check_rules("array", rules, FieldRules)
         file = File(name, max_count=max_count, min_count=min_count, required=required, **rules)
-        return self._spec(self._form(file), _files)
+        return self._spec(self._form(file), _files, list[UploadedFile])
 
     def fields(self, *fields: File | Text) -> Spec[Submission]:
         """The file fields that are declared, and all text fields. The handler is given the `Submission`."""
-        return self._spec(self._form(*fields), _submission)
+        return self._spec(self._form(*fields), _submission, Submission)
 
     def none(self) -> Spec[Submission]:
         """Text fields only: a file is refused."""
-        return self._spec(self._form(), _submission)
+        return self._spec(self._form(), _submission, Submission)
 
     def any(self, *, min_count: int = 0, required: bool = False, **rules: Unpack[FieldRules]) -> Spec[Submission]:
         """Every file, in whatever field it comes, under the same rules; `min_count` is of all fields together."""
@@ -97,23 +100,40 @@ class Uploader:
             .over(self._rules)
             .rule(self._storage)
         )
-        return self._spec(FormRules(any_file=rule), _submission)
+        return self._spec(FormRules(any_file=rule), _submission, Submission)
+
+    def form(self, model: type[T], *, nested: bool = False) -> Spec[T]:
+        """A form whose fields a pydantic model or a dataclass says. The handler is given an instance of it.
+
+        A field of files is `UploadedFile`, `UploadedFile | None` or `list[UploadedFile]`, its rules stand in
+        `Annotated[..., File(...)]`; every other field is a text field that pydantic validates. Text that arrives before
+        a file is validated before that file is stored; the validators of the model as a whole run at the end, before
+        any file is published. All errors that a form has are one `InvalidForm`.
+
+        A model or dict inside the model is sent as JSON text, a list by repeating its name; with `nested` names such as
+        `pet[name]` and `kids[]` are read as parts too. Needs the extra `forms`. Raises `TypeError` for a model that
+        cannot be sent as a form.
+        """
+        from .forms import ModelForm  # pydantic is optional
+
+        form = ModelForm(model, nested=nested)
+        return replace(self._spec(self._form(*form.fields), form.give, model), typed=form)
 
     def _form(self, *fields: File | Text) -> FormRules:
         files = [field for field in fields if isinstance(field, File)]
         texts = [field for field in fields if isinstance(field, Text)]
         if len(files) + len(texts) < len(fields):
             raise TypeError("fields() takes File(...) and Text(...)")
-        names = [field.name for field in fields]
+        names = [_named(field) for field in fields]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"field {name!r} is declared more than once")
         return FormRules(
-            files={file.name: file.over(self._rules).rule(self._storage) for file in files},
+            files={_named(file): file.over(self._rules).rule(self._storage) for file in files},
             texts={text.name: text for text in texts},
         )
 
-    def _spec(self, form: FormRules, give: Callable[[Submission], T]) -> Spec[T]:
+    def _spec(self, form: FormRules, give: Callable[[Submission], T], gives: object) -> Spec[T]:
         return Spec(
             form=form,
             limits=self._limits,
@@ -121,6 +141,7 @@ class Uploader:
             keeps_on_error=self._keeps_on_error,
             capacity=self.capacity,
             digests=self._digests,
+            gives=gives,
         )
 
 
@@ -129,6 +150,12 @@ def _check_rules(method: str, rules: FileRules, known: type) -> None:
     unknown = [name for name in rules if name not in known.__annotations__]
     if unknown:
         raise TypeError(f"{method}() takes no {', '.join(unknown)}; it takes {', '.join(known.__annotations__)}")
+
+
+def _named(field: File | Text) -> str:
+    if field.name is None:
+        raise TypeError(f"a field has a name, as in File('avatar'); only in a typed form it may be left out: {field!r}")
+    return field.name
 
 
 def _first(submission: Submission) -> UploadedFile:

@@ -9,8 +9,9 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
+from .policy.nesting import Nested, nested
 from .storage.contract import LocalPaths, Storage
 from .storage.threads import in_thread
 
@@ -49,6 +50,21 @@ class UploadedFile:
         if not isinstance(self.storage, LocalPaths):
             raise TypeError(f"storage {self.storage.name!r} has no paths; use open() or read()")
         return str(self.storage.path(self.key))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> dict[str, Any]:
+        """For pydantic a file is itself: a field of a typed form has one, and an answer shows what is known of it."""
+        shown = {"type": "function-plain", "function": cls._shown}
+        return {"type": "is-instance", "cls": cls, "serialization": shown}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: object, handler: object) -> dict[str, Any]:
+        return {"type": "string", "format": "binary"}
+
+    def _shown(self) -> dict[str, object]:
+        """What a sender may see. Not the client's own words, and nothing of the storage but the key."""
+        shown = ("id", "field", "filename", "content_type", "size", "sha256", "key")
+        return {name: getattr(self, name) for name in shown}
 
     def open(self) -> BinaryIO:
         """The stored file, for reading and seeking; the caller closes it. Raises `ObjectMissing`, `StorageFailed`."""
@@ -104,6 +120,13 @@ class FieldValues(Mapping[str, str]):
     def getlist(self, name: str) -> list[str]:
         """All values of a field in the order they were sent; empty where there is none."""
         return list(self._lists.get(name, ()))
+
+    def nested(self) -> dict[str, Nested]:
+        """The values as a tree: `pet[name]` is a key of `pet`, `kids[]` an item of `kids`, as in W3C HTML JSON forms.
+
+        Raises `FieldRefused` where a name goes deeper than 32 steps or names an index above 1000.
+        """
+        return nested(self._items)
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, FieldValues):  # as a Mapping alone it would be equal where only the last values are

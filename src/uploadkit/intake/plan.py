@@ -4,19 +4,28 @@ One generator decides everything about one request: it yields steps, is sent the
 thrown in. All files are staged; they are published together when the body has ended well and everything agrees.
 Every way out but the good one, cancellation included, first yields a `Discard` or `Delete` for each file that was
 opened. Every limit is checked before a step is made of the bytes that it counts.
+
+The first error ends a request. In a typed form an error of one field does not: from there on nothing more is stored,
+and the rest is looked through for further errors, which are told together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+import math
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from ..errors import (
+    MAX_ERRORS,
+    FieldError,
     FieldMissing,
     FieldRefused,
     FileRefused,
+    InvalidForm,
+    LimitExceeded,
     MalformedForm,
+    SenderError,
     StorageFailed,
     TruncatedForm,
     UnexpectedField,
@@ -88,6 +97,11 @@ def plan(
         raise
 
 
+GATHER_SIZE = 16 << 20
+"""Bytes that are looked through for further errors after the first one of a typed form. So much is read on after any
+early answer, so that clients see it."""
+
+
 @dataclass(slots=True)
 class _Text:
     """The text value that is open."""
@@ -101,6 +115,10 @@ class _Unchosen:
     """A file input in which nothing was chosen: no file name, and no byte so far."""
 
     begin: PartBegin
+
+
+class _Refused:
+    """A part with an error that was gathered: its data is of no use."""
 
 
 @dataclass(slots=True)
@@ -117,12 +135,13 @@ class _Landed:
 
 @dataclass(slots=True)
 class _File:
-    """A file that is arriving: its head is held until it has been judged."""
+    """A file that is arriving: its head is held until it has been judged. It has landed when its sink was opened."""
 
     begin: PartBegin
     rule: FileRule
     size: int = 0
     head: list[bytes] = field(default_factory=list)
+    judged: bool = False
     landed: _Landed | None = None
 
 
@@ -144,10 +163,16 @@ class _Intake:
         self._on_progress = on_progress
         self._hold_text = hold_text
         self._account = Account(spec.limits)
-        self._open: _Text | _Unchosen | _File | None = None
+        self._open: _Text | _Unchosen | _File | _Refused | None = None
         self._files: list[_Landed] = []  # in the order of their arrival
         self._values: list[tuple[str, str]] = []
         self._counts: dict[str, int] = {}  # files, and values of declared text fields
+        self._typed = spec.typed
+        self._judged = 0  # so many of the values a typed form has seen
+        self._text_errors: list[FieldError] = []  # what it said of them
+        self._errors: list[FieldError] = []  # of files, and of how often a field was sent
+        self._stores = True  # there is no error so far
+        self._until = math.inf  # after so many bytes of the body no further errors are looked for
 
     def receive(self) -> Steps[None]:
         """Takes the body, and stages its files."""
@@ -163,6 +188,8 @@ class _Intake:
             account.check_body()
             if self._on_progress is not None:
                 self._on_progress(account.body, self._content_length)
+            if account.body >= self._until:
+                self._check_typed(ended=False)
             del chunk  # nobody holds it while the next one is read, which finds its memory free
         yield from self._take(parser.close())
         if self._content_length is not None and account.body < self._content_length:
@@ -177,6 +204,8 @@ class _Intake:
     def publish(self, spec: Spec[T]) -> Steps[Received[T]]:
         """Makes all files visible, when nothing is missing and the handler can be given what it expects."""
         self._check_required()
+        if not self._stores:
+            self._check_typed(ended=True)
         if self._gate is not None:
             yield Ask(self._gate.end, ())
         submission = Submission(files=[*map(_uploaded, self._files)], fields=FieldValues(self._values))
@@ -208,21 +237,53 @@ class _Intake:
 
     def _take(self, events: Iterable[Event]) -> Steps[None]:
         for event in events:
-            if isinstance(event, bytes):
-                if isinstance(self._open, _Text):
-                    self._take_text(self._open, event)
-                else:
-                    yield from self._take_data(event)
-            elif isinstance(event, PartBegin):
-                self._begin(event)
-            elif isinstance(event, PartEnd):
-                opened, self._open = self._open, None
-                if isinstance(opened, _File):
-                    yield from self._end_file(opened)
-                elif isinstance(opened, _Text):
-                    self._end_text(opened)
-                    if self._gate is not None:
-                        yield Ask(self._gate.text, self._values[-1])
+            try:
+                if isinstance(event, bytes):
+                    if isinstance(self._open, _Text):
+                        self._take_text(self._open, event)
+                    else:
+                        yield from self._take_data(event)
+                elif isinstance(event, PartBegin):
+                    self._begin(event)
+                elif isinstance(event, PartEnd):
+                    if isinstance(self._open, _File):
+                        yield from self._end_file(self._open)
+                    elif isinstance(self._open, _Text):
+                        self._end_text(self._open)
+                        if self._gate is not None:
+                            yield Ask(self._gate.text, self._values[-1])
+                    self._open = None
+            except SenderError as error:
+                if self._typed is None or not _is_of_a_field(error):
+                    raise
+                self._gather(error)
+                yield from self._give_up(event)
+
+    def _gather(self, error: SenderError) -> None:
+        """An error of one field: there may be more of them."""
+        if error.field is None and isinstance(self._open, _File):
+            error.field = self._open.begin.name
+        if len(self._errors) < MAX_ERRORS:
+            self._errors.append(FieldError.of(error))
+        self._end_storing()
+
+    def _end_storing(self) -> None:
+        if self._stores:
+            self._stores = False
+            self._until = self._account.body + GATHER_SIZE
+
+    def _give_up(self, event: Event) -> Steps[None]:
+        """The part that had an error: nothing of it is kept, and the rest of it is not looked at."""
+        opened, self._open = self._open, None if isinstance(event, PartEnd) else _Refused()
+        if isinstance(opened, _File) and opened.landed is not None:
+            yield Discard(opened.landed.landing)
+            self._files.remove(opened.landed)
+
+    def _check_typed(self, *, ended: bool) -> None:
+        """Raises all errors of a typed form."""
+        texts = self._typed.errors(self._values, ended=ended) if self._typed is not None else []
+        told = {error.field for error in self._errors}  # a value that was refused is not missing as well
+        raise InvalidForm([*self._errors, *(text for text in texts or self._text_errors if text.field not in told)])
 
     def _begin(self, begin: PartBegin) -> None:
         self._account.begin_part()
@@ -255,57 +316,71 @@ class _Intake:
 
     def _take_data(self, data: bytes) -> Steps[None]:
         opened = self._open
+        if isinstance(opened, _Refused):
+            return
         if isinstance(opened, _Unchosen):
             opened = self._open = self._begin_file(opened.begin)
         if not isinstance(opened, _File):
             raise RuntimeError("a parser gave data outside of a part")
-        if opened.landed is None:
+        if not opened.judged:
             # Judged by its head before more of it is counted, so that the same reason is named wherever a chunk ends.
             missing = HEAD_SIZE - opened.size
             if len(data) >= missing and not opened.head:  # a head and more of one piece is written as it came
                 self._count_data(opened, missing)
-                opened.landed = yield from self._land(opened, data[:missing])
+                yield from self._land(opened, data[:missing])
                 self._count_data(opened, len(data) - missing)
-                yield Write(opened.landed.landing, data)
+                if opened.landed is not None:
+                    yield Write(opened.landed.landing, data)
                 return
             head, data = data[:missing], data[missing:]
             self._count_data(opened, len(head))
             opened.head.append(head)
             if opened.size < HEAD_SIZE:
                 return
-            opened.landed = yield from self._land_head(opened)
+            yield from self._land_head(opened)
         if data:
             self._count_data(opened, len(data))
-            yield Write(opened.landed.landing, data)
+            if opened.landed is not None:
+                yield Write(opened.landed.landing, data)
 
     def _count_data(self, file: _File, size: int) -> None:
         self._account.count_file(size)
         file.size += size
 
-    def _land_head(self, file: _File) -> Steps[_Landed]:
+    def _land_head(self, file: _File) -> Steps[None]:
         """Lands a file whose head came in pieces, or is all of it."""
         held = b"".join(file.head)
         file.head.clear()
-        landed = yield from self._land(file, held)
-        if held:
-            yield Write(landed.landing, held)
-        return landed
+        yield from self._land(file, held)
+        if held and file.landed is not None:
+            yield Write(file.landed.landing, held)
 
-    def _land(self, file: _File, head: bytes) -> Steps[_Landed]:
-        """Judges a file by its head and opens its sink."""
+    def _land(self, file: _File, head: bytes) -> Steps[None]:
+        """Judges a file by its head, and the text values before it, and opens its sink, where no error was found."""
+        file.judged = True
+        self._judge_texts()
         rule = file.rule
         incoming = self._incoming(file, head)
         if rule.filter is not None:
             agreed = yield Ask(rule.filter, (incoming,))
             _check_agreed(agreed, rule.filter, incoming)
+        if not self._stores:
+            return
         if rule.key_maker is None:
             key = self._spec.new_key(extension_of(incoming.content_type))
         else:
             key = yield Ask(rule.key_maker, (incoming,))
         landing = yield Open(rule=rule, key=key, file=incoming, digest=self._spec.digests)
-        landed = _Landed(rule, incoming, key, landing)
-        self._files.append(landed)
-        return landed
+        file.landed = _Landed(rule, incoming, key, landing)
+        self._files.append(file.landed)
+
+    def _judge_texts(self) -> None:
+        """What is wrong with the text values of a typed form is known before the next file is stored."""
+        if self._typed is not None and self._judged < len(self._values):
+            self._judged = len(self._values)
+            self._text_errors = self._typed.errors(self._values, ended=False)
+            if self._text_errors:
+                self._end_storing()
 
     def _incoming(self, file: _File, head: bytes) -> IncomingFile:
         begin, rule = file.begin, file.rule
@@ -328,7 +403,11 @@ class _Intake:
         if file.size < file.rule.min_size:
             text = f"the file in field {quoted(file.begin.name)} has fewer than {file.rule.min_size} bytes"
             raise FileRefused(text, field=file.begin.name, filter="min_size")
-        landed = file.landed or (yield from self._land_head(file))
+        if not file.judged:
+            yield from self._land_head(file)
+        landed = file.landed
+        if landed is None:
+            return
         landed.size = file.size
         yield Stage(landed.landing)
         for check in landed.rule.staged_checks:
@@ -346,16 +425,24 @@ class _Intake:
         self._values.append((name, value))
 
     def _check_required(self) -> None:
+        missing = [*self._missing()]
+        if missing and self._typed is None:
+            raise missing.pop(0)  # which no frame of its own traceback holds
+        for error in missing:
+            self._gather(error)
+
+    def _missing(self) -> Iterator[FieldMissing]:
         for name, rule in self._form.files.items():
             if rule.min_count and name not in self._counts and any(name == sent for sent, _ in self._values):
                 why = f"field {quoted(name)} was sent as text: a form sends files with enctype={quoted(MULTIPART)}"
-                raise FieldMissing(why, field=name)
-            _check_enough(name, self._counts.get(name, 0), rule.min_count)
+                yield FieldMissing(why, field=name)
+            else:
+                yield from _too_few(name, self._counts.get(name, 0), rule.min_count)
         for name, text in self._form.texts.items():
-            _check_enough(name, self._counts.get(name, 0), int(text.required))
+            yield from _too_few(name, self._counts.get(name, 0), int(text.required))
         rest = self._form.any_file
         if rest is not None and len(self._files) < rest.min_count:
-            raise FieldMissing(f"the form has {len(self._files)} files, at least {rest.min_count} are needed")
+            yield FieldMissing(f"the form has {len(self._files)} files, at least {rest.min_count} are needed")
 
 
 def _parser_for(content_type: str | None, limits: Limits) -> FormParser:
@@ -390,12 +477,18 @@ def _check_agreed(agreed: object, asked: Callable[..., object], file: IncomingFi
         raise FileRefused(text, field=file.field, filter=name, detected=file.content_type)
 
 
-def _check_enough(name: str, seen: int, needed: int) -> None:
-    if seen >= needed:
-        return
-    if seen == 0:
-        raise FieldMissing(f"field {quoted(name)} is missing", field=name)
-    raise FieldMissing(f"field {quoted(name)} was sent {seen} times, at least {needed} are needed", field=name)
+def _too_few(name: str, seen: int, needed: int) -> Iterator[FieldMissing]:
+    if seen == 0 < needed:
+        yield FieldMissing(f"field {quoted(name)} is missing", field=name)
+    elif seen < needed:
+        yield FieldMissing(f"field {quoted(name)} was sent {seen} times, at least {needed} are needed", field=name)
+
+
+def _is_of_a_field(error: SenderError) -> bool:
+    """Whether a rule of one field was broken. What breaks the form, or a limit that protects the process, ends it."""
+    if isinstance(error, LimitExceeded):
+        return error.limit in ("max_size", "max_count", "file_size", "field_size")
+    return isinstance(error, FileRefused | FieldRefused | FieldMissing | UnexpectedField)
 
 
 def _check_whole(file: _Landed, stored: StoredObject) -> None:

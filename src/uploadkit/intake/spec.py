@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
+from ..errors import FieldError
 from ..policy.fields import FormRules
 from ..policy.filenames import random_key
 from ..policy.limits import Limits
@@ -13,6 +14,16 @@ from ..uploads import Submission
 from .capacity import DEFAULT_CAPACITY, Capacity
 
 T_co = TypeVar("T_co", covariant=True)
+
+
+class TypedForm(Protocol):
+    """What the plan asks a typed form while its text values arrive."""
+
+    model: type
+
+    def errors(self, values: Sequence[tuple[str, str]], *, ended: bool) -> list[FieldError]:
+        """What is wrong with the text values so far; before the form has `ended`, only what cannot become right."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +41,8 @@ class Spec(Generic[T_co]):
     `give` makes what the handler is given, when all files are staged and none is published: where it raises, nothing
     is stored. `keeps_on_error` leaves a request's files where a handler raises;
     `new_key` makes ids and storage keys from an extension; `capacity` bounds what is received at once;
-    `digests` makes the SHA-256 of every file.
+    `digests` makes the SHA-256 of every file. `gives` is the type that `give` returns, for those who compare it with an
+    annotation; `typed` is the form of `Uploader.form`.
     """
 
     form: FormRules
@@ -40,6 +52,8 @@ class Spec(Generic[T_co]):
     new_key: Callable[[str], str] = field(default=random_key)
     capacity: Capacity = DEFAULT_CAPACITY
     digests: bool = True
+    gives: object = object
+    typed: TypedForm | None = None
 
     def check_blocking(self) -> None:
         """Raises `TypeError` where a blocking driver could not ask one of the filters or key makers."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias, TypedDict, TypeVar
+from enum import Enum
+from typing import Any, Literal, TypeAlias, TypedDict, TypeVar
 
 from ..storage.contract import ExclusiveCommit, ReadsStaged, Storage
 from .accept import Accept, AcceptRule
@@ -21,6 +22,15 @@ KeyMaker: TypeAlias = Callable[[IncomingFile], str]
 """Proposes the storage key of a file. The storage checks it again."""
 
 Check: TypeAlias = StreamCheck | StagedCheck
+
+
+class Unsaid(Enum):
+    """The default of a rule whose default depends on where it is used."""
+
+    UNSAID = "as the place says"
+
+
+UNSAID = Unsaid.UNSAID
 
 
 class FileRules(TypedDict, total=False):
@@ -51,11 +61,13 @@ class FieldRules(FileRules, total=False):
 class File:
     """A file field and its rules: those of `FieldRules`, and how many files it takes.
 
-    `max_count` None is no other bound than `Limits.files`; `required` is the same as a `min_count` of 1.
+    A field of a typed form may leave out its `name`, which is then that of the attribute. `max_count` None is no other
+    bound than `Limits.files`; left out it is 1, and None for a list in a typed form. `required` is the same as a
+    `min_count` of 1.
     """
 
-    name: str = field(kw_only=False)
-    max_count: int | None = 1
+    name: str | None = field(kw_only=False, default=None)
+    max_count: int | Literal[Unsaid.UNSAID] | None = UNSAID
     min_count: int = 0
     required: bool = False
     accept: AcceptRule | None = None
@@ -67,12 +79,13 @@ class File:
     check: Check | Iterable[Check] | None = None
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
-        _check_count("max_count", self.max_count)
+        if self.name is not None:
+            _check_name(self.name)
+        if self.max_count is not UNSAID:
+            _check_count("max_count", self.max_count)
         _check_count("min_count", self.min_count)
-        needed = max(self.min_count, int(self.required))
-        if self.max_count is not None and needed > self.max_count:
-            raise ValueError(f"field {self.name!r}: min_count {needed} is more than max_count {self.max_count}")
+        if self.max_count is not UNSAID:
+            self._check_counts(self.max_count)
         _check_callable("filename", self.filename)
         _check_callable("filter", self.filter)
         # What can be iterated only once has to serve every spec.
@@ -80,6 +93,14 @@ class File:
             object.__setattr__(self, "accept", Accept.of(self.accept))
         if isinstance(self.check, Iterable):
             object.__setattr__(self, "check", tuple(self.check))
+
+    @property
+    def _needed(self) -> int:
+        return max(self.min_count, int(self.required))
+
+    def _check_counts(self, max_count: int | None) -> None:
+        if max_count is not None and self._needed > max_count:
+            raise ValueError(f"field {self.name!r}: min_count {self._needed} is more than max_count {max_count}")
 
     def over(self, defaults: Mapping[str, object]) -> File:
         """These rules, and those of `defaults` where this field says nothing."""
@@ -101,6 +122,8 @@ class File:
                 f"field {self.name!r}: filename= proposes keys that may meet, and storage {storage.name!r} "
                 "does not promise that it never replaces an object"
             )
+        max_count = 1 if self.max_count is UNSAID else self.max_count
+        self._check_counts(max_count)
         max_size = None if self.max_size is None else parse_size(self.max_size)
         min_size = 0 if self.min_size is None else parse_size(self.min_size)
         if max_size is not None and min_size > max_size:
@@ -109,8 +132,8 @@ class File:
             accept=None if self.accept is None else Accept.of(self.accept),
             max_size=max_size,
             min_size=min_size,
-            max_count=self.max_count,
-            min_count=max(self.min_count, int(self.required)),
+            max_count=max_count,
+            min_count=self._needed,
             storage=storage,
             key_maker=self.filename,
             filter=self.filter,

@@ -1,0 +1,412 @@
+"""Typed forms: a pydantic model or a dataclass says which fields a form has, and a handler is given an instance of it.
+
+Nothing here reads a body. While a form arrives the plan asks `errors` of the text values so far, with the annotations
+and validators of their fields; when it has ended, `give` makes the instance, with the validators of the whole model,
+before any file is published. What a form cannot say is decided here, once:
+
+- A value is sent as text; one that has parts of its own (a model, a dict) as JSON text; a list by repeating its name.
+  Only where nested names are asked for `pet[name]` and `kids[]` are parts of `pet` and `kids`.
+- An empty value is none, but for a field that takes text: it is what browsers send for an input left empty.
+- A list that was not sent is empty: a form has no other way to say that.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from types import UnionType
+from typing import (
+    Annotated,
+    Any,
+    Generic,
+    Literal,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
+
+try:
+    from pydantic import BaseModel, RootModel, TypeAdapter, ValidationError
+    from pydantic.errors import PydanticUserError
+    from pydantic_core import SchemaValidator, from_json
+except ModuleNotFoundError as _missing:
+    raise ModuleNotFoundError(
+        "typed forms need pydantic: pip install 'pyuploadkit[forms]'", name=_missing.name
+    ) from _missing
+
+from .errors import TEXT_LIMIT, FieldError, FieldRefused, InvalidForm, quoted
+from .policy.fields import UNSAID, File, Text
+from .policy.nesting import nested
+from .uploads import Submission, UploadedFile
+
+T = TypeVar("T")
+
+
+class ModelForm(Generic[T]):
+    """The form that a model describes. Raises `TypeError` where the model cannot be sent as a form."""
+
+    def __init__(self, model: type[T], *, nested: bool) -> None:
+        if not _is_model(model):
+            raise TypeError(f"form() takes a pydantic model or a dataclass, and not {model!r}")
+        self.model: type = model
+        self._nested = nested
+        self._adapter: TypeAdapter[T] = _adapter(model)
+        schema = _Schema(self._adapter.core_schema)
+        self._files: list[_FileField] = []
+        self._texts: list[_TextField] = []
+        for attribute, annotation in _annotations(model).items():
+            if attribute in schema.fields:  # a dataclass's field(init=False) is none of the form
+                where, names = f"{model.__name__}.{attribute}", schema.names(attribute, model)
+                required = schema.required(attribute)
+                file = _FileField.of(annotation, attribute, names[0], required=required, where=where)
+                if file is not None:
+                    self._files.append(file)
+                else:
+                    self._texts.append(_TextField.of(annotation, names, required=required, where=where))
+        self._text_of = {name: text for text in self._texts for name in text.names}
+        self._file_names = {name for file in self._files for name in (file.key, file.name)}
+        self._text_validator = schema.validator(without={file.attribute for file in self._files})
+
+    @property
+    def fields(self) -> list[File | Text]:
+        """What the form is declared as. A field of one value is sent once: which of two is meant nobody knows."""
+        single = [Text(name, max_count=1) for text in self._texts if not text.many for name in text.names]
+        return [*(file.rules for file in self._files), *single]
+
+    def errors(self, values: Sequence[tuple[str, str]], *, ended: bool) -> list[FieldError]:
+        """What is wrong with the text values so far; before the form has `ended`, only what cannot become right."""
+        data, errors = self._data(values, ended=ended)
+        try:
+            self._text_validator.validate_python(data)
+        except ValidationError as error:
+            errors += self._told(error, besides=errors, still_open=None if ended else data)
+        return errors
+
+    def give(self, submission: Submission) -> T:
+        """The instance. Raises `InvalidForm`."""
+        data, errors = self._data(submission.fields.multi_items(), ended=True)
+        by_field = submission.files_by_field
+        for file in self._files:
+            sent = by_field.get(file.name, [])
+            if sent:
+                data[file.key] = sent if file.many else sent[0]
+            elif file.many and file.required:
+                data[file.key] = []
+        try:
+            given = self._adapter.validate_python(data)
+        except ValidationError as error:
+            errors += self._told(error, besides=errors)
+        if errors:
+            raise InvalidForm(errors)
+        return given
+
+    def _data(self, values: Sequence[tuple[str, str]], *, ended: bool) -> tuple[dict[str, Any], list[FieldError]]:
+        """The text values as pydantic takes them, and the errors of those that could not be read."""
+        try:
+            sent: Mapping[str, Any] = nested(values) if self._nested else _grouped(values)
+        except FieldRefused as error:
+            return {}, [FieldError.of(error)]
+        data: dict[str, Any] = {}
+        errors: list[FieldError] = []
+        for name, value in sent.items():
+            text = self._text_of.get(name)
+            try:
+                if text is None:
+                    known = name in self._file_names
+                    data |= {} if known else {name: value}
+                else:
+                    data |= {name: text.read(value)} if text.has(value) else {}
+            except ValueError as error:
+                message = _shown(f"field {quoted(name)} is to be JSON: {error}")
+                errors.append(FieldError(field=name, code="json_invalid", message=message))
+        if ended:
+            unsent = [text for text in self._texts if text.many and text.required and not data.keys() & {*text.names}]
+            data |= {text.names[0]: [] for text in unsent}
+        return data, errors
+
+    def _told(
+        self, error: ValidationError, *, besides: Iterable[FieldError], still_open: Mapping[str, Any] | None = None
+    ) -> list[FieldError]:
+        """pydantic's errors as ours; `still_open` are the values where more may come."""
+        known = {each.field for each in besides}
+        told = []
+        for each in error.errors(include_url=False, include_context=False, include_input=False):
+            if still_open is None or self._is_final(each["loc"], still_open):
+                one = self._field_error(each["type"], each["loc"], each["msg"])
+                if one.field is None or one.field not in known:
+                    told.append(one)
+        return told
+
+    def _field_error(self, code: str, loc: tuple[str | int, ...], message: str) -> FieldError:
+        if not loc:
+            return FieldError(field=None, code=code, message=_shown(message))
+        first, *path = loc
+        field = next((file.name for file in self._files if file.key == first), str(first))
+        if code in _MISSING and not path:
+            return FieldError(field=field, code="field_missing", message=f"field {quoted(field)} is missing")
+        return FieldError(field=field, code=code, message=_shown(message), path=tuple(path))
+
+    def _is_final(self, loc: tuple[str | int, ...], data: Mapping[str, Any]) -> bool:
+        """Whether nothing that still may come can mend it: the value has come, and none is added to it any more."""
+        if not loc or loc[0] not in data:
+            return False
+        text = self._text_of.get(str(loc[0]))
+        if text is None or not (self._nested or text.many):
+            return True
+        if not self._nested:
+            return len(loc) > 1  # an item is whole, while the list may grow
+        node = data[str(loc[0])]
+        for step in loc[1:]:  # a member of a union has a step of its own, which leads nowhere
+            parts = dict(enumerate(node)) if isinstance(node, list) else node
+            node = parts.get(step, node) if isinstance(parts, dict) else node
+        return isinstance(node, str)
+
+
+_MISSING = ("missing", "missing_argument", "missing_keyword_only_argument")
+
+
+def _shown(message: str) -> str:
+    return message if len(message) <= TEXT_LIMIT else message[: TEXT_LIMIT - 1] + "…"
+
+
+def _grouped(values: Iterable[tuple[str, str]]) -> dict[str, str | list[str]]:
+    """As `nested` gives plain names: a value, or the list of a name that was repeated."""
+    grouped: dict[str, list[str]] = {}
+    for name, value in values:
+        grouped.setdefault(name, []).append(value)
+    return {name: sent if len(sent) > 1 else sent[0] for name, sent in grouped.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FileField:
+    """A field of files: `name` is the form's, `key` is what pydantic reads, `attribute` is the model's."""
+
+    attribute: str
+    key: str
+    name: str
+    rules: File
+    many: bool
+    required: bool
+
+    @classmethod
+    def of(cls, annotation: Any, attribute: str, key: str, *, required: bool, where: str) -> _FileField | None:
+        """None where the annotation is not one of files."""
+        kept, metadata, optional = _unwrapped(annotation)
+        many = get_origin(kept) is list
+        if many:
+            kept, more, _ = _unwrapped(get_args(kept)[0])
+            metadata += more
+        if kept is not UploadedFile:
+            return None
+        said = [each for each in metadata if isinstance(each, File)] or [File()]
+        if len(said) > 1:
+            raise TypeError(f"{where} has more than one File(...)")
+        [rules] = said
+        count = (None if many else 1) if rules.max_count is UNSAID else rules.max_count
+        if not many and count != 1:
+            raise TypeError(f"{where} takes max_count={count} files: annotate it as list[UploadedFile]")
+        name = key if rules.name is None else rules.name
+        needed = rules.required or (required and not many and not optional)
+        return cls(
+            attribute=attribute,
+            key=key,
+            name=name,
+            rules=replace(rules, name=name, max_count=count, required=needed),
+            many=many,
+            required=required,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _TextField:
+    """A field of text values. `names` are all that it may have in the form, `many` is a list."""
+
+    names: tuple[str, ...]
+    many: bool
+    is_json: bool
+    takes_empty: bool
+    required: bool
+
+    @classmethod
+    def of(cls, annotation: Any, names: tuple[str, ...], *, required: bool, where: str) -> _TextField:
+        if _holds_file(annotation, seen=set()):
+            raise TypeError(f"{where}: a field of files is UploadedFile, UploadedFile | None or list[UploadedFile]")
+        kept, metadata, _ = _unwrapped(annotation)
+        if any(isinstance(each, File) for each in metadata):
+            raise TypeError(f"{where} has File(...) and is no UploadedFile")
+        if any(isinstance(each, Text) for each in metadata):
+            raise TypeError(f"{where} has Text(...): a typed form takes pydantic's Field(...) in its place")
+        item = _item(kept)
+        one = annotation if item is None else item
+        return cls(
+            names=names,
+            many=item is not None,
+            is_json=_has_parts(one, as_item=item is not None),
+            takes_empty=_takes_text(one),
+            required=required,
+        )
+
+    def has(self, value: Any) -> bool:
+        """Whether it is a value at all."""
+        return value != "" or self.takes_empty
+
+    def read(self, value: Any) -> Any:
+        """As pydantic takes it. Raises `ValueError` for what is to be JSON and is none."""
+        if not self.many or isinstance(value, dict):
+            return self._read_one(value)
+        return [self._read_one(one) for one in (value if isinstance(value, list) else [value]) if self.has(one)]
+
+    def _read_one(self, value: Any) -> Any:
+        return from_json(value, allow_inf_nan=False) if self.is_json and isinstance(value, str) else value
+
+
+class _Schema:
+    """What pydantic's own schema of a model says of its fields."""
+
+    def __init__(self, schema: Any) -> None:
+        self._definitions: list[Any] = []
+        self._config: Any = None
+        while schema["type"] not in ("model-fields", "dataclass-args"):
+            if schema["type"] == "definitions":
+                self._definitions += schema["definitions"]
+            elif schema["type"] in ("model", "dataclass"):
+                self._config = schema.get("config")
+            if schema["type"] == "definition-ref":
+                [schema] = [each for each in self._definitions if each["ref"] == schema["schema_ref"]]
+            elif "schema" in schema:
+                schema = schema["schema"]
+            else:  # a validator of mode "plain" takes the place of all fields
+                raise TypeError(f"form() cannot see the fields of a model behind {schema['type']}")
+        self._schema = schema
+        fields = schema["fields"]
+        self.fields: dict[str, Any] = fields if isinstance(fields, dict) else {each["name"]: each for each in fields}
+
+    def names(self, attribute: str, model: type) -> tuple[str, ...]:
+        """The names by which a field is read: its alias or aliases, or the attribute's own."""
+        alias = self.fields[attribute].get("validation_alias")
+        paths = [[alias]] if isinstance(alias, str) else alias if alias and isinstance(alias[0], list) else [alias]
+        if alias is None:
+            return (attribute,)
+        if any(len(path) != 1 for path in paths):
+            raise TypeError(f"{model.__name__}.{attribute}: a form's field has a name, and no AliasPath")
+        config = self._config or {}
+        by_name = config.get("populate_by_name") or config.get("validate_by_name")
+        return (*(path[0] for path in paths), *([attribute] if by_name else []))
+
+    def required(self, attribute: str) -> bool:
+        """Whether there is no default."""
+        return bool(self.fields[attribute]["schema"]["type"] != "default")
+
+    def validator(self, *, without: Collection[str]) -> SchemaValidator:
+        """For the fields but those: annotations and validators of each, and none of the model as a whole."""
+        left = {name: each for name, each in self.fields.items() if name not in without}
+        is_model = self._schema["type"] == "model-fields"
+        schema = {**self._schema, "fields": left if is_model else [*left.values()]}
+        schema.pop("ref", None)
+        whole = {"type": "definitions", "schema": schema, "definitions": self._definitions}
+        return SchemaValidator(whole if self._definitions else schema, self._config)
+
+
+def _is_model(model: Any) -> bool:
+    return isinstance(model, type) and (issubclass(model, BaseModel) or dataclasses.is_dataclass(model))
+
+
+def _adapter(model: type[T]) -> TypeAdapter[T]:
+    try:
+        adapter = TypeAdapter(model)
+        adapter.core_schema.get("type")  # one that waits for a name looks for it now
+    except (PydanticUserError, NameError) as error:
+        raise TypeError(f"form({model.__name__}): {str(error).partition(chr(10))[0]}") from error
+    return adapter
+
+
+def _annotations(model: type) -> dict[str, Any]:
+    known = getattr(model, "__pydantic_fields__", None)
+    if known is None:
+        return get_type_hints(model, include_extras=True)
+    return {
+        name: Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+        for name, info in known.items()
+    }
+
+
+def _unwrapped(annotation: Any) -> tuple[Any, list[Any], bool]:
+    """What an annotation comes to, the metadata around it, and whether None may stand in its place."""
+    metadata: list[Any] = []
+    optional = False
+    while True:
+        members = _members(annotation)
+        if get_origin(annotation) is Annotated:
+            annotation, *more = get_args(annotation)
+            metadata += more
+        elif len(members) == 2 and type(None) in members:
+            [annotation] = [member for member in members if member is not type(None)]
+            optional = True
+        elif isinstance(annotation, type) and issubclass(annotation, RootModel):
+            annotation = annotation.model_fields["root"].annotation
+        elif hasattr(annotation, "__value__") or hasattr(annotation, "__supertype__"):  # type X = ..., NewType
+            annotation = getattr(annotation, "__value__", None) or annotation.__supertype__
+        else:
+            return annotation, metadata, optional
+
+
+def _members(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else ()
+
+
+def _item(annotation: Any) -> Any:
+    """What a list or another collection holds; None where the annotation is none."""
+    kind = get_origin(annotation) or annotation
+    if not isinstance(kind, type) or issubclass(kind, str | bytes | Mapping | BaseModel | Enum):
+        return None
+    if not issubclass(kind, Iterable) or is_typeddict(kind):
+        return None
+    return (*get_args(annotation), Any)[0]
+
+
+def _has_parts(annotation: Any, *, as_item: bool) -> bool:
+    """Whether a value is sent as JSON: it is a model, a dict or, as an item of a list, a list."""
+    kept, metadata, _ = _unwrapped(annotation)
+    if any(getattr(each, "__name__", type(each).__name__) == "Json" for each in metadata):
+        return False  # pydantic reads it by itself
+    members = [member for member in _members(kept) if member is not type(None)]
+    if members:
+        return all(_has_parts(member, as_item=as_item) for member in members)
+    kind = get_origin(kept) or kept
+    if is_typeddict(kind) or dataclasses.is_dataclass(kind) or (as_item and _item(kept) is not None):
+        return True
+    return isinstance(kind, type) and issubclass(kind, BaseModel | Mapping)
+
+
+def _takes_text(annotation: Any) -> bool:
+    """Whether an empty text may be meant."""
+    kept, _, _ = _unwrapped(annotation)
+    if get_origin(kept) is Literal:
+        return "" in get_args(kept)
+    if isinstance(kept, type) and issubclass(kept, Enum):
+        return "" in [member.value for member in kept]
+    return kept in (str, bytes, Any, object) or any(map(_takes_text, _members(kept)))
+
+
+def _holds_file(annotation: Any, *, seen: set[Any]) -> bool:
+    """Whether files are meant anywhere in it, where a form cannot have them."""
+    if annotation is UploadedFile:
+        return True
+    if _is_model(annotation):
+        if annotation in seen:
+            return False
+        seen.add(annotation)
+        return any(_holds_file(inner, seen=seen) for inner in _annotations(annotation).values())
+    return any(_holds_file(inner, seen=seen) for inner in _inner(annotation))
+
+
+def _inner(annotation: Any) -> Iterator[Any]:
+    kept, _, _ = _unwrapped(annotation)
+    if kept is not annotation:
+        yield kept
+    yield from get_args(kept)

@@ -1,0 +1,35 @@
+"""A form as a class, in Flask: two texts, an optional file and a list of files."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+
+from flask import Flask
+from pydantic import BaseModel, Field
+
+from uploadkit import DOCUMENTS, IMAGES, DiskStorage, File, Limits, UploadedFile, Uploader
+from uploadkit.adapters.flask import receive
+
+upload = Uploader(DiskStorage("uploads"), limits=Limits(file_size="5 MB"))
+
+
+class Application(BaseModel):
+    name: Annotated[str, Field(min_length=2, max_length=40)]
+    born: date
+    portrait: Annotated[UploadedFile, File(accept=IMAGES)] | None = None
+    papers: Annotated[list[UploadedFile], File(accept=DOCUMENTS, max_count=5)]
+
+
+app = Flask(__name__)
+
+
+@app.post("/apply")
+@receive(upload.form(Application))
+def apply(application: Application) -> dict[str, object]:
+    return {
+        "name": application.name,
+        "year": application.born.year,
+        "portrait": application.portrait.content_type if application.portrait else None,
+        "papers": [paper.filename for paper in application.papers],
+    }

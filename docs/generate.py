@@ -84,9 +84,9 @@ def _attribute_docstrings(cls: type) -> dict[str, str]:
     assert isinstance(definition, ast.ClassDef)
     said = {}
     for statement, below in zip(definition.body, definition.body[1:], strict=False):
-        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-            if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
-                said[statement.target.id] = " ".join(inspect.cleandoc(str(below.value.value)).split())
+        match statement, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                said[name] = " ".join(inspect.cleandoc(text).split())
     return said
 
 

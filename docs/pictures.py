@@ -50,7 +50,8 @@ def way_of_the_data() -> str:
         ("handler: if it raises, its files are removed", "good", "files that no handler saw to its end"),
         ("answer", "plain", "the files, as they should be"),
     ]
-    drawn = [_text(24, 34, "What happens", "strong"), _text(532, 34, "If the process dies after it, there is left", "strong")]
+    left_head = "If the process dies after it, there is left"
+    drawn = [_text(24, 34, "What happens", "strong"), _text(532, 34, left_head, "strong")]
     for at, (step, kind, left) in enumerate(steps):
         top = 50 + at * 52
         drawn += [_box(24, top, 488, 34, kind), _text(38, top + 22, step), _text(532, top + 22, left, "faint")]
@@ -63,6 +64,7 @@ def life_of_a_file() -> str:
     """The states of a file in a storage, and what moves it from one to the next."""
     boxes = [("open", 24, 60, "plain"), ("staged", 294, 60, "box"), ("published", 564, 60, "good")]
     boxes += [("discarded: nothing is left", 159, 200, "bad"), ("removed", 564, 200, "bad")]
+    causes = "a limit, a refusal, a cut body, a client that is gone, cancellation, a full disk"
     drawn = []
     for name, left, top, kind in boxes:
         width = 270 if name.startswith("discarded") else 150
@@ -74,7 +76,7 @@ def life_of_a_file() -> str:
         _text(639, 30, "whole, under its key", "faint", middle=True),
         _arrow(99, 100, 220, 196), _text(76, 160, "discard()", "code", middle=True),
         _arrow(369, 100, 330, 196), _text(392, 160, "discard()", "code"),
-        _text(294, 268, "a limit, a refusal, a cut body, a client that is gone, cancellation, a full disk", "faint", middle=True),
+        _text(294, 268, causes, "faint", middle=True),
         _arrow(639, 100, 639, 196), _text(650, 160, "delete()", "code"),
         _text(639, 290, "the handler raised, or somebody asked", "faint", middle=True),
     ]  # fmt: skip
@@ -120,7 +122,14 @@ def main() -> None:
 def _picture(width: int, height: int, title: str, drawn: Iterable[str]) -> str:
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     ground = f'<rect class="ground" x="0.5" y="0.5" width="{width - 1}" height="{height - 1}" rx="6"/>'
-    lines = [f'{head} role="img">', f"<title>{escape(title)}</title>", f"<style>{STYLE}</style>", ground, *drawn, "</svg>"]
+    lines = [
+        f'{head} role="img">',
+        f"<title>{escape(title)}</title>",
+        f"<style>{STYLE}</style>",
+        ground,
+        *drawn,
+        "</svg>",
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -18,8 +18,8 @@ import flask.views
 from fastapi import FastAPI, Form
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from tests.adapters.asgi_client import ask
 from tests.adapters import django_project as django_project  # settings, as startproject makes them
+from tests.adapters.asgi_client import ask
 
 from uploadkit import (
     IMAGES,

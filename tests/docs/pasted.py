@@ -133,7 +133,9 @@ def _on_any_port(line: str) -> list[str]:
     if "--port" in words:
         words[words.index("--port") + 1] = "0"
         return words
-    return [*words, "--bind", "127.0.0.1:0", "--no-control-socket"] if words[0] == "gunicorn" else [*words, "--port", "0"]
+    return (
+        [*words, "--bind", "127.0.0.1:0", "--no-control-socket"] if words[0] == "gunicorn" else [*words, "--port", "0"]
+    )
 
 
 def _photo() -> bytes:

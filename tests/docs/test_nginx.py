@@ -118,7 +118,8 @@ def _main(folder: Path, servers: str) -> str:
     (folder / "uploads.conf").write_text(servers, encoding="utf-8")
     built = subprocess.run(["nginx", "-V"], capture_output=True, text=True, check=True).stderr
     temporary = "".join(
-        f"{name.replace('-', '_')}_temp_path {folder}/{name};" for name in re.findall(r"--http-([\w-]+)-temp-path", built)
+        f"{name.replace('-', '_')}_temp_path {folder}/{name};"
+        for name in re.findall(r"--http-([\w-]+)-temp-path", built)
     )
     path = folder / "nginx.conf"
     path.write_text(

@@ -1,4 +1,4 @@
-"""Each page tried from itself alone: its files in an empty folder, its commands as they stand, its answers as it says."""
+"""Each page tried from itself alone: its files in an empty folder, its commands as they stand, answered as it says."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from tests.docs.documents import DOCS, DOCUMENTS, ROOT, commands, sections
 from tests.docs.pasted import asked, assert_answered, paste, requests_of, servers_of, started
 
 SERVED = sorted(page.relative_to(DOCS) for page in DOCS.rglob("*.md") if requests_of(page.read_text(encoding="utf-8")))
-PROGRAMS = sorted(page.relative_to(DOCS) for page in DOCS.rglob("*.md") if "$ python app.py" in page.read_text(encoding="utf-8"))
+PROGRAMS = sorted(
+    page.relative_to(DOCS) for page in DOCS.rglob("*.md") if "$ python app.py" in page.read_text(encoding="utf-8")
+)
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
@@ -41,7 +43,9 @@ def test_the_tests_of_the_tutorial_run_as_they_are_pasted(tmp_path: Path) -> Non
         paste(text, tmp_path)
         for command in commands(text):
             if "-m pytest" in command.line:
-                done = subprocess.run([sys.executable, *command.line.split()[1:]], cwd=tmp_path, capture_output=True, text=True)
+                done = subprocess.run(
+                    [sys.executable, *command.line.split()[1:]], cwd=tmp_path, capture_output=True, text=True
+                )
                 assert done.returncode == 0, done.stdout
                 assert_answered(command.answer, done.stdout.splitlines()[-1], tmp_path)
                 return
@@ -62,7 +66,9 @@ def test_a_program_of_a_page_says_what_the_page_says(page: Path, tmp_path: Path)
     paste(text, tmp_path)
     for command in commands(text):
         if command.line.startswith("python app.py"):
-            done = subprocess.run([sys.executable, *command.line.split()[1:]], cwd=tmp_path, capture_output=True, text=True)
+            done = subprocess.run(
+                [sys.executable, *command.line.split()[1:]], cwd=tmp_path, capture_output=True, text=True
+            )
             assert done.returncode == 0, done.stderr
             assert_answered(command.answer, done.stdout, tmp_path)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -38,13 +39,21 @@ def test_a_page_works_as_it_is_pasted(page: Path, tmp_path: Path) -> None:
 
 
 def test_the_tests_of_the_tutorial_run_as_they_are_pasted(tmp_path: Path) -> None:
-    """They are pasted beside what the sections before have left, and end as the page says."""
+    """They are pasted beside what the sections before have left, and end as the page says.
+
+    Their asserts are the reader's, and hold without `python -O` alone.
+    """
+    asserting = {name: value for name, value in os.environ.items() if name != "PYTHONOPTIMIZE"}
     for text in sections(DOCS / "tutorial.md"):
         paste(text, tmp_path)
         for command in commands(text):
             if "-m pytest" in command.line:
                 done = subprocess.run(
-                    [sys.executable, *command.line.split()[1:]], cwd=tmp_path, capture_output=True, text=True
+                    [sys.executable, *command.line.split()[1:]],
+                    cwd=tmp_path,
+                    env=asserting,
+                    capture_output=True,
+                    text=True,
                 )
                 assert done.returncode == 0, done.stdout
                 assert_answered(command.answer, done.stdout.splitlines()[-1], tmp_path)

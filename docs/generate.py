@@ -46,10 +46,10 @@ def rules() -> str:
 
 def codes() -> str:
     """Every error that a request can have, as it is answered."""
-    rows = ["| code | status | class | when | facts |", "|---|---|---|---|---|"]
+    rows = ["| code, class | status | when | facts |", "|---|---|---|---|"]
     for error in _classes(errors.UploadError):
         facts = ", ".join(f"`{fact}`" for fact in ("field", *error._facts) if fact != "field" or _takes_field(error))
-        rows.append(f"| `{error.code}` | {_status(error)} | `{error.__name__}` | {_summary(error)} | {facts} |")
+        rows.append(f"| `{error.code}`<br>`{error.__name__}` | {_status(error)} | {_summary(error)} | {facts} |")
     return "\n".join(rows)
 
 

@@ -127,9 +127,9 @@ def package(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """The parser beside its peers, then whole uploads; `nox -s bench -- end_to_end --quick` runs one of the two."""
+    """The parser beside its peers, typed forms, uploads; `nox -s bench -- end_to_end --quick` runs one of them."""
     session.install("-e", ".", *_group("bench"))
-    benches, words = ["parsers", "end_to_end"], [*session.posargs]
+    benches, words = ["parsers", "typed", "end_to_end"], [*session.posargs]
     if words and words[0] in benches:
         benches = [words.pop(0)]
     for name in benches:

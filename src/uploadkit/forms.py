@@ -31,7 +31,7 @@ from typing import (
 )
 
 try:
-    from pydantic import BaseModel, RootModel, TypeAdapter, ValidationError
+    from pydantic import BaseModel, Json, RootModel, TypeAdapter, ValidationError
     from pydantic.errors import PydanticUserError
     from pydantic_core import SchemaValidator, from_json
 except ModuleNotFoundError as _missing:
@@ -68,6 +68,7 @@ class ModelForm(Generic[T]):
                     self._files.append(file)
                 else:
                     self._texts.append(_TextField.of(annotation, names, required=required, where=where))
+        self._lists = [text for text in self._texts if text.many and text.required]
         self._text_of = {name: text for text in self._texts for name in text.names}
         self._file_names = {name for file in self._files for name in (file.key, file.name)}
         self._text_validator = schema.validator(without={file.attribute for file in self._files})
@@ -80,7 +81,10 @@ class ModelForm(Generic[T]):
 
     def errors(self, values: Sequence[tuple[str, str]], *, ended: bool) -> list[FieldError]:
         """What is wrong with the text values so far; before the form has `ended`, only what cannot become right."""
-        data, errors = self._data(values, ended=ended)
+        try:
+            data, errors = self._data(values, ended=ended)
+        except FieldRefused as error:  # of a nested name: what the others come to is not known
+            return [FieldError.of(error)]
         try:
             self._text_validator.validate_python(data)
         except ValidationError as error:
@@ -89,7 +93,10 @@ class ModelForm(Generic[T]):
 
     def give(self, submission: Submission) -> T:
         """The instance. Raises `InvalidForm`."""
-        data, errors = self._data(submission.fields.multi_items(), ended=True)
+        try:
+            data, errors = self._data(submission.fields.multi_items(), ended=True)
+        except FieldRefused as error:
+            raise InvalidForm([FieldError.of(error)]) from error
         by_field = submission.files_by_field
         for file in self._files:
             sent = by_field.get(file.name, [])
@@ -98,35 +105,36 @@ class ModelForm(Generic[T]):
             elif file.many and file.required:
                 data[file.key] = []
         try:
-            given = self._adapter.validate_python(data)
+            if not errors:
+                return self._adapter.validate_python(data)
+            self._text_validator.validate_python(data)
         except ValidationError as error:
             errors += self._told(error, besides=errors)
-        if errors:
-            raise InvalidForm(errors)
-        return given
+        raise InvalidForm(errors)
 
     def _data(self, values: Sequence[tuple[str, str]], *, ended: bool) -> tuple[dict[str, Any], list[FieldError]]:
-        """The text values as pydantic takes them, and the errors of those that could not be read."""
-        try:
-            sent: Mapping[str, Any] = nested(values) if self._nested else _grouped(values)
-        except FieldRefused as error:
-            return {}, [FieldError.of(error)]
+        """The text values as pydantic takes them, and the errors of those that could not be read.
+
+        Raises `FieldRefused` for a nested name that is not read.
+        """
+        sent: Mapping[str, Any] = nested(values) if self._nested else _grouped(values)
         data: dict[str, Any] = {}
         errors: list[FieldError] = []
         for name, value in sent.items():
             text = self._text_of.get(name)
+            if text is None:
+                if name not in self._file_names:
+                    data[name] = value
+                continue
             try:
-                if text is None:
-                    known = name in self._file_names
-                    data |= {} if known else {name: value}
-                else:
-                    data |= {name: text.read(value)} if text.has(value) else {}
+                if text.has(value):
+                    data[name] = text.read(value)
             except ValueError as error:
                 message = _shown(f"field {quoted(name)} is to be JSON: {error}")
                 errors.append(FieldError(field=name, code="json_invalid", message=message))
-        if ended:
-            unsent = [text for text in self._texts if text.many and text.required and not data.keys() & {*text.names}]
-            data |= {text.names[0]: [] for text in unsent}
+        for text in self._lists if ended else ():
+            if not any(name in data for name in text.names):
+                data[text.names[0]] = []
         return data, errors
 
     def _told(
@@ -162,7 +170,7 @@ class ModelForm(Generic[T]):
             return len(loc) > 1  # an item is whole, while the list may grow
         node = data[str(loc[0])]
         for step in loc[1:]:  # a member of a union has a step of its own, which leads nowhere
-            parts = dict(enumerate(node)) if isinstance(node, list) else node
+            parts: Any = dict(enumerate(node)) if isinstance(node, list) else node
             node = parts.get(step, node) if isinstance(parts, dict) else node
         return isinstance(node, str)
 
@@ -174,8 +182,11 @@ def _shown(message: str) -> str:
     return message if len(message) <= TEXT_LIMIT else message[: TEXT_LIMIT - 1] + "…"
 
 
-def _grouped(values: Iterable[tuple[str, str]]) -> dict[str, str | list[str]]:
+def _grouped(values: Sequence[tuple[str, str]]) -> dict[str, str | list[str]]:
     """As `nested` gives plain names: a value, or the list of a name that was repeated."""
+    single: dict[str, str | list[str]] = dict(values)
+    if len(single) == len(values):
+        return single
     grouped: dict[str, list[str]] = {}
     for name, value in values:
         grouped.setdefault(name, []).append(value)
@@ -241,7 +252,7 @@ class _TextField:
             raise TypeError(f"{where} has File(...) and is no UploadedFile")
         if any(isinstance(each, Text) for each in metadata):
             raise TypeError(f"{where} has Text(...): a typed form takes pydantic's Field(...) in its place")
-        item = _item(kept)
+        item = None if _is_read_by_pydantic(metadata) else _item(kept)
         one = annotation if item is None else item
         return cls(
             names=names,
@@ -258,7 +269,7 @@ class _TextField:
     def read(self, value: Any) -> Any:
         """As pydantic takes it. Raises `ValueError` for what is to be JSON and is none."""
         if not self.many or isinstance(value, dict):
-            return self._read_one(value)
+            return self._read_one(value) if self.is_json else value
         return [self._read_one(one) for one in (value if isinstance(value, list) else [value]) if self.has(one)]
 
     def _read_one(self, value: Any) -> Any:
@@ -306,9 +317,9 @@ class _Schema:
         """For the fields but those: annotations and validators of each, and none of the model as a whole."""
         left = {name: each for name, each in self.fields.items() if name not in without}
         is_model = self._schema["type"] == "model-fields"
-        schema = {**self._schema, "fields": left if is_model else [*left.values()]}
+        schema: Any = {**self._schema, "fields": left if is_model else [*left.values()]}
         schema.pop("ref", None)
-        whole = {"type": "definitions", "schema": schema, "definitions": self._definitions}
+        whole: Any = {"type": "definitions", "schema": schema, "definitions": self._definitions}
         return SchemaValidator(whole if self._definitions else schema, self._config)
 
 
@@ -372,8 +383,8 @@ def _item(annotation: Any) -> Any:
 def _has_parts(annotation: Any, *, as_item: bool) -> bool:
     """Whether a value is sent as JSON: it is a model, a dict or, as an item of a list, a list."""
     kept, metadata, _ = _unwrapped(annotation)
-    if any(getattr(each, "__name__", type(each).__name__) == "Json" for each in metadata):
-        return False  # pydantic reads it by itself
+    if _is_read_by_pydantic(metadata):
+        return False
     members = [member for member in _members(kept) if member is not type(None)]
     if members:
         return all(_has_parts(member, as_item=as_item) for member in members)
@@ -381,6 +392,12 @@ def _has_parts(annotation: Any, *, as_item: bool) -> bool:
     if is_typeddict(kind) or dataclasses.is_dataclass(kind) or (as_item and _item(kept) is not None):
         return True
     return isinstance(kind, type) and issubclass(kind, BaseModel | Mapping)
+
+
+def _is_read_by_pydantic(metadata: Iterable[Any]) -> bool:
+    """Whether it is pydantic's own `Json[...]`, which takes the text."""
+    json: Any = Json  # for type checkers it is what it stands for
+    return any(isinstance(each, json) for each in metadata)
 
 
 def _takes_text(annotation: Any) -> bool:

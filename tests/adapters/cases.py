@@ -174,6 +174,44 @@ REFUSED = [
     case("a file that is too small", "optional", one("avatar", b"123456789"), 422, filter="min_size"),
 ]
 
+TYPED = [
+    case("a typed form", "form", files("photos", b"1", b"2").text("title", "Holiday").text("age", "30")),
+    case(
+        "a typed form with its picture",
+        "form",
+        texts(("title", "Holiday"), ("age", "30"))
+        .file("avatar", PNG, filename="me.png")
+        .file("photos", b"1", filename="1.bin"),
+    ),
+    raw("a typed form in a URL's coding", "form", b"title=Holiday&age=30", content_type=URLENCODED),
+    case(
+        "a typed form with an error in every field",
+        "form",
+        texts(("title", "x"))
+        .file("avatar", b"text", filename="me.png")
+        .file("photos", LARGE, filename="1.bin")
+        .text("age", "old")
+        .file("other", b"x", filename="x.bin"),
+        422,
+        code="invalid_form",
+        detail="the form has 4 errors, in 'avatar', 'other', 'title', 'age'",
+    ),
+    case(
+        "a typed form whose picture is too large, behind a large file",
+        "form",
+        files("photos", LARGE)
+        .file("avatar", PNG.ljust(1001, b"\0"), filename="me.png")
+        .text("title", "Holiday")
+        .text("age", "30"),
+        413,
+        code="invalid_form",
+        field="avatar",
+        detail="the file in field 'avatar' has more than 1000 bytes",
+    ),
+    case("a typed form without what it needs", "form", files("photos", LARGE), 422, code="invalid_form"),
+    case("a typed form of one value twice", "form", texts(("title", "a"), ("title", "b")), 422, code="invalid_form"),
+]
+
 HANDLED = [
     case("a handler that raises", "raises", one(), 500),
     case("a handler that takes its files back", "rejects", files("f", b"1", b"2"), 409),
@@ -217,7 +255,14 @@ def _unchosen(count: int) -> FormBuilder:
     return form
 
 
-CASES = [*GOOD, *MALFORMED, *REFUSED, *HANDLED, *(limited(name, over=over) for name in LIMITED for over in (0, 1))]
+CASES = [
+    *GOOD,
+    *MALFORMED,
+    *REFUSED,
+    *TYPED,
+    *HANDLED,
+    *(limited(name, over=over) for name in LIMITED for over in (0, 1)),
+]
 
 
 def reference(case: Case) -> tuple[int, dict[str, Any]]:

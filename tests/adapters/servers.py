@@ -110,11 +110,22 @@ KINDS = {
     "django": gunicorn(f"{_APPS}.django:application", *_THREADS, adapter="django"),
 }
 
+_TYPED = PROJECT / "examples" / "typed_forms"
+
 EXAMPLES = {
     "examples/flask_app.py": gunicorn("flask_app:app", *_THREADS, adapter="flask", route="profile"),
     "examples/fastapi_app.py": uvicorn("fastapi_app:app", adapter="fastapi", route="profile"),
     "examples/django_app.py": gunicorn("django_app:application", *_THREADS, adapter="django", route="profile"),
     "examples/django_app.py, asgi": uvicorn("django_app:asgi_application", adapter=_STREAMED, route="profile"),
+    "examples/typed_forms/fastapi_app.py": uvicorn(
+        "fastapi_app:app", "--app-dir", f"{_TYPED}", adapter="fastapi", route="profile"
+    ),
+    "examples/typed_forms/flask_app.py": gunicorn(
+        "flask_app:app", *_THREADS, "--pythonpath", f"{_TYPED}", adapter="flask", route="profile"
+    ),
+    "examples/typed_forms/django_app.py": gunicorn(
+        "django_app:application", *_THREADS, "--pythonpath", f"{_TYPED}", adapter="django", route="profile"
+    ),
 }
 
 
@@ -187,7 +198,8 @@ class Server:
 
     def warm_up(self, *, clear: bool = True) -> None:
         """The first upload, which loads what is loaded late. From then on no descriptor may be lost."""
-        form = FormBuilder().file("avatar", b"\xff\xd8\xff\xe0\r\n", filename="a.jpg", content_type="image/jpeg")
+        form = FormBuilder().text("name", "of a typed form").text("born", "2000-01-01")
+        form.file("avatar", b"\xff\xd8\xff\xe0\r\n", filename="a.jpg", content_type="image/jpeg")
         with Client(self.port) as client:
             client.send(request(f"{self.kind.prefix}/{self.kind.route}", form))
             try:

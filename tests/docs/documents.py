@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +42,7 @@ def sections(document: Path) -> list[str]:
 def blocks(text: str, language: str) -> list[Block]:
     """The blocks of a language, in their order."""
     found = [
-        Block(language=each["language"], title=each["title"] or "", code=textwrap.dedent(each["code"]))
+        Block(language=each["language"], title=each["title"] or "", code=_without(each["indent"], each["code"]))
         for each in _FENCED.finditer(text)
     ]
     return [block for block in found if block.language == language]
@@ -55,3 +54,8 @@ def commands(text: str) -> Iterator[Command]:
         for typed in re.split(r"^\$ ", block.code, flags=re.MULTILINE)[1:]:
             line, _, answer = re.sub(r"\\\n\s*", "", typed).partition("\n")
             yield Command(line=line.partition("  #")[0].strip(), answer=answer.strip())
+
+
+def _without(indent: str, code: str) -> str:
+    """A block's lines without the indent of its fence; what is indented more stays so."""
+    return "".join(line.removeprefix(indent) for line in code.splitlines(keepends=True))

@@ -211,8 +211,8 @@ class _Intake:
         submission = Submission(files=[*map(_uploaded, self._files)], fields=FieldValues(self._values))
         received = Received(submission, spec.give(submission))
         for file in self._files:
-            file.stored = yield Commit(file.landing)
-            _check_whole(file, file.stored)
+            file.stored = stored = yield Commit(file.landing)
+            _check_whole(file, stored)
         return received
 
     def withdraw(self, error: BaseException) -> Steps[None]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import BaseModel, Field
 from tests.storage.kinds import DISKS
 
 from uploadkit.intake.plan import OnProgress
@@ -44,6 +45,15 @@ LIMITED: dict[str, int] = {
 """Every one of `Limits`, each small in a route of its own: `limit/files` takes two files."""
 
 
+class Profile(BaseModel):
+    """A typed form with two text fields, an optional file and a list."""
+
+    title: str = Field(min_length=3)
+    age: int
+    avatar: Annotated[UploadedFile, File(accept=IMAGES, max_size=1000)] | None = None
+    photos: list[UploadedFile]
+
+
 def server_storage() -> DiskStorage:
     """The storage of a server's process."""
     if os.environ.get("UPLOADKIT_GARBAGE") == "kept":
@@ -64,6 +74,7 @@ def specs(storage: Storage) -> dict[str, Spec[Any]]:
             Text("title", required=True, max_length=10),
             Text("tag", max_count=2),
         ),
+        "form": upload.form(Profile),
         "none": upload.none(),
         "any": upload.any(),
         "filter": upload.single("file", filter=no_secrets),
@@ -117,8 +128,11 @@ async def ahandled(route: str, received: Any) -> tuple[int, dict[str, Any]]:
     return handled(route, received)
 
 
-def shown(received: Submission | UploadedFile | list[UploadedFile] | None) -> dict[str, Any]:
+def shown(received: Submission | Profile | UploadedFile | list[UploadedFile] | None) -> dict[str, Any]:
     """What a handler was given, as JSON that does not depend on the framework, the server or chance."""
+    if isinstance(received, Profile):
+        avatar = [received.avatar] if received.avatar else []
+        return shown([*avatar, *received.photos]) | {"title": received.title, "age": received.age}
     if isinstance(received, Submission):
         files, fields = list(received.files), received.fields.multi_items()
     else:

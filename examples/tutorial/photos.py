@@ -1,13 +1,15 @@
-"""The tutorial, third step: a picture is opened before it is published."""
+"""The tutorial, fourth step: an album of several photos, with text, as a class."""
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, BinaryIO
 
 from fastapi import FastAPI
 from PIL import Image
+from pydantic import BaseModel, Field
 
-from uploadkit import IMAGES, DiskStorage, FileRefused, IncomingFile, Limits, UploadedFile, Uploader
+from uploadkit import IMAGES, DiskStorage, File, FileRefused, IncomingFile, Limits, UploadedFile, Uploader
 from uploadkit.adapters.fastapi import receive
 
 
@@ -35,9 +37,14 @@ upload = Uploader(
     accept=IMAGES,
     check=WholePicture(pixels=40_000_000),
 )
-photo_form = upload.single("photo")
 
 
-@app.post("/photos")
-async def add(photo: Annotated[UploadedFile, receive(photo_form)]) -> dict[str, object]:
-    return {"filename": photo.filename, "content_type": photo.content_type, "size": photo.size}
+class Album(BaseModel):
+    title: Annotated[str, Field(min_length=2, max_length=80)]
+    taken: date | None = None
+    photos: Annotated[list[UploadedFile], File(max_count=12, required=True)]
+
+
+@app.post("/albums")
+async def create(album: Annotated[Album, receive(upload.form(Album))]) -> dict[str, object]:
+    return {"title": album.title, "taken": album.taken, "photos": [photo.filename for photo in album.photos]}

@@ -26,26 +26,29 @@ def picture(width: int = 64, height: int = 48) -> bytes:
     return stream.getvalue()
 
 
-def test_a_picture_is_stored() -> None:
+def test_an_album_is_stored() -> None:
     before = stored()
-    form = FormBuilder().file("photo", picture(), filename="sea.png")
-    answer = client.post("/photos", content=form.body, headers={"Content-Type": form.content_type})
-    assert answer.json() == {"filename": "sea.png", "content_type": "image/png", "size": len(picture())}
-    assert len(stored() - before) == 1
+    form = FormBuilder().text("title", "The sea").file("photos", picture(), filename="1.png")
+    form.file("photos", picture(), filename="2.png")
+    answer = client.post("/albums", content=form.body, headers={"Content-Type": form.content_type})
+    assert answer.json() == {"title": "The sea", "taken": None, "photos": ["1.png", "2.png"]}
+    assert len(stored() - before) == 2
 
 
 @pytest.mark.parametrize(
-    ("data", "status", "filter"),
+    ("data", "status", "message"),
     [
-        (b"just words", 415, "accept"),
-        (picture()[:-30], 422, "picture"),
-        (picture(8000, 6000), 422, "pixels"),
+        (b"just words", 415, "file 'photos' is text/plain, which the field does not accept"),
+        (picture()[:-30], 422, "the picture is damaged"),
+        (picture(8000, 6000), 422, "the picture has 8000 x 6000 pixels"),
     ],
     ids=["no picture", "half a picture", "a huge picture"],
 )
-def test_what_is_refused_leaves_nothing(data: bytes, status: int, filter: str) -> None:
+def test_one_bad_picture_and_nothing_is_stored(data: bytes, status: int, message: str) -> None:
     before = stored()
-    form = FormBuilder().file("photo", data, filename="sea.png")
-    answer = client.post("/photos", content=form.body, headers={"Content-Type": form.content_type})
-    assert (answer.status_code, answer.json()["filter"]) == (status, filter)
+    form = FormBuilder().text("title", "The sea").file("photos", picture(), filename="1.png")
+    form.file("photos", data, filename="2.png")
+    answer = client.post("/albums", content=form.body, headers={"Content-Type": form.content_type})
+    [error] = answer.json()["errors"]
+    assert (answer.status_code, error["message"]) == (status, message)
     assert stored() == before

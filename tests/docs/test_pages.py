@@ -44,6 +44,8 @@ def test_the_tests_of_the_tutorial_run_as_they_are_pasted(tmp_path: Path) -> Non
     Their asserts are the reader's, and hold without `python -O` alone.
     """
     asserting = {name: value for name, value in os.environ.items() if name != "PYTHONOPTIMIZE"}
+    # Where temporary files lie below this project, pytest would take its settings; and others' warnings are not ours.
+    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = ignore\n", encoding="utf-8")
     for text in sections(DOCS / "tutorial.md"):
         paste(text, tmp_path)
         for command in commands(text):

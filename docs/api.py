@@ -18,7 +18,13 @@ import griffe
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "api.txt"
-PUBLIC = ("uploadkit", "uploadkit.adapters.*", "uploadkit.multipart", "uploadkit.testing")
+PUBLIC = (
+    "uploadkit",
+    "uploadkit.adapters.*",
+    "uploadkit.multipart",
+    "uploadkit.testing",
+    "uploadkit.testing.pytest_plugin",
+)
 
 # What a user calls without writing its name.
 SYNTAX = ("init", "call", "enter", "exit", "aenter", "aexit", "iter", "aiter", "len", "getitem", "contains")

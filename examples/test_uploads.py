@@ -1,4 +1,7 @@
-"""Tests of an application's uploads, with the kit of uploadkit. Run them: python -m pytest examples/test_uploads.py"""
+"""What else can be tested of an application's uploads. Run it: python -m pytest examples/test_uploads.py
+
+Begin with test_fastapi_app.py, test_flask_app.py or test_django_app.py.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,10 @@ import pytest
 from flask import Flask
 from werkzeug.serving import make_server
 
-from uploadkit import DiskStorage, MemoryStorage, StorageFailed, UploadedFile, Uploader, receive
+from uploadkit import DiskStorage, MemoryStorage, StorageFailed, TruncatedForm, UploadedFile, Uploader, receive
 from uploadkit.adapters.flask import receive as receive_in_flask
 from uploadkit.testing import (
+    HOSTILE_FILENAMES,
     Client,
     Corruption,
     FailingStorage,
@@ -22,11 +26,14 @@ from uploadkit.testing import (
     check_storage,
     leftovers,
     request_head,
+    sample,
+    swap_storage,
 )
 
 app = Flask(__name__)
 storage = MemoryStorage()
-photo_form = Uploader(storage).single("photo")
+upload = Uploader(storage)
+photo_form = upload.single("photo")
 
 
 @app.post("/photos")
@@ -42,6 +49,24 @@ def test_an_upload_is_stored() -> None:
     """Through the test client of the framework: a form is a body and its Content-Type."""
     answer = app.test_client().post("/photos", data=FORM.body, content_type=FORM.content_type)
     assert answer.get_json() == {"sha256": hashlib.sha256(bytes(100_000)).hexdigest()}
+
+
+@pytest.mark.parametrize("name", HOSTILE_FILENAMES, ids=ascii)
+def test_no_name_leads_out_of_the_folder(name: str, tmp_path: Path) -> None:
+    """Over a folder of the test's own, as a handler needs it that works with the path of a file."""
+    form = FormBuilder().file("photo", sample("image/png"), filename=name)
+    with swap_storage(upload, DiskStorage(tmp_path / "uploads")):
+        answer = app.test_client().post("/photos", data=form.body, content_type=form.content_type)
+    assert answer.status_code < 500
+    assert {path.parent for path in tmp_path.rglob("*.*") if path.is_file()} <= {tmp_path / "uploads"}
+
+
+@pytest.mark.parametrize("at", [0, 1, 100, 50_000, len(FORM.body) - 3])
+def test_a_form_that_is_cut_is_refused(at: int) -> None:
+    """At any place: at all of them in a loop, where a form is small."""
+    cut = FORM.cut(at)
+    with assert_no_leaks(storage), pytest.raises(TruncatedForm):
+        receive(photo_form, cut.content_type, [cut.body])
 
 
 @pytest.mark.parametrize("after", range(4))
@@ -78,6 +103,14 @@ def test_a_client_that_stops_half_way_leaves_nothing(port: int) -> None:
     with assert_no_leaks(storage), Client(port) as client:
         client.send(head, FORM.body[:50_000])
         client.drip(FORM.body[50_000:50_003], every=0.01)
+        client.end()
+        assert client.answer().json["code"] == "truncated_form"
+
+
+def test_a_length_that_is_too_large_is_a_form_that_is_cut(port: int) -> None:
+    """The form is whole, but the client has announced more."""
+    with assert_no_leaks(storage), Client(port) as client:
+        client.send(request_head("/photos", FORM.content_type, length=len(FORM.body) + 1), FORM.body)
         client.end()
         assert client.answer().json["code"] == "truncated_form"
 

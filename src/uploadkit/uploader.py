@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal, TypeVar, Unpack, overload
+from weakref import WeakValueDictionary
 
 from .intake.capacity import DEFAULT_CAPACITY, Capacity
 from .intake.spec import Spec
-from .policy.fields import FieldRules, File, FileRules, FormRules, Text
+from .policy.fields import FieldRules, File, FileRule, FileRules, FormRules, Text
 from .policy.limits import Limits
 from .storage.contract import Storage
 from .uploads import Submission, UploadedFile
@@ -53,6 +54,8 @@ class Uploader:
         defaults = File("defaults", **rules)
         defaults.rule(storage)  # a mistake in the defaults is raised here
         self._rules: dict[str, object] = {name: getattr(defaults, name) for name in rules}
+        # By identity: rules are compared by value, and hold what has no hash. For `uploadkit.testing.swap_storage`.
+        self._made: WeakValueDictionary[int, FileRule] = WeakValueDictionary()
 
     @overload
     def single(
@@ -95,12 +98,8 @@ class Uploader:
     def any(self, *, min_count: int = 0, required: bool = False, **rules: Unpack[FieldRules]) -> Spec[Submission]:
         """Every file, in whatever field it comes, under the same rules; `min_count` is of all fields together."""
         _check_rules("any", rules, FieldRules)
-        rule = (
-            File("any", max_count=None, min_count=min_count, required=required, **rules)
-            .over(self._rules)
-            .rule(self._storage)
-        )
-        return self._spec(FormRules(any_file=rule), _submission, Submission)
+        file = File("any", max_count=None, min_count=min_count, required=required, **rules)
+        return self._spec(FormRules(any_file=self._rule(file)), _submission, Submission)
 
     def form(self, model: type[T], *, nested: bool = False) -> Spec[T]:
         """A form whose fields a pydantic model or a dataclass says. The handler is given an instance of it.
@@ -129,9 +128,14 @@ class Uploader:
             if names.count(name) > 1:
                 raise ValueError(f"field {name!r} is declared more than once")
         return FormRules(
-            files={_named(file): file.over(self._rules).rule(self._storage) for file in files},
+            files={_named(file): self._rule(file) for file in files},
             texts={text.name: text for text in texts},
         )
+
+    def _rule(self, file: File) -> FileRule:
+        rule = file.over(self._rules).rule(self._storage)
+        self._made[id(rule)] = rule
+        return rule
 
     def _spec(self, form: FormRules, give: Callable[[Submission], T], gives: object) -> Spec[T]:
         return Spec(

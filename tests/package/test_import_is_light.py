@@ -47,4 +47,14 @@ def test_the_layers_without_io_load_no_event_loop(package: str) -> None:
 
 def test_the_kit_for_tests_needs_the_standard_library_alone() -> None:
     """Users of every test runner and framework can import it."""
-    assert packages(modules_loaded_by("import uploadkit.testing")) <= {"uploadkit", *sys.stdlib_module_names}
+    loaded = modules_loaded_by("from uploadkit.testing import *")
+    assert {"uploadkit.testing.forms", "uploadkit.testing.client", "uploadkit.testing.storage_swap"} <= loaded
+    assert packages(loaded) - {"uploadkit", *sys.stdlib_module_names} <= {"filetype"}
+
+
+def test_the_fixtures_cost_a_run_of_pytest_nothing() -> None:
+    """Every run imports them where uploadkit is installed: what they need is loaded when one is used."""
+    loaded = modules_loaded_by(
+        "import contextlib, pytest; before = set(sys.modules); import uploadkit.testing.pytest_plugin"
+    )
+    assert loaded == {"uploadkit", "uploadkit.testing", "uploadkit.testing.pytest_plugin"}

@@ -48,7 +48,7 @@ def test_every_dependency_has_a_lower_bound_and_no_upper_one() -> None:
     """A lower bound can be tested; an upper one would only forbid what nobody has tried yet."""
     users = [*PROJECT["dependencies"], *(line for extra in EXTRAS for line in EXTRAS[extra])]
     bounds = [line for line in users if not line.startswith("pyuploadkit")]
-    assert [line for line in bounds if not re.fullmatch(r"[a-z-]+(\[[a-z,]+\])?>=[0-9a-z.]+", line)] == []
+    assert [line for line in bounds if not re.fullmatch(r"[a-z0-9-]+(\[[a-z,]+\])?>=[0-9a-z.]+", line)] == []
 
 
 @installed

@@ -55,6 +55,15 @@ def test_what_was_sent_fast_pays_for_a_pause_and_not_for_an_endless_end() -> Non
         fast.count(1, 1)
 
 
+@pytest.mark.parametrize("early", [0.0, 1e-9, 0.001])
+def test_a_timer_that_rings_early_tells_the_same_reason(early: float) -> None:
+    """A clock may count in milliseconds, and a sum of floats may fall short: uvloop's timers do both."""
+    silent = pace(idle_seconds=0.2)
+    assert silent.give_up(0.2 - early).limit == "idle_seconds"
+    slow = pace(idle_seconds=30)
+    assert slow.give_up(GRACE_SECONDS - early).limit == "min_rate"
+
+
 def test_a_silence_is_told_as_a_silence() -> None:
     """With the seconds that nothing came."""
     silent = pace()

@@ -162,7 +162,7 @@ class Text:
         _check_count("max_count", self.max_count)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class FileRule:
     """The rules of one file field, complete: what `File` and the defaults of its `Uploader` come to."""
 

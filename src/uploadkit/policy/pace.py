@@ -38,17 +38,17 @@ class Pace:
         self._waited += waited
         self._received += size
         if waited > self._idle or waited > self._credit:
-            raise self._too_slow(waited)
+            raise self._too_slow(waited, silent=waited > self._idle)
         if self._rate:
             self._credit = min(self._credit - waited + size / self._rate, self._most)
 
     def give_up(self, waited: float) -> UploadTooSlow:
-        """The error where nothing has come for so many seconds, which are no less than `patience`."""
+        """The error where nothing has come for so many seconds: `patience`, or what a clock makes of it."""
         self._waited += waited
-        return self._too_slow(waited)
+        return self._too_slow(waited, silent=self._idle <= self._credit)
 
-    def _too_slow(self, waited: float) -> UploadTooSlow:
-        if waited >= self._idle:
+    def _too_slow(self, waited: float, *, silent: bool) -> UploadTooSlow:
+        if silent:
             text = f"the client sent nothing for more than {self._idle:g} seconds"
             return UploadTooSlow(text, limit="idle_seconds", allowed=self._idle, seen=round(waited, 1))
         text = f"the client sent fewer than {self._rate} bytes a second"

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from typing import Any, Self
 
+from .broken import BrokenForm
 from .forms import FormBuilder
 
 
@@ -143,8 +144,8 @@ def request_head(path: str, content_type: str | None, *headers: str, length: int
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-def request(path: str, form: FormBuilder, *headers: str) -> bytes:
-    """A whole POST of a form."""
+def request(path: str, form: FormBuilder | BrokenForm, *headers: str) -> bytes:
+    """A whole POST of a form, or of what is none."""
     body = form.body
     return request_head(path, form.content_type, *headers, length=len(body)) + body
 

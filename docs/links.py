@@ -1,12 +1,15 @@
 """Follows the links of a built site: `python docs/links.py site`. Ends with 1 where one leads nowhere.
 
 Every page, picture, style and script that a page names is a file of the site, every anchor is on its page, and nothing
-is loaded from elsewhere. What a reader may click on outside of the site is not asked for: builds need no network.
+is loaded from elsewhere. Every name of the public interface, as `api.txt` has it, has an anchor in the reference. What
+a reader may click on outside of the site is not asked for: builds need no network.
 """
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -40,6 +43,10 @@ def main() -> int:
     site = Path(sys.argv[1]).resolve()
     pages = {path: Page(path) for path in sorted(site.rglob("*.html"))}
     faults = [f"{path.relative_to(site)}: {fault}" for path in pages for fault in _faults(path, pages)]
+    anchors = {anchor for path, page in pages.items() if path.parent == site / "reference" for anchor in page.anchors}
+    faults += [
+        f"the reference lacks {name}" for name in _public_names() if not any(map(re.compile(name).fullmatch, anchors))
+    ]
     print(*faults, f"{len(pages)} pages, {len(faults)} faults", sep="\n")
     return bool(faults) or not pages
 
@@ -58,6 +65,16 @@ def _faults(path: Path, pages: dict[Path, Page]) -> list[str]:
         elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].anchors:
             faults.append(f"{link} has no such anchor")
     return faults
+
+
+def _public_names() -> Iterator[str]:
+    """A pattern for the anchor of each name: where a façade offers it, it is defined in a module below."""
+    module = ""
+    for line in Path(__file__).with_name("api.txt").read_text(encoding="utf-8").splitlines():
+        if not line.startswith(" "):
+            module = line
+        elif found := re.match(r"    (?:async )?(?:def |class |property )?(\w+)", line):
+            yield rf"{re.escape(module)}\.(?:\w+\.)*{found[1]}"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Lets pages of the site link to files outside of docs/, as they do for whoever reads them in the repository.
 
-A linked Python file becomes a page of its own below `source/`; CONTRIBUTING.md and CHANGELOG.md become pages as they
-are. What is linked and is not there stays as it was written, and the build finds it.
+A linked file becomes a page of its own below `source/`, and so does a folder, with all Python files in it;
+CONTRIBUTING.md and CHANGELOG.md become pages as they are. What is linked and is not there stays as it was written, and
+the build finds it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parents[1]
 PAGES = {"CONTRIBUTING.md": "project/contributing.md", "CHANGELOG.md": "project/changelog.md"}
 LINK = re.compile(r"(?<=\]\()(?!\w+:|#|/)([^)#\s]+)")
+TABLE_ROW = re.compile(r"^\|.*\|$", re.MULTILINE)
+CODE = re.compile(r"`[^`]+`")
 FENCE = re.compile(r"^ *```.*?^ *```", re.DOTALL | re.MULTILINE)
 
 
@@ -31,7 +34,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Points the links of a page at the pages that stand for files outside."""
+    """Points the links of a page at the pages that stand for files outside.
+
+    In code in a table a bar has a backslash before it, for other readers of Markdown; here that would be shown.
+    """
     here = page.file.src_uri
 
     def pointed(match: re.Match[str]) -> str:
@@ -47,7 +53,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return _relative(_page_of(target), here)
         return match[1]
 
-    return LINK.sub(pointed, markdown)
+    return TABLE_ROW.sub(_with_bars, LINK.sub(pointed, markdown))
+
+
+def _with_bars(row: re.Match[str]) -> str:
+    return CODE.sub(lambda code: code[0].replace("\\|", "|"), row[0])
 
 
 def _linked(here: str, markdown: str) -> set[str]:
@@ -56,7 +66,10 @@ def _linked(here: str, markdown: str) -> set[str]:
 
 
 def _is_shown(target: str) -> bool:
-    return not target.startswith("docs/") and target.endswith((".py", ".md", ".conf")) and (ROOT / target).is_file()
+    path = ROOT / target
+    if target.startswith(("docs", "..")):
+        return False
+    return path.is_dir() or (path.suffix in {".py", ".md", ".conf"} and path.is_file())
 
 
 def _target(here: str, link: str) -> str:
@@ -70,11 +83,15 @@ def _page_of(target: str) -> str:
 
 
 def _shown(target: str) -> str:
-    text = (ROOT / target).read_text(encoding="utf-8")
+    path = ROOT / target
     if target.endswith(".md"):
-        return text
-    language = "python" if target.endswith(".py") else "nginx"
-    return f"---\nsearch:\n  exclude: true\n---\n# {target}\n\n~~~~{language}\n{text}~~~~\n"
+        return path.read_text(encoding="utf-8")
+    files = [file for file in sorted(path.rglob("*.py")) if file.read_bytes()] if path.is_dir() else [path]
+    lines = ["---", "search:", "  exclude: true", "---", f"# {target}", ""]
+    for file in files:
+        language = "python" if file.suffix == ".py" else "nginx"
+        lines += [f'~~~~{language} title="{file.name}"', file.read_text(encoding="utf-8").rstrip("\n"), "~~~~", ""]
+    return "\n".join(lines)
 
 
 def _relative(page: str, here: str) -> str:

@@ -32,6 +32,7 @@ def test_a_page_works_as_it_is_pasted(page: Path, tmp_path: Path) -> None:
     for text in sections(DOCS / page):
         paste(text, tmp_path)
         servers = servers_of(text) or servers[:1]
+        assert servers or not requests_of(text), "the page says what is answered, and not by whom"
         for server in servers if requests_of(text) else ():
             with started(server, tmp_path) as port:
                 for command in requests_of(text):

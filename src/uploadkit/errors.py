@@ -176,7 +176,8 @@ class FieldError:
     """One error of a form.
 
     `field` is the field as the form names it, None where the form as a whole is meant; `code` is stable, and for text
-    values pydantic's type of error; `message` is safe to show. `path` leads on inside a value that has parts.
+    values pydantic's type of error; `message` is safe to show. `path` leads on inside a value that has parts;
+    `limit` is that of a `LimitExceeded`.
     """
 
     field: str | None
@@ -184,11 +185,13 @@ class FieldError:
     message: str
     path: tuple[str | int, ...] = ()
     status: int = 422
+    limit: str | None = None
 
     @classmethod
     def of(cls, error: SenderError) -> FieldError:
         """The same error as one of several."""
-        return cls(field=error.field, code=error.code, message=str(error), status=error.status)
+        limit = error.limit if isinstance(error, LimitExceeded) else None
+        return cls(field=error.field, code=error.code, message=str(error), status=error.status, limit=limit)
 
     @property
     def text(self) -> str:

@@ -114,6 +114,7 @@ _TYPED = PROJECT / "examples" / "typed_forms"
 
 EXAMPLES = {
     "examples/flask_app.py": gunicorn("flask_app:app", *_THREADS, adapter="flask", route="profile"),
+    "examples/starlette_forms.py": uvicorn("starlette_forms:app", adapter="starlette", route="profile"),
     "examples/fastapi_app.py": uvicorn("fastapi_app:app", adapter="fastapi", route="profile"),
     "examples/django_app.py": gunicorn("django_app:application", *_THREADS, adapter="django", route="profile"),
     "examples/django_app.py, asgi": uvicorn("django_app:asgi_application", adapter=_STREAMED, route="profile"),

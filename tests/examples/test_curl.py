@@ -1,4 +1,4 @@
-"""The three examples of one upload, under real servers, asked by curl as a user asks them, and by a client that fails.
+"""The examples of one upload, under real servers, asked by curl as a user asks them, and by a client that fails.
 
 All answer the same, whatever the framework: what is stored is the file that was sent, byte by byte.
 """
@@ -24,6 +24,7 @@ from uploadkit.testing import Client, FormBuilder, request_head
 
 EXAMPLES = (
     "examples/flask_app.py",
+    "examples/starlette_forms.py",
     "examples/fastapi_app.py",
     "examples/django_app.py",
     "examples/django_app.py, asgi",

@@ -1,14 +1,15 @@
-"""uploadkit for Starlette: a decorator for endpoints."""
+"""uploadkit for Starlette: a decorator for endpoints, and one for endpoints that have `request.form()` already."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from inspect import iscoroutinefunction, isfunction
+from io import BytesIO
 from typing import TypeVar
 
 try:
-    from starlette.datastructures import FormData
+    from starlette.datastructures import FormData, Headers, UploadFile
     from starlette.requests import Request
     from starlette.responses import Response
 except ModuleNotFoundError as _missing:
@@ -20,6 +21,9 @@ from ..errors import TruncatedForm, UploadError
 from ..intake.asynchronous import akept_if_handled, areceive_form
 from ..intake.plan import OnProgress
 from ..intake.spec import Received, Spec, check_spec
+from ..multipart.headers import MULTIPART, URLENCODED, media_type
+from ..storage.threads import in_thread
+from ..uploads import Submission, UploadedFile
 from .asgi import Body, Receive, Scope, Send, form_headers, send_problem
 from .problem import problem_body, problem_headers
 
@@ -42,8 +46,7 @@ def receive(
     check_spec(spec)
 
     def decorate(endpoint: Callable[[Request, T], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-        if isfunction(endpoint) and not iscoroutinefunction(endpoint):
-            raise TypeError(f"an endpoint under receive(...) is an async function, and {endpoint.__name__} is not")
+        _check_async(endpoint, "receive")
 
         @wraps(endpoint)
         async def receiving(request: Request) -> Response:
@@ -59,6 +62,100 @@ def receive(
         return receiving
 
     return decorate
+
+
+def request_form(
+    spec: Spec[object], *, raise_errors: bool = False
+) -> Callable[[Callable[[Request], Awaitable[Response]]], Callable[[Request], Awaitable[Response]]]:
+    """Decorates an endpoint whose `request.form()` is to come from uploadkit; nothing else of it changes.
+
+        @request_form(upload.any(accept=IMAGES))
+        async def profile(request: Request) -> Response:
+            async with request.form() as form:
+                avatar = form["avatar"]
+
+    The files are `StoredFile`s. What was not kept is removed when the form is closed, at the latest when the endpoint
+    ends, before its answer begins. The form is received when it is first asked for; limits are those of the spec, and
+    arguments of `form()` change nothing. Errors are answered with problem details, or raised for Starlette's exception
+    handlers with `raise_errors`. Raises `TypeError` where the endpoint is no async function.
+    """
+    check_spec(spec, taker="request_form", example="upload.any()")
+
+    def decorate(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        _check_async(endpoint, "request_form")
+
+        @wraps(endpoint)
+        async def serving(request: Request) -> Response:
+            async def get_form(**_: object) -> FormData:
+                return await _form_of(request, spec)
+
+            # What form() asks for the form. Starlette makes its requests itself, and has no setting for their class.
+            request._get_form = get_form  # type: ignore[method-assign]
+            try:
+                return await endpoint(request)
+            except UploadError as error:
+                if raise_errors:
+                    raise
+                return ProblemResponse(error)
+            finally:
+                await request.close()
+
+        return serving
+
+    return decorate
+
+
+class StoredFile(UploadFile):
+    """A file of `request.form()`, over one that is stored already.
+
+    `filename` is safe to show and to save, `content_type` what the file's own bytes show; the rest is in `uploaded`. It
+    is removed when its form is closed, unless `keep` was called.
+    """
+
+    def __init__(self, uploaded: UploadedFile) -> None:
+        super().__init__(
+            uploaded.open(),
+            size=uploaded.size,
+            filename=uploaded.filename,
+            headers=Headers({"content-type": uploaded.content_type}),
+        )
+        self.uploaded = uploaded
+        self.kept = False
+
+    def keep(self) -> UploadedFile:
+        """Leaves the file where it lies, whatever becomes of the request."""
+        self.kept = True
+        return self.uploaded
+
+
+class _StoredForm(FormData):
+    def __init__(self, received: Received[object]) -> None:
+        """Opens the files: it may block."""
+        self._stored = tuple(map(StoredFile, received.submission.files))
+        unchosen = [(name, UploadFile(BytesIO(), size=0, filename="")) for name in received.unchosen]
+        stored = [(file.uploaded.field, file) for file in self._stored]
+        super().__init__([*received.submission.fields.multi_items(), *unchosen, *stored])
+
+    async def close(self) -> None:
+        await in_thread(self._close)
+
+    def _close(self) -> None:
+        stored, self._stored = self._stored, ()
+        for file in stored:
+            file.file.close()
+        Submission([file.uploaded for file in stored if not file.kept]).discard()
+
+
+async def _form_of(request: Request, spec: Spec[object]) -> FormData:
+    if request._form is None:
+        content_type, _ = form_headers(request.scope["headers"])
+        if media_type(content_type) not in (MULTIPART, URLENCODED):
+            request._form = FormData()  # as Starlette has it, which leaves the body unread
+        else:
+            received = await receive_request(spec, request, None)
+            async with akept_if_handled(spec, received.submission):
+                request._form = await in_thread(_StoredForm, received)
+    return request._form
 
 
 async def receive_request(
@@ -101,6 +198,11 @@ class ProblemResponse(Response):
             await super().__call__(scope, receive, send)
         else:
             await send_problem(scope, send, self._error, body)
+
+
+def _check_async(endpoint: Callable[..., object], decorator: str) -> None:
+    if isfunction(endpoint) and not iscoroutinefunction(endpoint):
+        raise TypeError(f"an endpoint under {decorator}(...) is an async function, and {endpoint.__name__} is not")
 
 
 def _read_before() -> RuntimeError:

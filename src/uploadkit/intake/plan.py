@@ -166,6 +166,7 @@ class _Intake:
         self._open: _Text | _Unchosen | _File | _Refused | None = None
         self._files: list[_Landed] = []  # in the order of their arrival
         self._values: list[tuple[str, str]] = []
+        self._unchosen: list[str] = []
         self._counts: dict[str, int] = {}  # files, and values of declared text fields
         self._typed = spec.typed
         self._judged = 0  # so many of the values a typed form has seen
@@ -209,7 +210,7 @@ class _Intake:
         if self._gate is not None:
             yield Ask(self._gate.end, ())
         submission = Submission(files=[*map(_uploaded, self._files)], fields=FieldValues(self._values))
-        received = Received(submission, spec.give(submission))
+        received = Received(submission, spec.give(submission), unchosen=tuple(self._unchosen))
         for file in self._files:
             file.stored = stored = yield Commit(file.landing)
             _check_whole(file, stored)
@@ -252,6 +253,8 @@ class _Intake:
                         self._end_text(self._open)
                         if self._gate is not None:
                             yield Ask(self._gate.text, self._values[-1])
+                    elif isinstance(self._open, _Unchosen):
+                        self._unchosen.append(self._open.begin.name)
                     self._open = None
             except SenderError as error:
                 if self._typed is None or not _is_of_a_field(error):

@@ -28,10 +28,15 @@ class TypedForm(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Received(Generic[T_co]):
-    """A form that was received whole: all of it, and what its handler is given."""
+    """A form that was received whole: all of it, and what its handler is given.
+
+    `unchosen` names the file inputs in which nothing was chosen, which a `Submission` leaves out: forms of the
+    frameworks show them as files without a name.
+    """
 
     submission: Submission
     given: T_co
+    unchosen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +66,7 @@ class Spec(Generic[T_co]):
             raise TypeError("an async filter or filename= needs an async application; elsewhere it is a plain function")
 
 
-def check_spec(spec: object) -> None:
-    """Raises `TypeError` for what newcomers hand to `receive` in place of a spec."""
+def check_spec(spec: object, *, taker: str = "receive", example: str = "upload.single('avatar')") -> None:
+    """Raises `TypeError` for what newcomers hand to `receive`, or to another `taker`, in place of a spec."""
     if not isinstance(spec, Spec):
-        raise TypeError(f"receive takes a spec, as in receive(upload.single('avatar')), and not {spec!r}")
+        raise TypeError(f"{taker} takes a spec, as in {taker}({example}), and not {spec!r}")

@@ -1,4 +1,4 @@
-"""Lets pages of the site link to files outside of docs/, as they do for whoever reads them in the repository.
+"""A hook of mkdocs: pages of the site may link to files outside of docs/, as they do for readers of the repository.
 
 A linked file becomes a page of its own below `source/`, and so does a folder, with all Python files in it;
 CONTRIBUTING.md and CHANGELOG.md become pages as they are. What is linked and is not there stays as it was written, and
@@ -10,17 +10,26 @@ from __future__ import annotations
 import posixpath
 import re
 from pathlib import Path
+from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-ROOT = Path(__file__).parents[1]
+DOCS = Path(__file__).parent
+ROOT = DOCS.parent
+INDEX = "README.md"
 PAGES = {"CONTRIBUTING.md": "project/contributing.md", "CHANGELOG.md": "project/changelog.md"}
 LINK = re.compile(r"(?<=\]\()(?!\w+:|#|/)([^)#\s]+)")
 TABLE_ROW = re.compile(r"^\|.*\|$", re.MULTILINE)
 CODE = re.compile(r"`[^`]+`")
 FENCE = re.compile(r"^ *```.*?^ *```", re.DOTALL | re.MULTILINE)
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Puts all pages of a folder where the navigation names the folder."""
+    config.nav = _with_folders(config.nav)
+    return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -48,7 +57,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return _relative(_page_of(target), here)
         if here in PAGES.values() and target.startswith("docs/"):
             inside = target.removeprefix("docs/")
-            return _relative(f"{inside}/README.md" if (ROOT / target).is_dir() else inside, here)
+            return _relative(f"{inside}/{INDEX}" if (ROOT / target).is_dir() else inside, here)
         if here in PAGES.values() and (ROOT / target).is_file():
             return _relative(_page_of(target), here)
         return match[1]
@@ -58,6 +67,18 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def _with_bars(row: re.Match[str]) -> str:
     return CODE.sub(lambda code: code[0].replace("\\|", "|"), row[0])
+
+
+def _with_folders(entry: Any) -> Any:
+    match entry:
+        case dict():
+            return {title: _with_folders(below) for title, below in entry.items()}
+        case list():
+            return [_with_folders(below) for below in entry]
+        case str() if entry.endswith("/"):
+            names = sorted((path.name for path in (DOCS / entry).glob("*.md")), key=lambda name: (name != INDEX, name))
+            return [entry + name for name in names]
+    return entry
 
 
 def _linked(here: str, markdown: str) -> set[str]:

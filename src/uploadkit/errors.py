@@ -222,7 +222,7 @@ class InvalidForm(SenderError):
             first.text if len(errors) == 1 else f"the form has {len(errors)} errors, in {', '.join(fields)}",
             field=first.field if len(errors) == 1 else None,
         )
-        self.errors = tuple(errors[:MAX_ERRORS])
+        self.errors: tuple[FieldError, ...] = tuple(errors[:MAX_ERRORS])
         self.status = first.status if len({error.status for error in errors}) == 1 else 422
 
     def problem(self) -> dict[str, object]:

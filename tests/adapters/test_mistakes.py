@@ -40,6 +40,7 @@ def test_what_is_no_spec_is_refused_when_the_route_is_made(name: str) -> None:
         ("fastapi", "fastapi", "fastapi"),
         ("flask", "flask", "flask"),
         ("django", "asgiref", "django"),
+        ("streaming_form_data", "streaming_form_data", "streaming-form-data"),
     ],
 )
 def test_an_adapter_without_its_framework_says_what_to_install(name: str, framework: str, extra: str) -> None:

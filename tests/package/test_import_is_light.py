@@ -7,7 +7,10 @@ import sys
 
 import pytest
 
-OPTIONAL = {"anyio", "django", "fastapi", "flask", "fsspec", "httpx", "PIL", "pydantic", "starlette", "werkzeug"}
+OPTIONAL = {
+    "anyio", "django", "fastapi", "flask", "fsspec", "httpx", "PIL", "pydantic", "starlette", "streaming_form_data",
+    "werkzeug",
+}  # fmt: skip
 BUDGET = 40
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Generic, TypeVar
 
+from ..multipart.events import FormParser
 from ..storage.contract import StoredObject
 from ..uploads import Submission
 from .landing import Landing
 from .plan import Gate, OnProgress, Steps, plan
 from .spec import Received, Spec
-from .steps import END, Ask, Commit, Delete, Discard, Examine, Open, Read, Stage, Step, Write
+from .steps import END, READ, Ask, Commit, Delete, Discard, Examine, Open, Read, Stage, Step, Write
 
 T = TypeVar("T")
 
@@ -60,6 +62,63 @@ def receive_form(
         return _drive(steps, iter(chunks))
     finally:
         place.release()
+
+
+class Pushed(Generic[T]):
+    """The blocking driver of a form whose parser somebody else feeds: chunks are handed in, and not fetched.
+
+    Begun, it holds a place of the spec's capacity until it has ended: by `end`, by `abandon`, or by an error of `feed`.
+    Whatever is raised, nothing of the form is left in a storage. Used by one thread at a time.
+    """
+
+    def __init__(self, spec: Spec[T], parser: FormParser) -> None:
+        spec.check_blocking()
+        self._place = spec.capacity.admit()
+        self._steps = plan(spec, None, hold_text=self._place.hold_text, parser=parser)
+        self._received: Received[T] | None = None
+        self.ended: bool = False
+        self._go(partial(next, self._steps))
+
+    def feed(self, chunk: bytes) -> None:
+        """Carries out what the events of `chunk` ask for. Raises what `receive` raises."""
+        self._go(partial(self._steps.send, chunk))
+
+    def end(self) -> Received[T]:
+        """The body has ended: publishes the files."""
+        self._go(partial(self._steps.send, END))
+        if self._received is None:
+            raise RuntimeError("a plan reads on after the end of its body")
+        return self._received
+
+    def abandon(self, reason: BaseException) -> None:
+        """Removes what was staged. What could not be removed is noted on the reason."""
+        try:
+            self._go(partial(self._steps.throw, reason))
+        except BaseException as error:
+            if error is not reason:
+                raise
+
+    def _go(self, move: Callable[[], Step]) -> None:
+        """Carries steps out up to the next chunk that is wanted, or the end."""
+        try:
+            step = move()
+            while step is not READ:
+                try:
+                    answer = _answer(step, iter(()))
+                except BaseException as error:
+                    step = self._steps.throw(error)
+                else:
+                    step = self._steps.send(answer)
+        except StopIteration as done:
+            self._received = done.value
+            self._end()
+        except BaseException:
+            self._end()
+            raise
+
+    def _end(self) -> None:
+        self.ended = True
+        self._place.release()
 
 
 @contextmanager

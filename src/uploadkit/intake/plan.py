@@ -82,13 +82,15 @@ def plan(
     gate: Gate | None = None,
     on_progress: OnProgress | None = None,
     hold_text: Callable[[int], None] | None = None,
+    parser: FormParser | None = None,
 ) -> Steps[Received[T]]:
     """The steps that receive one request; the generator returns what was received.
 
     `content_length` is what the client said, None where it said nothing. `hold_text` is told of every byte of a text
-    value before it is held, and may raise. Raises `SenderError`s, and what a step's performer throws in.
+    value before it is held, and may raise. `parser` is another one than the Content-Type asks for. Raises
+    `SenderError`s, and what a step's performer throws in.
     """
-    intake = _Intake(spec, content_type, content_length, gate, on_progress, hold_text)
+    intake = _Intake(spec, content_type, content_length, gate, on_progress, hold_text, parser)
     try:
         yield from intake.receive()
         return (yield from intake.publish(spec))
@@ -154,6 +156,7 @@ class _Intake:
         gate: Gate | None,
         on_progress: OnProgress | None,
         hold_text: Callable[[int], None] | None,
+        parser: FormParser | None,
     ) -> None:
         self._spec = spec
         self._form = spec.form
@@ -162,6 +165,7 @@ class _Intake:
         self._gate = gate
         self._on_progress = on_progress
         self._hold_text = hold_text
+        self._parser = parser
         self._account = Account(spec.limits)
         self._open: _Text | _Unchosen | _File | _Refused | None = None
         self._files: list[_Landed] = []  # in the order of their arrival
@@ -178,7 +182,7 @@ class _Intake:
     def receive(self) -> Steps[None]:
         """Takes the body, and stages its files."""
         account = self._account
-        parser = _parser_for(self._content_type, self._spec.limits)
+        parser = self._parser or _parser_for(self._content_type, self._spec.limits)
         if self._content_length is not None:
             account.expect_body(self._content_length)
         while True:

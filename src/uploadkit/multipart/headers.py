@@ -108,10 +108,15 @@ def read_head(head: bytes, limits: Limits) -> PartBegin:
     begin = None if few else read_common_head(head)
     if begin is None:
         begin = _read_lines(head, limits)
+    check_names(begin, limits)
+    return begin
+
+
+def check_names(begin: PartBegin, limits: Limits) -> None:
+    """Raises `LimitExceeded` where a part's field or file has a longer name than it may have."""
     _check_size(begin.name, limits.field_name_size, "field_name_size", "a field's name")
     if begin.filename is not None:
         _check_size(begin.filename, limits.filename_size, "filename_size", "a file's name")
-    return begin
 
 
 def read_common_head(head: bytes) -> PartBegin | None:

@@ -26,9 +26,9 @@ PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 OLDEST = PYTHONS[0]
 PROJECT = nox.project.load_toml("pyproject.toml")
 
-# What the tests below the adapters need, and the folders of tests that need a framework or a server as well.
+# What the tests below the adapters need, and the tests that need a framework, a server or a browser as well.
 BARE = ("hypothesis", "multipart-form-data-conformance", "pytest", "pytest-xdist")
-NOT_BARE = ("adapters", "bench/end_to_end", "docs", "examples", "faults", "forms")
+NOT_BARE = ("adapters", "bench/end_to_end", "docs", "examples", "faults", "forms", "test_browsing.py")
 
 
 @nox.session(python=PYTHONS)

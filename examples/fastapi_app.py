@@ -7,9 +7,10 @@ from typing import Annotated
 from fastapi import FastAPI
 
 from uploadkit import DOCUMENTS, IMAGES, DiskStorage, Limits, UploadedFile, Uploader
-from uploadkit.adapters.fastapi import receive
+from uploadkit.adapters.fastapi import install, receive
 
 app = FastAPI()
+install(app)  # the form stands on /docs
 upload = Uploader(DiskStorage("uploads"), limits=Limits(file_size="5 MB"))
 avatar_form = upload.single("avatar", accept=[IMAGES, DOCUMENTS])
 

@@ -15,7 +15,7 @@ from hypothesis import settings
 # Every module of the tests may assert. Only what pytest rewrites holds under `python -O` too.
 pytest.register_assert_rewrite(*(f"tests.{entry.name}" for entry in Path(__file__).parent.iterdir() if entry.is_dir()))
 
-pytest_plugins = ["pytester", "tests.needs", "tests.soak"]
+pytest_plugins = ["pytester", "tests.browsing", "tests.needs", "tests.soak"]
 
 for _name in ("default", "ci"):
     settings.register_profile(_name, settings.get_profile(_name), deadline=None)

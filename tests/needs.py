@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
+from tests import browsing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,11 @@ NEEDS = {
         met=lambda: shutil.which("nginx") is not None,
         reason="the configuration that the documents show is run by a real nginx",
         install="apt-get install nginx-light",
+    ),
+    "browser": Need(
+        met=lambda: browsing.executable() is not None,
+        reason="pages are opened, and their forms sent, by a real browser",
+        install="apt-get install chromium",
     ),
 }
 

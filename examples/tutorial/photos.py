@@ -10,7 +10,7 @@ from PIL import Image
 from pydantic import BaseModel, Field
 
 from uploadkit import IMAGES, DiskStorage, File, FileRefused, IncomingFile, Limits, UploadedFile, Uploader
-from uploadkit.adapters.fastapi import receive
+from uploadkit.adapters.fastapi import install, receive
 
 
 class WholePicture:
@@ -31,6 +31,7 @@ class WholePicture:
 
 
 app = FastAPI()
+install(app)  # the form stands on /docs
 upload = Uploader(
     DiskStorage("uploads"),
     limits=Limits(file_size="5 MB"),

@@ -7,9 +7,10 @@ from typing import Annotated
 from fastapi import FastAPI
 
 from uploadkit import DiskStorage, UploadedFile, Uploader
-from uploadkit.adapters.fastapi import receive
+from uploadkit.adapters.fastapi import install, receive
 
 app = FastAPI()
+install(app)  # the form stands on /docs
 upload = Uploader(DiskStorage("uploads"))
 photo_form = upload.single("photo")
 

@@ -7,9 +7,10 @@ from typing import Annotated
 from fastapi import FastAPI
 
 from uploadkit import IMAGES, DiskStorage, Limits, UploadedFile, Uploader
-from uploadkit.adapters.fastapi import receive
+from uploadkit.adapters.fastapi import install, receive
 
 app = FastAPI()
+install(app)  # the form stands on /docs
 upload = Uploader(DiskStorage("uploads"), limits=Limits(file_size="5 MB"), accept=IMAGES)
 photo_form = upload.single("photo")
 

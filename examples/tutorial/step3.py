@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from PIL import Image
 
 from uploadkit import IMAGES, DiskStorage, FileRefused, IncomingFile, Limits, UploadedFile, Uploader
-from uploadkit.adapters.fastapi import receive
+from uploadkit.adapters.fastapi import install, receive
 
 
 class WholePicture:
@@ -29,6 +29,7 @@ class WholePicture:
 
 
 app = FastAPI()
+install(app)  # the form stands on /docs
 upload = Uploader(
     DiskStorage("uploads"),
     limits=Limits(file_size="5 MB"),

@@ -112,6 +112,22 @@ class ModelForm(Generic[T]):
             errors += self._told(error, besides=errors)
         raise InvalidForm(errors)
 
+    def json_schema(self, reference: str) -> dict[str, Any]:
+        """The fields of the form as JSON Schema; `reference` stands before the name of a schema in its `$defs`."""
+        schema = self._adapter.json_schema(ref_template=reference + "{model}", mode="validation")
+        definitions = schema.pop("$defs", {})
+        if "$ref" in schema:  # a model that holds itself
+            schema = dict(definitions[schema["$ref"].removeprefix(reference)])
+        names = {file.key: file.name for file in self._files}
+        may_lack = {file.name for file in self._files} | {
+            name for text in self._texts if text.many for name in text.names
+        }
+        schema["properties"] = {names.get(key, key): each for key, each in schema.get("properties", {}).items()}
+        required = [
+            name for name in (names.get(key, key) for key in schema.get("required", ())) if name not in may_lack
+        ]
+        return schema | {"required": required, "$defs": definitions}
+
     def _data(self, values: Sequence[tuple[str, str]], *, ended: bool) -> tuple[dict[str, Any], list[FieldError]]:
         """The text values as pydantic takes them, and the errors of those that could not be read.
 

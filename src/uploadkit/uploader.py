@@ -116,7 +116,8 @@ class Uploader:
         from .forms import ModelForm  # pydantic is optional
 
         form = ModelForm(model, nested=nested)
-        return replace(self._spec(self._form(*form.fields), form.give, model), typed=form)
+        spec = self._spec(self._form(*form.fields), form.give, model)
+        return replace(spec, typed=form, json_schema=form.json_schema)
 
     def _form(self, *fields: File | Text) -> FormRules:
         files = [field for field in fields if isinstance(field, File)]

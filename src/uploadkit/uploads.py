@@ -15,6 +15,9 @@ from .policy.nesting import Nested, nested
 from .storage.contract import LocalPaths, Storage
 from .storage.threads import in_thread
 
+_SHOWN = ("id", "field", "filename", "content_type", "size", "sha256", "key")
+"""What a sender may see of a file. Not the client's own words, and nothing of the storage but the key."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadedFile:
@@ -58,13 +61,16 @@ class UploadedFile:
         return {"type": "is-instance", "cls": cls, "serialization": shown}
 
     @classmethod
-    def __get_pydantic_json_schema__(cls, schema: object, handler: object) -> dict[str, Any]:
-        return {"type": "string", "format": "binary"}
+    def __get_pydantic_json_schema__(cls, schema: object, handler: Any) -> dict[str, Any]:
+        """Of what is sent, or of what is shown of it."""
+        if handler.mode == "validation":
+            return {"type": "string", "format": "binary"}
+        properties: dict[str, Any] = {name: {"type": "string"} for name in _SHOWN}
+        properties |= {"size": {"type": "integer"}, "sha256": {"type": ["string", "null"]}}
+        return {"type": "object", "title": "UploadedFile", "properties": properties, "required": list(_SHOWN)}
 
     def _shown(self) -> dict[str, object]:
-        """What a sender may see. Not the client's own words, and nothing of the storage but the key."""
-        shown = ("id", "field", "filename", "content_type", "size", "sha256", "key")
-        return {name: getattr(self, name) for name in shown}
+        return {name: getattr(self, name) for name in _SHOWN}
 
     def open(self) -> BinaryIO:
         """The stored file, for reading and seeking; the caller closes it. Raises `ObjectMissing`, `StorageFailed`."""

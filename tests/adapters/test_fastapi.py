@@ -341,7 +341,7 @@ def test_an_error_after_the_endpoint_keeps_the_files(
 def test_two_receives_in_one_route_are_a_mistake_of_the_program(
     app: FastAPI, storage: MemoryStorage, single: Spec[UploadedFile]
 ) -> None:
-    """The first one has the body; its files are removed, and the message says what to do."""
+    """There is one body: nothing is received, and the message says what to do."""
     other = Uploader(storage).single("gallery")
 
     @app.post("/")
@@ -357,7 +357,7 @@ def test_two_receives_in_one_route_are_a_mistake_of_the_program(
 def test_a_body_parameter_beside_is_a_mistake_of_the_program(
     app: FastAPI, storage: MemoryStorage, single: Spec[UploadedFile], beside: str
 ) -> None:
-    """FastAPI reads the body for it before a dependency is asked. The client is not to blame."""
+    """FastAPI reads the body for it before a dependency is asked. The message names the parameter."""
     if beside != "Body":
         pytest.importorskip("python_multipart")
     parameter: Any = getattr(fastapi, beside)()
@@ -366,7 +366,7 @@ def test_a_body_parameter_beside_is_a_mistake_of_the_program(
     async def endpoint(title: Any = parameter, avatar: UploadedFile = receive(single)) -> None:
         pytest.fail("there is no body for both")
 
-    with pytest.raises(RuntimeError, match=r"read before.*Form\(\).*receive\(upload\.fields"):
+    with pytest.raises(RuntimeError, match=r"POST /: .*'title'.*Form\(\).*receive\(upload\.fields"):
         ask(app, MIXED)
     expect_nothing_left(storage)
 

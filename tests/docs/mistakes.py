@@ -139,37 +139,35 @@ def _() -> str:
     return _flask(flask_adapter.receive(photo_form)(flask_adapter.receive(photo_form)(cast(Any, _shown))))
 
 
-@mistake("The body was read before, in FastAPI and Starlette")
+@mistake("Two receive in a route of FastAPI")
 def _() -> str:
-    """Two `receive`s of one route."""
-    app = FastAPI()
-
-    @app.post("/")
-    async def profile(
-        photo: Annotated[UploadedFile, fastapi_adapter.receive(photo_form)],
-        again: Annotated[UploadedFile, fastapi_adapter.receive(upload.single("again"))],
-    ) -> None: ...
-
-    return told(lambda: ask(app, PHOTO))
+    return _fastapi(_two_receives, install=False)
 
 
-@mistake("The body was read before, in FastAPI and Starlette")
+@mistake("Two receive in a route of FastAPI")
 def _() -> str:
-    """A `Form()` beside it."""
-    app = FastAPI()
+    """Said when the application is made."""
+    return _fastapi(_two_receives, install=True)
 
-    @app.post("/")
+
+@mistake("Form() beside receive")
+def _() -> str:
     async def profile(
         title: Annotated[str, Form()], photo: Annotated[UploadedFile, fastapi_adapter.receive(photo_form)]
     ) -> None: ...
 
-    return told(lambda: ask(app, PHOTO))
+    return _fastapi(profile, install=False)
 
 
-@mistake("The body was read before, in FastAPI and Starlette")
+@mistake("An annotation that does not fit, in FastAPI")
 def _() -> str:
-    """An endpoint of Starlette below something that has used `request.form()`."""
+    async def profile(photo: Annotated[list[UploadedFile], fastapi_adapter.receive(photo_form)]) -> None: ...
 
+    return _fastapi(profile, install=True)
+
+
+@mistake("The body was read before, in Starlette")
+def _() -> str:
     @starlette_adapter.receive(photo_form)
     async def profile(request: Request, photo: UploadedFile) -> Response:
         return JSONResponse({})
@@ -363,6 +361,19 @@ def _asks_somebody() -> Spec[UploadedFile]:
 
 def _shown(photo: UploadedFile) -> str:
     return photo.filename
+
+
+async def _two_receives(
+    photo: Annotated[UploadedFile, fastapi_adapter.receive(photo_form)],
+    again: Annotated[UploadedFile, fastapi_adapter.receive(upload.single("again"))],
+) -> None: ...
+
+
+def _fastapi(route: Callable[..., Any], *, install: bool) -> str:
+    """What is said of the route: by `install(app)`, or at its first request."""
+    app = FastAPI()
+    app.post("/")(route)
+    return told(lambda: fastapi_adapter.install(app) if install else ask(app, PHOTO))
 
 
 def _flask(view: Callable[..., Any], *, before: Callable[[], object] | None = None) -> str:

@@ -76,6 +76,12 @@ def test_a_silence_is_told_as_a_silence() -> None:
         pace(idle_seconds=5, min_rate=None).count(5.1, 1)
 
 
+def test_a_timer_that_is_early_is_of_the_limit_that_it_was_set_for() -> None:
+    """An event loop may ring a fraction of a millisecond before the time."""
+    assert pace(idle_seconds=3).give_up(2.9996).limit == "idle_seconds"
+    assert pace(idle_seconds=30).give_up(GRACE_SECONDS - 0.0004).limit == "min_rate"
+
+
 def test_no_limit_is_no_limit() -> None:
     """Each of the two alone, and both."""
     assert pace(None, None).patience is None

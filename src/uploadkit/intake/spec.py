@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from ..errors import FieldError
 from ..policy.fields import FormRules
 from ..policy.filenames import random_key
 from ..policy.limits import Limits
+from ..policy.rules import Rules, rules_of
 from ..uploads import Submission
 from .capacity import DEFAULT_CAPACITY, Capacity
 
@@ -47,7 +48,8 @@ class Spec(Generic[T_co]):
     is stored. `keeps_on_error` leaves a request's files where a handler raises;
     `new_key` makes ids and storage keys from an extension; `capacity` bounds what is received at once;
     `digests` makes the SHA-256 of every file. `gives` is the type that `give` returns, for those who compare it with an
-    annotation; `typed` is the form of `Uploader.form`.
+    annotation; `typed` is the form of `Uploader.form`, whose fields `json_schema` describes; it is given what stands
+    before the names of the schemas in its `$defs`.
     """
 
     form: FormRules
@@ -59,6 +61,11 @@ class Spec(Generic[T_co]):
     digests: bool = True
     gives: object = object
     typed: TypedForm | None = None
+    json_schema: Callable[[str], dict[str, Any]] | None = None
+
+    def rules(self) -> Rules:
+        """What a page may know before it sends anything, ready for `json.dumps`: see `policy.rules`."""
+        return rules_of(self.form, self.limits, None if self.json_schema is None else self.json_schema(""))
 
     def check_blocking(self) -> None:
         """Raises `TypeError` where a blocking driver could not ask one of the filters or key makers."""

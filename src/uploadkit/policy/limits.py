@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, overload
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+_UNITS_SHOWN = {"TB": 10**12, "TiB": 2**40, "GB": 10**9, "GiB": 2**30}
+_UNITS_SHOWN |= {"MB": 10**6, "MiB": 2**20, "KB": 10**3, "KiB": 2**10}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.ASCII | re.IGNORECASE)
 
 
@@ -32,6 +34,15 @@ def parse_size(size: int | str) -> int:
     whole, _, fraction = match[1].partition(".")
     unit = _UNITS[match[2].lower()]
     return int(whole) * unit + int(fraction or "0") * unit // int(10 ** len(fraction))
+
+
+def size_text(size: int) -> str:
+    """A size as people write it, exact, and read by `parse_size` again: "5 MB", "1.5 MB", "64 KiB", "1234 B"."""
+    for unit, factor in _UNITS_SHOWN.items():
+        tenths, rest = divmod(size * 10, factor)
+        if tenths >= 10 and not rest:
+            return f"{tenths // 10}.{tenths % 10} {unit}".replace(".0 ", " ")
+    return f"{size} B"
 
 
 class Size:

@@ -47,10 +47,15 @@ def _lines() -> Iterator[str]:
     package = griffe.load("uploadkit", search_paths=[ROOT / "src"], resolve_aliases=True, resolve_external=False)
     for module in _modules(package):
         names = _public_names(module)
-        if names and any(fnmatch.fnmatchcase(module.path, pattern) for pattern in PUBLIC):
+        if names and any(_names(pattern, module) for pattern in PUBLIC):
             yield module.path
             for name in names:
                 yield from _described(name, module.members[name], "    ")
+
+
+def _names(pattern: str, module: griffe.Module) -> bool:
+    """A star stands for one name: what lies below an adapter is its own affair."""
+    return module.path.count(".") == pattern.count(".") and fnmatch.fnmatchcase(module.path, pattern)
 
 
 def _modules(module: griffe.Module) -> Iterator[griffe.Module]:

@@ -12,7 +12,7 @@ from dataclasses import field as dataclass_field
 from typing import Any, BinaryIO, cast
 
 from .policy.nesting import Nested, nested
-from .storage.contract import LocalPaths, Storage
+from .storage.contract import LocalPaths, Storage, StoredObject
 from .storage.threads import in_thread
 
 _SHOWN = ("id", "field", "filename", "content_type", "size", "sha256", "key")
@@ -74,8 +74,7 @@ class UploadedFile:
 
     def open(self) -> BinaryIO:
         """The stored file, for reading and seeking; the caller closes it. Raises `ObjectMissing`, `StorageFailed`."""
-        self.storage.stat(self.key)
-        return cast(BinaryIO, io.BufferedReader(_ObjectReader(self), buffer_size=1 << 16))
+        return open_object(self.storage, self.storage.stat(self.key))
 
     def read(self) -> bytes:
         """All bytes of the file. For files of unknown size use `open`."""
@@ -185,11 +184,17 @@ class Submission:
         await in_thread(self.discard)
 
 
+def open_object(storage: Storage, stored: StoredObject) -> BinaryIO:
+    """An object of `storage`, for reading and seeking; the caller closes it. Holds nothing before the first read."""
+    return cast(BinaryIO, io.BufferedReader(_ObjectReader(storage, stored), buffer_size=1 << 16))
+
+
 class _ObjectReader(io.RawIOBase):
     """Reads an object in blocks; after a seek it asks the storage again from there."""
 
-    def __init__(self, file: UploadedFile) -> None:
-        self._file = file
+    def __init__(self, storage: Storage, stored: StoredObject) -> None:
+        self._storage = storage
+        self._stored = stored
         self._at = 0
         self._blocks: Iterator[bytes] | None = None
         self._rest = memoryview(b"")
@@ -203,7 +208,7 @@ class _ObjectReader(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed's Buffer is from Python 3.12
         self._check_open()
         if self._blocks is None:
-            self._blocks = self._file.storage.read(self._file.key, self._at)
+            self._blocks = self._storage.read(self._stored.key, self._at)
         while not self._rest:
             block = next(self._blocks, None)
             if block is None:
@@ -217,7 +222,7 @@ class _ObjectReader(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         self._check_open()
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._file.size}[whence]
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._stored.size}[whence]
         if start + offset < 0:
             raise ValueError(f"a position is not negative: {start + offset}")
         if start + offset != self._at:

@@ -10,7 +10,12 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
 if not settings.configured:
-    settings.configure(SECRET_KEY="of no use")
+    settings.configure(
+        SECRET_KEY="of no use",
+        INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth"],
+        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+        DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
+    )
     django.setup(set_prefix=False)
 
 CSRF = "django.middleware.csrf.CsrfViewMiddleware"

@@ -41,7 +41,7 @@ from tests.adapters.expectations import (
     facts,
 )
 
-from uploadkit.adapters.django import asgi, receive
+from uploadkit.adapters.django import asgi, receive, upload_handler
 from uploadkit.errors import ClientDisconnected
 from uploadkit.intake.asynchronous import _patrol_of
 from uploadkit.intake.spec import Spec
@@ -52,6 +52,8 @@ from uploadkit.uploader import Uploader
 from uploadkit.uploads import UploadedFile
 
 LOCALE = "django.middleware.locale.LocaleMiddleware"
+
+for_forms = upload_handler(Uploader(MemoryStorage()).any())
 SYNC_ONLY = f"{Middleware.__module__}.{Middleware.__qualname__}"
 
 LARGE = FormBuilder().file("avatar", bytes(1_000_000), filename="x.bin")
@@ -494,6 +496,28 @@ def test_a_middleware_that_has_looked_for_the_form_is_a_mistake_of_the_program(
     assert (answer.status, answer.taken) == (500, 0)
     expect_mistake_logged(log, "was empty there: under uploadkit.adapters.django.asgi")
     expect_nothing_left(storage)
+
+
+def test_the_handler_of_a_projects_forms_leaves_the_form_to_a_decorated_view(
+    storage: MemoryStorage, single: Spec[UploadedFile], log: pytest.LogCaptureFixture
+) -> None:
+    """Where a middleware asks it too early, it takes nothing of what the view is to have: the mistake is the same."""
+    with override_settings(MIDDLEWARE=[READS_POST], FILE_UPLOAD_HANDLERS=[f"{__name__}.for_forms"]):
+        answer = Site(handling(single, pytest.fail)).ask()
+    assert (answer.status, answer.taken) == (500, 0)
+    expect_mistake_logged(log, "was empty there: under uploadkit.adapters.django.asgi")
+    expect_nothing_left(storage)
+
+
+def test_forms_of_djangos_own_are_received_beside_decorated_views(storage: MemoryStorage) -> None:
+    """In a project that has both, a view that reads `request.FILES` finds them there."""
+
+    def view(request: HttpRequest) -> HttpResponse:
+        [avatar] = request.FILES.getlist("avatar")
+        return HttpResponse(avatar.read())
+
+    with override_settings(FILE_UPLOAD_HANDLERS=[f"{__name__}.for_forms"]):
+        assert Site(csrf_exempt(view)).ask().body == b"data"
 
 
 def test_csrf_protect_above_is_a_mistake_of_the_program(

@@ -12,7 +12,7 @@ from ..multipart.events import FormParser
 from ..storage.contract import StoredObject
 from ..uploads import Submission
 from .landing import Landing
-from .plan import Gate, OnProgress, Steps, plan
+from .plan import Gate, OnProgress, OnRefused, Steps, plan
 from .spec import Received, Spec
 from .steps import END, READ, Ask, Commit, Delete, Discard, Examine, Open, Read, Stage, Step, Write
 
@@ -46,8 +46,12 @@ def receive_form(
     content_length: int | None = None,
     gate: Gate | None = None,
     on_progress: OnProgress | None = None,
+    on_refused: OnRefused | None = None,
 ) -> Received[T]:
-    """`receive` for adapters: with the whole submission beside it, judged by a `gate` on its way."""
+    """`receive` for adapters: with the whole submission beside it, judged by a `gate` on its way.
+
+    With `on_refused` what breaks a rule of its field is left out, and the form goes on.
+    """
     spec.check_blocking()
     place = spec.capacity.admit()
     try:
@@ -57,6 +61,7 @@ def receive_form(
             content_length=content_length,
             gate=gate,
             on_progress=on_progress,
+            on_refused=on_refused,
             hold_text=place.hold_text,
         )
         return _drive(steps, iter(chunks))

@@ -62,6 +62,13 @@ It runs where the form is received, under ASGI in the event loop: it returns at 
 """
 
 
+OnRefused: TypeAlias = Callable[[SenderError, int], object]
+"""Told what a rule of one field refused, and how many came in that field before it. The form goes on without it.
+
+Where this raises the form has ended, as it does where nobody is told.
+"""
+
+
 class Gate(Protocol):
     """Lets an adapter judge a form by its text values while it arrives. Both may be async and may raise to refuse."""
 
@@ -81,16 +88,18 @@ def plan(
     content_length: int | None = None,
     gate: Gate | None = None,
     on_progress: OnProgress | None = None,
+    on_refused: OnRefused | None = None,
     hold_text: Callable[[int], None] | None = None,
     parser: FormParser | None = None,
 ) -> Steps[Received[T]]:
     """The steps that receive one request; the generator returns what was received.
 
-    `content_length` is what the client said, None where it said nothing. `hold_text` is told of every byte of a text
-    value before it is held, and may raise. `parser` is another one than the Content-Type asks for. Raises
-    `SenderError`s, and what a step's performer throws in.
+    `content_length` is what the client said, None where it said nothing. With `on_refused` what breaks a rule of its
+    field is left out, and a typed form is none. `hold_text` is told of every byte of a text value before it is held,
+    and may raise. `parser` is another one than the Content-Type asks for. Raises `SenderError`s, and what a step's
+    performer throws in.
     """
-    intake = _Intake(spec, content_type, content_length, gate, on_progress, hold_text, parser)
+    intake = _Intake(spec, content_type, content_length, gate, on_progress, on_refused, hold_text, parser)
     try:
         yield from intake.receive()
         return (yield from intake.publish(spec))
@@ -155,6 +164,7 @@ class _Intake:
         content_length: int | None,
         gate: Gate | None,
         on_progress: OnProgress | None,
+        on_refused: OnRefused | None,
         hold_text: Callable[[int], None] | None,
         parser: FormParser | None,
     ) -> None:
@@ -164,6 +174,7 @@ class _Intake:
         self._content_length = content_length
         self._gate = gate
         self._on_progress = on_progress
+        self._on_refused = on_refused
         self._hold_text = hold_text
         self._parser = parser
         self._account = Account(spec.limits)
@@ -261,15 +272,23 @@ class _Intake:
                         self._unchosen.append(self._open.begin.name)
                     self._open = None
             except SenderError as error:
-                if self._typed is None or not _is_of_a_field(error):
+                if not self._goes_on or not _is_of_a_field(error):
                     raise
                 self._gather(error)
                 yield from self._give_up(event)
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether the form is received further after an error of one field."""
+        return self._typed is not None or self._on_refused is not None
 
     def _gather(self, error: SenderError) -> None:
         """An error of one field: there may be more of them."""
         if error.field is None and isinstance(self._open, _File):
             error.field = self._open.begin.name
+        if self._on_refused is not None:
+            self._on_refused(error, max(0, self._counts.get(error.field or "", 0) - 1))
+            return
         if len(self._errors) < MAX_ERRORS:
             self._errors.append(FieldError.of(error))
         self._end_storing()
@@ -433,7 +452,7 @@ class _Intake:
 
     def _check_required(self) -> None:
         missing = [*self._missing()]
-        if missing and self._typed is None:
+        if missing and not self._goes_on:
             raise missing.pop(0)  # which no frame of its own traceback holds
         for error in missing:
             self._gather(error)

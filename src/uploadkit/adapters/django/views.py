@@ -1,60 +1,40 @@
-"""uploadkit for Django: a decorator for views, sync and async, that keeps the protection against CSRF.
+"""Decorates a view, sync or async, so that it is given its form, and keeps the protection against CSRF.
 
 `CsrfViewMiddleware` would read the whole form before the view. The decorated view is therefore exempt from it, and
 the middleware's own check is made here: at once where the token is in a header, else as soon as the form's token has
 arrived, and at the latest before anything is published. A request that fails it stores nothing.
-
-Under ASGI Django takes the whole body before any view runs. `asgi` wraps its application, so that a form stays with
-the server until the decorated view reads it.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from functools import lru_cache, partial, wraps
-from io import BytesIO
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
-try:
-    from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
-    from django.conf import settings
-    from django.core.handlers.asgi import ASGIRequest
-    from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
-    from django.middleware.csrf import CsrfViewMiddleware
-    from django.urls import Resolver404, get_resolver
-    from django.utils import translation
-    from django.utils.datastructures import MultiValueDict
-    from django.utils.module_loading import import_string
-    from django.views import View
-except ModuleNotFoundError as _missing:
-    raise ModuleNotFoundError(
-        "uploadkit.adapters.django needs Django: pip install 'pyuploadkit[django]'", name=_missing.name
-    ) from _missing
+from asgiref.sync import iscoroutinefunction, sync_to_async
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
+from django.middleware.csrf import CsrfViewMiddleware
+from django.utils.datastructures import MultiValueDict
+from django.utils.module_loading import import_string
+from django.views import View
 
-from ..errors import UploadError
-from ..intake.asynchronous import Paced, akept_if_handled, areceive_form
-from ..intake.blocking import kept_if_handled, receive_form
-from ..intake.plan import OnProgress
-from ..intake.spec import Spec, check_spec
-from ..intake.steps import END, End
-from ..multipart.headers import MULTIPART, URLENCODED
-from ..policy.limits import Limits
-from ..policy.pace import Pace
-from ..uploads import Submission
-from .asgi import ASGIApp, Receive, Scope, Send, body_length
-from .problem import problem_body, problem_headers
-from .sockets import WHOLE_READ_SIZE, read_whole
-from .unread import UnreadBody
-from .wsgi import body_chunks, drain
+from ...errors import UploadError
+from ...intake.asynchronous import akept_if_handled, areceive_form
+from ...intake.blocking import kept_if_handled, receive_form
+from ...intake.plan import OnProgress
+from ...intake.spec import Spec, check_spec
+from ...uploads import Submission
+from ..asgi import body_length
+from ..problem import problem_body, problem_headers
+from ..wsgi import drain
+from .body import abody_of, body_of, is_left_to_view, post_of
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
 _TOKEN_FIELD = "csrfmiddlewaretoken"
-_UNREAD = "uploadkit.unread"
-"""Where a scope has the `UnreadBody` of its request until a decorated view takes it."""
-
 _DISPATCH = 'write @method_decorator(receive(...), name="dispatch")'
 
 
@@ -95,7 +75,7 @@ def receive(
                 middleware(_unused).process_request(request)
             return _Gate(request, middleware)
 
-        if _is_async(view):
+        if is_async(view):
             decorated: Any = _async_view(view, spec, gate_for, progress, raise_errors=raise_errors)
         else:
             spec.check_blocking()
@@ -107,52 +87,8 @@ def receive(
     return decorate
 
 
-def asgi(application: Callable[[Any, Any, Any], Awaitable[None]]) -> ASGIApp:
-    """Wraps Django's ASGI application, so that decorated views receive their forms while they arrive.
-
-        application = asgi(get_asgi_application())
-
-    What is refused is refused early, and nothing is stored outside the spec's storage: alone, Django takes the whole
-    body before a view runs, and a large one into a temporary file. A view is found if it is decorated as a whole: a
-    function, the result of `as_view()`, or a class at its `dispatch`. Every other request goes to Django untouched.
-
-    - Nobody but the decorated view has the body: where a middleware, or a decorator above it, has used `request.POST`,
-      `request.FILES` or `request.body`, which are empty there, the view raises `RuntimeError`.
-    - The path is looked up in `ROOT_URLCONF` and with the `root_path` that comes in here. So the wrapper stands
-      directly around Django, inside what mounts it. It is not for a project that sets `request.urlconf` and has at
-      the same path a decorated view in one URLconf and another view elsewhere: the latter would get an empty form.
-    - A sync view occupies its thread for as long as its form arrives.
-    """
-
-    async def receiving(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and _has_form(scope) and _leads_to_receive(scope):
-            unread = UnreadBody(scope, receive, send)
-            await application({**scope, _UNREAD: unread}, unread.for_framework, unread.send)
-        else:
-            await application(scope, receive, send)
-
-    return receiving
-
-
-def _has_form(scope: Scope) -> bool:
-    types = [value.decode("latin-1") for name, value in scope["headers"] if name == b"content-type"]
-    return any(each.partition(";")[0].strip(" \t").lower() in (MULTIPART, URLENCODED) for each in types)
-
-
-def _leads_to_receive(scope: Scope) -> bool:
-    """Whether Django will call a decorated view. It finds it as Django does, with the language that is in the path."""
-    try:
-        path = ASGIRequest(scope, BytesIO()).path_info
-        language = translation.get_language_from_path(path) or settings.LANGUAGE_CODE
-        with translation.override(language, deactivate=True):
-            view = get_resolver().resolve(path).func
-    except (Resolver404, UnicodeDecodeError):  # Django answers these
-        return False
-    return getattr(view, "uploadkit_receives", False)
-
-
-def _is_async(view: Callable[..., Any]) -> bool:
-    """Also the bound `dispatch` of a class with async methods, as `method_decorator` hands it on."""
+def is_async(view: Callable[..., Any]) -> bool:
+    """Whether a view is async, or is the bound `dispatch` of a class with async methods, of `method_decorator`."""
     instance = getattr(getattr(view, "func", None), "__self__", None)
     return iscoroutinefunction(view) or (isinstance(instance, View) and instance.view_is_async)
 
@@ -171,7 +107,7 @@ def _sync_view(
             gate = gate_for(request)
             content_type, content_length = _form_headers(request)
             gate.begin()
-            with closing(_body(request, content_length, spec.limits)) as chunks:
+            with closing(body_of(request, content_length, spec.limits)) as chunks:
                 received = receive_form(
                     spec,
                     content_type,
@@ -210,7 +146,7 @@ def _async_view(
             received = await areceive_form(
                 spec,
                 content_type,
-                _abody(request),
+                abody_of(request),
                 content_length=content_length,
                 gate=gate,
                 on_progress=None if progress is None else progress(request),
@@ -312,7 +248,7 @@ def _unused(*args: object, **kwargs: object) -> HttpResponse:
 
 def _form_headers(request: HttpRequest) -> tuple[str | None, int | None]:
     used = hasattr(request, "_post")
-    if _UNREAD in _scope(request) and (used or getattr(request, "_read_started", False)):
+    if is_left_to_view(request) and (used or getattr(request, "_read_started", False)):
         raise RuntimeError(
             "request.POST, request.FILES or request.body was used before the view, and was empty there: under "
             "uploadkit.adapters.django.asgi(...) nobody but the view has the body of a form. Where csrf_protect did "
@@ -327,70 +263,8 @@ def _form_headers(request: HttpRequest) -> tuple[str | None, int | None]:
     return request.META.get("CONTENT_TYPE") or None, body_length(request.META.get("CONTENT_LENGTH"))
 
 
-def _body(request: HttpRequest, length: int | None, limits: Limits) -> Generator[bytes]:
-    unread = _scope(request).pop(_UNREAD, None)
-    if unread is not None:
-        return _awaited_chunks(unread, limits)
-    if _scope(request) or request._read_started:  # type: ignore[attr-defined]  # Django has read it, and has it still
-        return _read_chunks(request)
-    request._read_started = True  # type: ignore[attr-defined]  # so that request.body says what happened
-    return body_chunks(request.META, length, limits)
-
-
-def _abody(request: HttpRequest) -> AsyncIterable[bytes]:
-    unread = _scope(request).pop(_UNREAD, None)
-    return _aread_chunks(request) if unread is None else _unread_chunks(unread)
-
-
-async def _unread_chunks(unread: UnreadBody) -> AsyncIterator[bytes]:
-    async for chunk in unread:
-        yield chunk
-        del chunk  # the next one takes its place in memory
-    unread.hand_back()
-
-
-def _scope(request: HttpRequest) -> dict[str, Any]:
-    """That of ASGI; a request under WSGI has none."""
-    return getattr(request, "scope", {})
-
-
-def _awaited_chunks(unread: UnreadBody, limits: Limits) -> Generator[bytes]:
-    """The body for the thread of a sync view.
-
-    Django may cancel the view as soon as it is handed back the server's `receive`. asgiref is not ready for that
-    while a thread is about to leave its `async_to_sync`, nor, before 3.12, while one is about to enter it.
-    """
-    paced: Paced | None = None  # made in the event loop, whose timer it has
-
-    @async_to_sync
-    async def next_chunk() -> bytes | End:
-        nonlocal paced
-        paced = paced or Paced(unread, Pace(limits))
-        return await paced.read()
-
-    while not unread.ended and (chunk := next_chunk()) is not END:
-        yield chunk
-        del chunk  # the next one takes its place in memory
-    unread.hand_back()
-
-
-def _read_chunks(request: HttpRequest) -> Generator[bytes]:
-    while chunk := read_whole(request, WHOLE_READ_SIZE):
-        yield chunk
-
-
-async def _aread_chunks(request: HttpRequest) -> AsyncIterator[bytes]:
-    """Under ASGI Django has the whole body in memory or a temporary file before the view runs."""
-    for chunk in _read_chunks(request):
-        yield chunk
-
-
 def _show(request: HttpRequest, submission: Submission) -> None:
-    post = QueryDict(mutable=True)
-    for name, value in submission.fields.multi_items():
-        post.appendlist(name, value)
-    post._mutable = False
-    request.POST = post  # type: ignore[assignment]  # django-stubs has the immutable type of a finished request
+    request.POST = post_of(submission)  # type: ignore[assignment]  # django-stubs has that of a finished request
     request._files = MultiValueDict()  # type: ignore[attr-defined]  # what FILES reads once it is there
 
 

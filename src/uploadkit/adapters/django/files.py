@@ -1,0 +1,145 @@
+"""What `request.FILES` holds: files of Django over what is stored, and what stands for a file that was refused."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any, BinaryIO, NoReturn, Self
+
+from django.core.exceptions import ValidationError
+from django.core.files import uploadedfile
+from django.http.multipartparser import MultiPartParserError
+
+from ...errors import ObjectMissing, SenderError
+from ...storage.contract import LocalPaths
+from ...uploads import UploadedFile
+
+
+class FormRefused(MultiPartParserError):
+    """A form that could not be taken; `error` says why. Django answers it with 400, `UploadErrors` with the problem."""
+
+    def __init__(self, error: SenderError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class FileNotTaken(ValidationError, MultiPartParserError):
+    """A file that a rule of its field refused; `error` says by which, and `code` is its code.
+
+    A form shows it at its field. Where nobody catches it, it is answered as a `FormRefused` is.
+    """
+
+    def __init__(self, error: SenderError) -> None:
+        super().__init__(str(error), code=error.code)
+        self.error = error
+
+
+class StoredFile(uploadedfile.UploadedFile):  # type: ignore[type-arg]  # only its stubs are generic
+    """A stored file as forms and models of Django take it; `uploaded` is what uploadkit knows of it.
+
+    `name` is safe to save, `content_type` is what its bytes show. It is removed from its storage when it is closed,
+    and Django closes it with its request: what is to stay is saved into a model's field or a `Storage`, as ever, or
+    kept where it is by `keep`.
+    """
+
+    def __init__(self, uploaded: UploadedFile) -> None:
+        self.uploaded = uploaded
+        file = self._opened()
+        super().__init__(file, uploaded.filename, uploaded.content_type, uploaded.size, content_type_extra={})
+        # Also where nobody closes the request, as when a client leaves an ASGI server in the middle of its view.
+        self._remove = weakref.finalize(self, _removed, file, uploaded)
+
+    def keep(self) -> UploadedFile:
+        """Leaves the file in its storage, under its `key`, and returns the upload."""
+        self._remove.detach()
+        return self.uploaded
+
+    def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> Self:
+        """At its beginning, for reading. Raises `ValueError` where it was closed, and so removed."""
+        if self.closed:
+            try:
+                self.file = self._opened()
+            except (ObjectMissing, FileNotFoundError):
+                raise ValueError("the file was removed when it was closed; keep() leaves it in its storage") from None
+        self.seek(0)
+        return self
+
+    def close(self) -> None:
+        super().close()
+        self._remove()
+
+    def _opened(self) -> BinaryIO:
+        return self.uploaded.open()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Itself, as in `request.data.copy()`: it is stored once, and removed once."""
+        return self
+
+
+class StoredLocalFile(StoredFile):
+    """A stored file that lies on this machine: Django's `FileSystemStorage` moves it in place of copying it.
+
+    It is held open, since it is read on when it was moved: the sizes of a picture are looked at after it was saved.
+    """
+
+    def temporary_file_path(self) -> str:
+        """Where it lies until it is closed or moved."""
+        return self.uploaded.path
+
+    def _opened(self) -> BinaryIO:
+        return open(self.uploaded.path, "rb")
+
+
+class RefusedFile(uploadedfile.UploadedFile):  # type: ignore[type-arg]  # only its stubs are generic
+    """Stands for a file that a rule refused: nothing of it is stored.
+
+    Whoever asks for its name, its size or its bytes gets the refusal. A form's field asks for them where it cleans
+    the file, and so the refusal is an error of that field, in a form, in the admin and in a serializer.
+    """
+
+    def __init__(self, error: SenderError) -> None:  # pyright: ignore[reportMissingSuperCall]
+        # Without that of Django's class, which sets what can only be refused here.
+        self.error = error
+        self.content_type = None
+        self.charset = None
+        self.content_type_extra = {}
+
+    def _refuse(self, value: object = None) -> NoReturn:
+        raise FileNotTaken(self.error)
+
+    # In Django's stubs these are attributes.
+    name = property(_refuse)  # pyright: ignore[reportAssignmentType]
+    size = property(_refuse)  # pyright: ignore[reportAssignmentType]
+    file = property(_refuse)  # pyright: ignore[reportAssignmentType]
+
+    @property
+    def closed(self) -> bool:
+        return True
+
+    def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> NoReturn:
+        self._refuse()
+
+    def close(self) -> None:
+        """Nothing was opened."""
+
+    def __bool__(self) -> bool:
+        """Widgets ask whether something was sent."""
+        return True
+
+    def __str__(self) -> str:
+        return str(self.error)
+
+    def __repr__(self) -> str:
+        return f"<RefusedFile: {self.error}>"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+
+def stored_file(uploaded: UploadedFile) -> StoredFile:
+    """What `request.FILES` holds for a file that is stored."""
+    return (StoredLocalFile if isinstance(uploaded.storage, LocalPaths) else StoredFile)(uploaded)
+
+
+def _removed(file: BinaryIO, uploaded: UploadedFile) -> None:
+    file.close()
+    uploaded.discard()

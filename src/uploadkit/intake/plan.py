@@ -132,7 +132,7 @@ class _Refused:
     """A part with an error that was gathered: its data is of no use."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Landed:
     """A file whose sink was opened."""
 

@@ -219,7 +219,7 @@ _BREAKS: dict[str, tuple[type[SenderError], Callable[[Written], tuple[str, bytes
     "wrong boundary": (TruncatedForm, _with_the_wrong_boundary),
     "no boundary": (MalformedForm, lambda form: (MULTIPART, form.body)),
     "boundary twice": (MalformedForm, lambda form: (f"{form.content_type}; boundary=another", form.body)),
-    "boundary too long": (MalformedForm, lambda form: (f"{MULTIPART}; boundary={'b' * 71}", form.body)),
+    "boundary too long": (MalformedForm, lambda form: (f"{MULTIPART}; boundary={'b' * 81}", form.body)),
     "wrong media type": (UnsupportedMediaType, lambda form: ("application/json", form.body)),
     "LF for CRLF": (MalformedForm, _with_line_ends_of(b"\n")),
     "CR for CRLF": (MalformedForm, _with_line_ends_of(b"\r")),

@@ -38,6 +38,12 @@ def loaded() -> None:
             getattr(package, name)
 
 
+@pytest.fixture(autouse=True)
+def apart(pytester: pytest.Pytester) -> None:
+    """A project of its own: where temporary folders lie inside this one, its settings would hold."""
+    pytester.makeini("[pytest]")
+
+
 def run(pytester: pytest.Pytester, tests: str, *options: str) -> pytest.RunResult:
     """A run of these tests beside the application, in a folder of their own."""
     pytester.makepyfile(application=APPLICATION, test_it=f"from application import *\n{tests}")

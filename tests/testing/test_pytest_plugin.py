@@ -30,7 +30,7 @@ def store():
 """
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def loaded() -> None:
     """pytester forgets the modules that a run of its own was the first to import, and the façades do not."""
     for package in (uploadkit, testing):
@@ -39,7 +39,7 @@ def loaded() -> None:
 
 
 @pytest.fixture(autouse=True)
-def apart(pytester: pytest.Pytester) -> None:
+def apart(loaded: None, pytester: pytest.Pytester) -> None:
     """A project of its own: where temporary folders lie inside this one, its settings would hold."""
     pytester.makeini("[pytest]")
 

@@ -6,14 +6,13 @@ import fcntl
 import os
 import signal
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.storage.kinds import DISKS, NamedDiskStorage, files_below, get, put, staged
-from tests.storage.processes import Child
+from tests.storage.processes import Child, in_a_fork
 
 from uploadkit.errors import ObjectMissing
 from uploadkit.storage.contract import ObjectInfo
@@ -258,22 +257,3 @@ def test_a_fork_does_not_wait_for_a_thread_that_it_has_not(tmp_path: Path) -> No
             go_on.set()
         parent.result()
     assert files_below(tmp_path) == {"parent", "child"}
-
-
-def in_a_fork(work: Callable[[], str]) -> str:
-    """What `work` returns in a fork of this process, which is killed if it hangs."""
-    answer, say = os.pipe()
-    process = os.fork()
-    if process == 0:
-        signal.alarm(5)
-        try:
-            os.write(say, work().encode())
-        except BaseException as error:
-            os.write(say, repr(error).encode())
-        finally:
-            os._exit(0)
-    os.close(say)
-    with open(answer, "rb") as file:
-        text = file.read().decode()
-    os.waitpid(process, 0)
-    return text

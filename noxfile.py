@@ -28,7 +28,7 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 
 # What the tests below the adapters need, and the tests that need a framework, a server or a browser as well.
 BARE = ("hypothesis", "multipart-form-data-conformance", "pytest", "pytest-xdist")
-NOT_BARE = ("adapters", "bench/end_to_end", "docs", "examples", "faults", "forms", "test_browsing.py")
+NOT_BARE = ("adapters", "bench/end_to_end", "docs", "examples", "faults", "forms", "storage/fsspec", "test_browsing.py")
 
 
 @nox.session(python=PYTHONS)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import pytest
 from tests import browsing
+from tests.storage.fsspec import sftp
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +59,11 @@ NEEDS = {
         met=lambda: shutil.which("nginx") is not None,
         reason="the configuration that the documents show is run by a real nginx",
         install="apt-get install nginx-light",
+    ),
+    "sshd": Need(
+        met=sftp.runs,
+        reason="files go over SFTP to OpenSSH's own server",
+        install="apt-get install openssh-server",
     ),
     "browser": Need(
         met=lambda: browsing.executable() is not None,

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from .storage.contract import Storage as Storage
     from .storage.contract import StoredObject as StoredObject
     from .storage.disk import DiskStorage as DiskStorage
+    from .storage.fsspec import FsspecStorage as FsspecStorage
     from .storage.memory import MemoryStorage as MemoryStorage
     from .uploader import Uploader as Uploader
     from .uploads import FieldValues as FieldValues
@@ -84,6 +85,7 @@ _MODULES = {
     "policy.limits": ("Limits",),
     "storage.contract": ("ObjectInfo", "Sink", "Staged", "Storage", "StoredObject"),
     "storage.disk": ("DiskStorage",),
+    "storage.fsspec": ("FsspecStorage",),
     "storage.memory": ("MemoryStorage",),
     "uploader": ("Uploader",),
     "uploads": ("FieldValues", "Submission", "UploadedFile"),

@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 
 BLOCK_SIZE = 2**20
 
-WRITE_SIZE = 8 * 2**20
-"""What a bucket's filesystem collects before it sends a part: s3fs alone would take 50 MiB for every open upload."""
-
 STALE_SECONDS = 24 * 60 * 60
 
 SILENT_SECONDS = 60
@@ -140,7 +137,6 @@ class FsspecStorage:
         """Removes what was left in staging more than `stale_seconds` ago and is not this process's own; returns how
         many files. An upload of another process that takes longer than that is lost: its commit fails."""
         with self._using("sweep the staging folder") as (fs, root):
-            fs.invalidate_cache(f"{root}/{STAGING}")
             try:
                 found = [str(name).rpartition("/")[2] for name in fs.ls(f"{root}/{STAGING}", detail=False)]
             except FileNotFoundError:
@@ -202,8 +198,8 @@ class FsspecStorage:
     def _block(self, path: str, key: str, start: int, end: int) -> bytes:
         with self._using("read a file", key) as (fs, root):
             block = bytes(fs.cat_file(f"{root}/{path}", start=start, end=end))
-            if not block:
-                raise OSError(errno.EIO, "somebody has cut the file")
+            if not 0 < len(block) <= end - start:  # somebody has cut the file; or the filesystem knows no ranges
+                raise OSError(errno.EIO, f"{len(block)} bytes were read in place of {end - start}")
         return block
 
     def _publish(self, name: str, key: str) -> None:
@@ -221,6 +217,12 @@ class FsspecStorage:
             except FileExistsError as error:
                 raise ObjectExists("the object exists already", storage=self.name, key=key) from error
 
+    def _was_published(self, name: str, staged: StoredObject) -> bool:
+        """Whether a move was made whose answer got lost with the connection."""
+        with suppress(StorageFailed):
+            return self._size(f"{STAGING}/{name}", None) is None and self._size(staged.key, None) == staged.size
+        return False
+
     # Connections and errors
 
     @contextmanager
@@ -229,6 +231,7 @@ class FsspecStorage:
         connection = self._taken(key)
         try:
             with self._translated(connection, doing, key), connection.lock:
+                connection.fs.invalidate_cache()  # others have been there, with caches of their own
                 yield connection.fs, connection.root
         finally:
             self._pools.give_back(connection)
@@ -356,7 +359,11 @@ class _Staged:
 
     def commit(self) -> StoredObject:
         name = self._held()
-        self._storage._publish(name, self._object.key)
+        try:
+            self._storage._publish(name, self._object.key)
+        except StorageFailed as error:
+            if not (error.retryable and self._storage._was_published(name, self._object)):
+                raise
         self._storage._live.discard(name)
         self._name = None
         return self._object
@@ -522,12 +529,11 @@ class _Connection:
     def opened(self, path: str) -> Any:
         """A file for writing."""
         path = f"{self.root}/{path}"
-        sizes = {"block_size": WRITE_SIZE} if self.fs.async_impl is True else {}
         try:
-            return self.fs.open(path, "wb", **sizes)
+            return self.fs.open(path, "wb")
         except FileNotFoundError:  # somebody has cleared the folder away
             _make_folder(self.fs, path.rpartition("/")[0])
-            return self.fs.open(path, "wb", **sizes)
+            return self.fs.open(path, "wb")
 
     def is_dead(self) -> bool:
         """Whether it does not even find its root."""

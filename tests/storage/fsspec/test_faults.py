@@ -80,6 +80,30 @@ class FailingClose(LocalFileOpener):
         raise OSError(5, f"{self.path} was not written")
 
 
+class LostAnswers(LocalFileSystem):
+    """Moves a file, or not, and then its connection breaks."""
+
+    cachable = False
+
+    def __init__(self, *, moves: bool) -> None:
+        super().__init__()
+        self.moves = moves
+
+    def link(self, source: str, target: str, **options: Any) -> None:
+        if self.moves:
+            self.mv(source, target)
+        raise ConnectionResetError
+
+
+class NoRanges(LocalFileSystem):
+    """Gives all of a file, whatever is asked."""
+
+    cachable = False
+
+    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **options: Any) -> Any:
+        return super().cat_file(path)
+
+
 def over(opened: type[LocalFileOpener], root: Path) -> FsspecStorage:
     """A storage whose files are such."""
     return FsspecStorage(Files(opened), str(root))
@@ -113,6 +137,32 @@ def test_what_could_not_be_written_is_never_an_object(opened: type[LocalFileOpen
         sink.discard()
         sink.discard()
     assert files_below(tmp_path) == set()
+
+
+def test_a_commit_whose_answer_is_lost_has_happened(tmp_path: Path) -> None:
+    """The connection broke after the move: the object is there, and the commit does not say that it failed."""
+    storage = FsspecStorage(LostAnswers(moves=True), str(tmp_path))
+    assert staged(storage, "key").commit().size == 4
+    assert files_below(tmp_path) == {"key"}
+
+
+def test_a_commit_that_is_lost_on_its_way_has_not_happened(tmp_path: Path) -> None:
+    """The connection broke before the move: nothing is visible, and the same may succeed later."""
+    upload = staged(FsspecStorage(LostAnswers(moves=False), str(tmp_path)), "key")
+    with pytest.raises(StorageFailed) as raised:
+        upload.commit()
+    assert raised.value.retryable
+    upload.discard()
+    assert files_below(tmp_path) == set()
+
+
+def test_a_filesystem_without_ranges_gives_nothing_rather_than_what_was_not_asked_for(tmp_path: Path) -> None:
+    """As that of sshfs, which takes over `sftp://` where it is installed."""
+    storage = FsspecStorage(NoRanges(), str(tmp_path))
+    put(storage, "key", b"all of it")
+    with pytest.raises(StorageFailed):
+        b"".join(storage.read("key", 0, 3))
+    assert get(storage, "key") == b"all of it"
 
 
 def test_a_staging_folder_that_is_cleared_away_is_made_again(place: Place) -> None:

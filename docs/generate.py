@@ -18,6 +18,10 @@ from uploadkit import errors
 from uploadkit.adapters.capabilities import as_table
 from uploadkit.policy.fields import FieldRules, FileRules
 from uploadkit.policy.limits import Limits
+from uploadkit.storage.contract import LocalPaths, Storage, SweepsStaging
+from uploadkit.storage.disk import DiskStorage
+from uploadkit.storage.fsspec import FsspecStorage
+from uploadkit.storage.memory import MemoryStorage
 
 DOCS = Path(__file__).parent
 
@@ -53,10 +57,33 @@ def codes() -> str:
     return "\n".join(rows)
 
 
+def promises() -> str:
+    """What each storage offers beyond the contract."""
+    storages: dict[str, Storage] = {
+        "`MemoryStorage()`": MemoryStorage(),
+        "`DiskStorage(root)`": DiskStorage("root"),
+        '`FsspecStorage("file://…")`': FsspecStorage("file://root"),
+        '`FsspecStorage("sftp://…")`': FsspecStorage("sftp://host/root"),
+        '`FsspecStorage("memory://…")`': FsspecStorage("memory://root"),
+        "`FsspecStorage` of any other": FsspecStorage("ftp://host/root"),
+    }
+    offered: dict[str, Callable[[Storage], bool]] = {
+        "refuses a key that is taken": lambda storage: getattr(storage, "exclusive_commit", False),
+        "reads what is staged": lambda storage: getattr(storage, "reads_staged", False),
+        "gives paths": lambda storage: isinstance(storage, LocalPaths),
+        "sweeps its staging": lambda storage: isinstance(storage, SweepsStaging),
+    }
+    rows = [f"| storage | {' | '.join(offered)} |", "|---" * (1 + len(offered)) + "|"]
+    for name, storage in storages.items():
+        rows.append(f"| {name} | {' | '.join('yes' if has(storage) else 'no' for has in offered.values())} |")
+    return "\n".join(rows)
+
+
 SECTIONS: dict[str, tuple[str, Callable[[], str]]] = {
     "capabilities": ("under-load.md", capabilities),
     "codes": ("reference/error-codes.md", codes),
     "limits": ("reference/limits.md", limits),
+    "promises": ("how-to/fsspec.md", promises),
     "rules": ("reference/rules.md", rules),
 }
 

@@ -45,7 +45,7 @@ _PASSING = {
 }
 
 # What is wrong with a call, and would be with every connection.
-_MISTAKES = (AttributeError, NotImplementedError, TypeError, ValueError)
+_MISTAKES = (AttributeError, LookupError, NotImplementedError, TypeError, ValueError)
 
 # The names in staging say when they were made, in seconds of this machine's clock: a filesystem of fsspec has no locks,
 # and not each one has times.
@@ -64,7 +64,7 @@ class FsspecStorage:
     replaces what is there: names at random, as the library makes them, never meet. Staged objects can be read.
 
     Nothing is touched before a process's first `open`, which makes the staging folder and sweeps it. A sweep takes what
-    is older than `stale_seconds` and not this process's own: choose more than your longest upload can last. Links that
+    is older than `stale_seconds` and not this storage's own: choose more than your longest upload can last. Links that
     stand below the root are followed.
     """
 
@@ -102,7 +102,7 @@ class FsspecStorage:
             self._pools = _Pools(_giver(url_or_filesystem, root), self._way, 1)
         self._prepared_by: int | None = None  # a process's id: a fork's copy has to prepare for itself
         self._preparing: dict[int, threading.Lock] = {}  # by process: a fork's copy of a held lock stays held
-        self._live: set[str] = set()  # the names in staging that this process has not given up
+        self._live: set[str] = set()  # the names in staging that are not given up
 
     @property
     def exclusive_commit(self) -> bool:
@@ -134,7 +134,7 @@ class FsspecStorage:
             self._remove(key, key, "delete a file")
 
     def sweep(self) -> int:
-        """Removes what was left in staging more than `stale_seconds` ago and is not this process's own; returns how
+        """Removes what was begun in staging more than `stale_seconds` ago and is not this storage's own; returns how
         many files. An upload of another process that takes longer than that is lost: its commit fails."""
         with self._using("sweep the staging folder") as (fs, root):
             try:
@@ -206,16 +206,15 @@ class FsspecStorage:
         """What lies in staging is visible under `key`, or nothing has changed."""
         with self._using("publish a file", key) as (fs, root):
             folder, _, _ = key.rpartition("/")
-            if folder:
-                try:
-                    _make_folder(fs, f"{root}/{folder}")
-                except (FileExistsError, NotADirectoryError) as error:
-                    text = "the storage key has a file in its way"
-                    raise KeyRefused(text, storage=self.name, key=key) from error
             try:
+                if folder:
+                    _make_folder(fs, f"{root}/{folder}")
                 self._way.move(fs, f"{root}/{STAGING}/{name}", f"{root}/{key}")
             except FileExistsError as error:
                 raise ObjectExists("the object exists already", storage=self.name, key=key) from error
+            except (IsADirectoryError, NotADirectoryError) as error:
+                text = "the storage key has a file or a folder in its way"
+                raise KeyRefused(text, storage=self.name, key=key) from error
 
     def _was_published(self, name: str, staged: StoredObject) -> bool:
         """Whether a move was made whose answer got lost with the connection."""
@@ -244,7 +243,9 @@ class FsspecStorage:
         except (TypeError, ValueError):  # options that the filesystem does not know
             raise
         except Exception as error:
-            passing = isinstance(error, (OSError, EOFError)) and not isinstance(error, PermissionError)
+            # What is none of these is about who we are: another user, another host key.
+            refused = isinstance(error, OSError) and (error.errno is None or _is_passing(error))
+            passing = refused or isinstance(error, EOFError)
             raise self._failed("connect", key, error, retryable=passing) from error
 
     @contextmanager
@@ -461,7 +462,9 @@ def _rename(fs: Any, source: str, target: str) -> None:
 
 
 def _move(fs: Any, source: str, target: str) -> None:
-    """What a filesystem has of its own: a rename, mostly."""
+    """What a filesystem has of its own: a rename, mostly. Into a folder it may move as `mv` of a shell does."""
+    if fs.isdir(target):
+        raise IsADirectoryError(errno.EISDIR, "the name is that of a folder")
     fs.mv(source, target)
 
 
@@ -469,6 +472,16 @@ def _copy(fs: Any, source: str, target: str) -> None:
     """A bucket shows a copy when it is whole. Not fsspec's own `mv`, which takes a `*` in a name for a pattern."""
     fs.cp_file(source, target)
     with suppress(Exception):  # the object is there: a sweep removes what it was copied from
+        fs.rm_file(source)
+
+
+def _copy_in_memory(fs: Any, source: str, target: str) -> None:
+    """`MemoryFileSystem.cp_file` puts a file below a file, and the upper one is a folder from then on."""
+    try:
+        fs.pipe_file(target, fs.cat_file(source))
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, "a file is in the way") from error
+    with suppress(FileNotFoundError):
         fs.rm_file(source)
 
 
@@ -484,7 +497,7 @@ def _hang_up(fs: Any) -> None:
 
 
 _LOCAL = _Way(move=_link, exclusive=True, shared=True, forks=True, begin=_leave, end=_leave)
-_MEMORY = _Way(move=_copy, shared=True, forks=True, begin=_leave, end=_leave)
+_MEMORY = _Way(move=_copy_in_memory, shared=True, forks=True, begin=_leave, end=_leave)
 _SFTP = _Way(move=_rename, exclusive=True, begin=_tune, end=_hang_up)
 
 _KNOWN = {
@@ -540,7 +553,7 @@ class _Connection:
         try:
             with self.lock:
                 self.fs.info(self.root or self.fs.root_marker)
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):
             return False
         except Exception:
             return True
@@ -621,9 +634,12 @@ def _imported() -> Any:
 def _make_folder(fs: Any, path: str) -> None:
     try:
         fs.makedirs(path, exist_ok=True)
-    except Exception:
-        if not fs.isdir(path):  # another upload made it at the same time
-            raise
+    except Exception as error:
+        if fs.isdir(path):  # another upload made it at the same time
+            return
+        if isinstance(error, FileExistsError):
+            raise NotADirectoryError(errno.ENOTDIR, "a file is in the way") from error
+        raise
 
 
 def _is_passing(error: Exception) -> bool:
@@ -635,4 +651,4 @@ def _is_passing(error: Exception) -> bool:
 
 def _says_nothing(error: Exception) -> bool:
     """paramiko has no number for "Socket is closed", and none for "Failure"."""
-    return isinstance(error, OSError) and error.errno is None
+    return type(error) is OSError and error.errno is None

@@ -19,7 +19,7 @@ from tests.storage.fsspec.sftp import SftpServer, sftp_server
 from tests.storage.kinds import files_below, get, put, staged
 from tests.storage.processes import in_a_fork
 
-from uploadkit.errors import KeyRefused, ObjectMissing, StorageFailed
+from uploadkit.errors import KeyRefused, ObjectExists, ObjectMissing, StorageFailed
 from uploadkit.storage.contract import ObjectInfo, Sink
 from uploadkit.storage.fsspec import FsspecStorage
 from uploadkit.testing import assert_no_leaks
@@ -174,18 +174,20 @@ def test_a_staging_folder_that_is_cleared_away_is_made_again(place: Place) -> No
     assert place.files() == ["second"]
 
 
-@REAL
-def test_a_key_below_an_object_is_refused(place: Place) -> None:
-    """Folders have no place where a file is."""
+@pytest.mark.parametrize("key", ["object/below", "object/far/below", "folder"])
+def test_a_key_with_an_object_or_a_folder_in_its_way_is_refused(place: Place, key: str) -> None:
+    """And the object that is there stays. SFTP has no word for what is in the way."""
     storage = place.storage()
-    put(storage, "object")
-    late = staged(storage, "object/below")
-    with pytest.raises((KeyRefused, StorageFailed)):
+    put(storage, "object", b"there before")
+    put(storage, "folder/object")
+    late = staged(storage, key)
+    with pytest.raises((KeyRefused, ObjectExists, StorageFailed)):
         late.commit()
     late.discard()
     with pytest.raises(ObjectMissing):
-        storage.stat("object/below")
-    assert place.files() == ["object"]
+        storage.stat(key)
+    assert get(storage, "object") == b"there before"
+    assert place.files() == ["folder/object", "object"]
 
 
 # Memory
@@ -298,11 +300,13 @@ def test_many_uploads_share_few_connections(server: SftpServer, root: Path) -> N
 
 
 @pytest.mark.needs("sshd")
-def test_who_is_not_let_in_is_told_so_and_not_to_try_again(server: SftpServer, root: Path) -> None:
-    """No user, no host and no key stand in the text."""
-    options = server.options | {"username": "nobody-of-this-name"}
-    storage = FsspecStorage(server.url(root), options=options)
-    with pytest.raises(StorageFailed, match=r"^the storage could not connect: \w+$") as raised:
+@pytest.mark.parametrize("wrong", [{"username": "nobody-of-this-name"}, {"key_filename": "/no/such/key"}])
+def test_who_is_not_let_in_is_told_so_and_not_to_try_again(
+    server: SftpServer, root: Path, wrong: dict[str, str]
+) -> None:
+    """No user, no host and no path stand in the text."""
+    storage = FsspecStorage(server.url(root), options=server.options | wrong)
+    with pytest.raises(StorageFailed, match=r"^the storage could not connect: [\w ]+$") as raised:
         storage.open("key", INFO)
     assert not raised.value.retryable
 
@@ -346,8 +350,8 @@ def test_a_process_that_is_killed_leaves_no_part_of_an_object(place: Place, mome
     assert place.files() == ["other"]
 
 
-def test_a_sweep_takes_neither_this_process_s_own_nor_what_is_not_its_own(place: Place) -> None:
-    """However old: an upload of this process is known, and a name that the storage does not make is somebody else's."""
+def test_a_sweep_takes_neither_live_uploads_of_its_storage_nor_what_no_storage_made(place: Place) -> None:
+    """However old: its own uploads are known, and a name that no storage makes is somebody else's."""
     storage = place.storage(stale_seconds=0.001)
     live, sink = staged(storage, "key"), storage.open("other", INFO)
     for name in ("somebody's", "00000000-short"):

@@ -306,6 +306,23 @@ def test_a_file_on_this_machine_is_moved_and_not_copied(tmp_path: Path) -> None:
     assert [(tmp_path / "media" / "me.bin").stat().st_ino] == inodes
 
 
+@pytest.mark.usefixtures("table")
+def test_a_file_may_be_saved_more_than_once(storage: MemoryStorage | DiskStorage, tmp_path: Path) -> None:
+    """As a small file of Django's own: the first save moves it, and the next one copies what it is."""
+    rules.append(Uploader(storage).any())
+
+    def save(request: HttpRequest) -> str:
+        file = request.FILES["avatar"]
+        profiles = [Profile.objects.create(avatar=file) for _ in range(2)]
+        copy = FileSystemStorage().save("copy.bin", file)
+        return " ".join([*(profile.avatar.name for profile in profiles), copy])
+
+    names = Site(seeing(save)).post(AVATAR).content.decode().split()
+    assert saved(tmp_path) == dict.fromkeys(names, b"data")
+    assert len(names) == 3
+    assert stored(storage) == []
+
+
 def test_pillow_judges_a_picture(storage: MemoryStorage | DiskStorage) -> None:
     """Through the `ImageField` of a form, which opens it by its path or by its bytes."""
     rules.append(Uploader(storage).any())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import weakref
+from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, NoReturn, Self
 
 from django.core.exceptions import ValidationError
@@ -83,12 +85,17 @@ class StoredFile(_UploadedFile):
 class StoredLocalFile(StoredFile):
     """A stored file that lies on this machine: Django's `FileSystemStorage` moves it in place of copying it.
 
-    It is held open, since it is read on when it was moved: the sizes of a picture are looked at after it was saved.
+    It is held open, since it is read on when it was moved: the sizes of a picture are looked at after it was saved,
+    and a view may save it once more.
     """
 
-    def temporary_file_path(self) -> str:
-        """Where it lies until it is closed or moved."""
-        return self.uploaded.path
+    @property
+    def temporary_file_path(self) -> Callable[[], str]:
+        """Where it lies. There is no such attribute when it was moved or closed: Django copies its bytes then."""
+        path = self.uploaded.path
+        if not os.path.exists(path):
+            raise AttributeError("the file lies no longer where it was received", name="temporary_file_path", obj=self)
+        return lambda: path
 
     def _opened(self) -> BinaryIO:
         return open(self.uploaded.path, "rb")

@@ -28,7 +28,7 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 
 # What the tests below the adapters need, and the tests that need a framework, a server or a browser as well.
 BARE = ("hypothesis", "multipart-form-data-conformance", "pytest", "pytest-xdist")
-NOT_BARE = ("adapters", "bench/end_to_end", "examples", "faults", "forms", "test_browsing.py")
+NOT_BARE = ("adapters", "bench/end_to_end", "docs", "examples", "faults", "forms", "test_browsing.py")
 
 
 @nox.session(python=PYTHONS)
@@ -94,6 +94,16 @@ def api(session: nox.Session) -> None:
     """The public names and signatures against `docs/api.txt`; `nox -s api -- --write` renews the page."""
     session.install(*_group("api"))
     session.run("python", "docs/api.py", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Builds the site of the documents into `site/`, where a warning is an error, and follows every link in it."""
+    session.install("-e", ".", *_group("docs"))
+    # mkdocs and its theme are at odds over versions to come, and say so at every build; here both are pinned.
+    quiet = {"NO_MKDOCS_2_WARNING": "1", "DISABLE_MKDOCS_2_WARNING": "true"}
+    session.run("mkdocs", "build", "--clean", *session.posargs, env=quiet)
+    session.run("python", "docs/links.py", "site")
 
 
 @nox.session

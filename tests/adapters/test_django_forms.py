@@ -390,6 +390,21 @@ def test_a_file_that_was_closed_is_gone_as_djangos_own_are(memory: MemoryStorage
     assert Site(seeing(see_kept)).post(AVATAR).content == b"None"
 
 
+def test_a_file_that_was_closed_is_not_kept_any_more(storage: MemoryStorage | DiskStorage) -> None:
+    """Who asks for it too late is told so, and is given no key without an object."""
+    rules.append(Uploader(storage).any())
+
+    def keep(request: HttpRequest) -> object:
+        file = avatar_of(request)
+        file.close()
+        with pytest.raises(ValueError, match=r"call keep\(\) before"):
+            file.keep()
+        return file.kept
+
+    assert Site(seeing(keep)).post(AVATAR).content == b"False"
+    assert stored(storage) == []
+
+
 def test_a_file_of_a_request_that_nobody_closed_goes_with_its_last_reference(memory: MemoryStorage) -> None:
     """Django closes no request whose client left an ASGI server in the middle of the view."""
     rules.append(Uploader(memory).any())

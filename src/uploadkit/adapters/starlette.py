@@ -23,8 +23,9 @@ from ..intake.plan import OnProgress
 from ..intake.spec import Received, Spec, check_spec
 from ..multipart.headers import MULTIPART, URLENCODED, media_type
 from ..storage.threads import in_thread
-from ..uploads import Submission, UploadedFile
+from ..uploads import UploadedFile
 from .asgi import Body, Receive, Scope, Send, form_headers, send_problem
+from .kept import Keepable, remove_unkept
 from .problem import problem_body, problem_headers
 
 T = TypeVar("T")
@@ -105,7 +106,7 @@ def request_form(
     return decorate
 
 
-class StoredFile(UploadFile):
+class StoredFile(Keepable, UploadFile):
     """A file of `request.form()`, over one that is stored already.
 
     `filename` is safe to show and to save, `content_type` what the file's own bytes show; the rest is in `uploaded`. It
@@ -120,12 +121,6 @@ class StoredFile(UploadFile):
             headers=Headers({"content-type": uploaded.content_type}),
         )
         self.uploaded = uploaded
-        self.kept: bool = False
-
-    def keep(self) -> UploadedFile:
-        """Leaves the file where it lies, whatever becomes of the request."""
-        self.kept = True
-        return self.uploaded
 
 
 class _StoredForm(FormData):
@@ -143,7 +138,7 @@ class _StoredForm(FormData):
         stored, self._stored = self._stored, ()
         for file in stored:
             file.file.close()
-        Submission([file.uploaded for file in stored if not file.kept]).discard()
+        remove_unkept(stored)
 
 
 async def _form_of(request: Request, spec: Spec[object]) -> FormData:

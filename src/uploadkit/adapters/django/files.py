@@ -14,6 +14,7 @@ from django.http.multipartparser import MultiPartParserError
 from ...errors import ObjectMissing, SenderError
 from ...storage.contract import LocalPaths
 from ...uploads import UploadedFile
+from ..kept import Keepable
 
 if TYPE_CHECKING:  # only the stubs are generic
     _UploadedFile = uploadedfile.UploadedFile[bytes]
@@ -40,7 +41,7 @@ class FileNotTaken(ValidationError, MultiPartParserError):
         self.error = error
 
 
-class StoredFile(_UploadedFile):
+class StoredFile(Keepable, _UploadedFile):
     """A stored file as forms and models of Django take it; `uploaded` is what uploadkit knows of it.
 
     `name` is safe to save, `content_type` is what its bytes show. It is removed from its storage when it is closed,
@@ -56,9 +57,11 @@ class StoredFile(_UploadedFile):
         self._remove = weakref.finalize(self, _removed, file, uploaded)
 
     def keep(self) -> UploadedFile:
-        """Leaves the file in its storage, under its `key`, and returns the upload."""
+        """Leaves the file in its storage, under its `key`, and returns the upload. Raises `ValueError` where it is
+        gone, since it was closed."""
+        uploaded = super().keep()
         self._remove.detach()
-        return self.uploaded
+        return uploaded
 
     def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> Self:
         """At its beginning, for reading. Raises `ValueError` where it was closed, and so removed."""
@@ -72,6 +75,7 @@ class StoredFile(_UploadedFile):
 
     def close(self) -> None:
         super().close()
+        self._removed = not self.kept
         self._remove()
 
     def _opened(self) -> BinaryIO:

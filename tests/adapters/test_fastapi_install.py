@@ -468,13 +468,15 @@ def test_a_route_may_return_what_it_was_given() -> None:
     async def endpoint(avatar: Annotated[UploadedFile, receive(single)]) -> UploadedFile:
         return avatar
 
-    @app.post("/unsaid", response_model=None)
-    async def unsaid(avatar: Annotated[UploadedFile, receive(single)]) -> Any:
-        return {"avatar": avatar}
+    @app.post("/many")
+    async def many(avatars: Annotated[list[UploadedFile], receive(upload.array("avatar"))]) -> list[UploadedFile]:
+        return avatars
 
     install(app)
     shown = ask(app, AVATAR).json
     assert (shown["filename"], shown["size"]) == ("me.bin", 4)
+    [one_of_many] = ask(app, AVATAR, path="/many").json
+    assert one_of_many.keys() == shown.keys()
     document = document_of(app)
     answer = document["paths"]["/"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
     described = document["components"]["schemas"][answer["$ref"].rpartition("/")[2]] if "$ref" in answer else answer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from inspect import iscoroutinefunction, isfunction
+from inspect import Parameter, iscoroutinefunction, isfunction, signature
 from io import BytesIO
 from typing import TypeVar
 
@@ -42,12 +42,12 @@ def receive(
     Errors are answered with problem details, or raised for Starlette's exception handlers with `raise_errors`. Where
     the endpoint raises, the files of the request are removed. In the endpoint `await request.form()` gives the text
     values. `progress(request)` gives the `on_progress` of a request, None where nobody watches it. Raises `TypeError`
-    where the endpoint is no async function.
+    where the endpoint is no async function, or a method.
     """
     check_spec(spec)
 
     def decorate(endpoint: Callable[[Request, T], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-        _check_async(endpoint, "receive")
+        _check_endpoint(endpoint, "receive", takes=2)
 
         @wraps(endpoint)
         async def receiving(request: Request) -> Response:
@@ -78,12 +78,12 @@ def request_form(
     The files are `StoredFile`s. What was not kept is removed when the form is closed, at the latest when the endpoint
     ends, before its answer begins. The form is received when it is first asked for; limits are those of the spec, and
     arguments of `form()` change nothing. Errors are answered with problem details, or raised for Starlette's exception
-    handlers with `raise_errors`. Raises `TypeError` where the endpoint is no async function.
+    handlers with `raise_errors`. Raises `TypeError` where the endpoint is no async function, or a method.
     """
     check_spec(spec, taker="request_form", example="upload.any()")
 
     def decorate(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-        _check_async(endpoint, "request_form")
+        _check_endpoint(endpoint, "request_form", takes=1)
 
         @wraps(endpoint)
         async def serving(request: Request) -> Response:
@@ -195,9 +195,19 @@ class ProblemResponse(Response):
             await send_problem(scope, send, self._error, body)
 
 
-def _check_async(endpoint: Callable[..., object], decorator: str) -> None:
-    if isfunction(endpoint) and not iscoroutinefunction(endpoint):
+def _check_endpoint(endpoint: Callable[..., object], decorator: str, *, takes: int) -> None:
+    """`takes` is how many arguments an endpoint is called with; a method has one more."""
+    if not isfunction(endpoint):
+        return
+    if not iscoroutinefunction(endpoint):
         raise TypeError(f"an endpoint under {decorator}(...) is an async function, and {endpoint.__name__} is not")
+    parameters = signature(endpoint, follow_wrapped=False).parameters.values()
+    needed = [each for each in parameters if each.default is each.empty and each.kind in _POSITIONAL]
+    if len(needed) > takes:
+        raise TypeError(f"{decorator}(...) decorates an endpoint function, and not a method of an HTTPEndpoint")
+
+
+_POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 
 
 def _read_before() -> RuntimeError:

@@ -35,7 +35,7 @@ NOT_BARE = ("adapters", "bench/end_to_end", "docs", "examples", "faults", "forms
 def tests(session: nox.Session) -> None:
     """The tests, with everything that an extra can bring, on one Python."""
     session.install("-e", ".[test]")
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", "-n", "auto", *session.posargs)
 
 
 @nox.session
@@ -51,7 +51,7 @@ def tests_lowest(session: nox.Session) -> None:
     constraints = Path(session.create_tmp(), "lowest.txt")
     constraints.write_text("\n".join(_lowest_bounds()) + "\n", encoding="utf-8")
     session.install("-e", ".[test]", "--constraint", str(constraints))
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", "-n", "auto", *session.posargs)
 
 
 @nox.session
@@ -122,7 +122,7 @@ def package(session: nox.Session) -> None:
     shutil.rmtree(tree / "src")
     session.install(f"pyuploadkit[test] @ {wheel.as_uri()}")
     with session.chdir(tree):
-        session.run("python", "-m", "pytest", *session.posargs)
+        session.run("python", "-m", "pytest", "-n", "auto", *session.posargs)
 
 
 @nox.session(default=False)

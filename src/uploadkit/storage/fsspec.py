@@ -92,7 +92,7 @@ class FsspecStorage:
             if root is not None:
                 raise TypeError("the root is a part of the URL: FsspecStorage('sftp://host/srv/uploads')")
             self._way = _way_of(_class_of(url_or_filesystem))
-            make = _maker(url_or_filesystem, dict(options or {}))
+            make = _maker(url_or_filesystem, dict(options or {}), self._way)
             self._pools = _Pools(make, self._way, 1 if self._way.shared else connections)
         else:
             if root is None or options is not None:
@@ -331,7 +331,8 @@ class _Sink:
     @contextmanager
     def _working(self, doing: str) -> Generator[_Connection]:
         connection = self._connection
-        assert connection is not None
+        if connection is None:
+            raise RuntimeError("the sink was staged or discarded")
         with self._storage._translated(connection, doing, self._key), connection.lock:
             yield connection
 
@@ -610,12 +611,32 @@ def _class_of(url: str) -> Any:
     return fsspec.get_filesystem_class(fsspec.core.split_protocol(url.partition("::")[0])[0] or "file")
 
 
-def _maker(url: str, options: dict[str, Any]) -> _Make:
+def _maker(url: str, options: dict[str, Any], way: _Way) -> _Make:
     def make() -> tuple[Any, str]:
-        fs, root = _imported().core.url_to_fs(url, **options, skip_instance_cache=True)
+        with _ended_if_refused(options) if way is _SFTP else nullcontext(options) as own:
+            fs, root = _imported().core.url_to_fs(url, **own, skip_instance_cache=True)
         return fs, str(root).rstrip("/")
 
     return make
+
+
+@contextmanager
+def _ended_if_refused(options: dict[str, Any]) -> Generator[dict[str, Any]]:
+    """paramiko does not end a connection on which it was not let in."""
+    import paramiko
+
+    begun: list[Any] = []
+
+    def begin(*args: Any, **words: Any) -> Any:
+        begun.append(options.get("transport_factory", paramiko.Transport)(*args, **words))
+        return begun[-1]
+
+    try:
+        yield options | {"transport_factory": begin}
+    except BaseException:
+        for transport in begun:
+            transport.close()
+        raise
 
 
 def _giver(fs: Any, root: str) -> _Make:

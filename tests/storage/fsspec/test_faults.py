@@ -306,7 +306,7 @@ def test_who_is_not_let_in_is_told_so_and_not_to_try_again(
 ) -> None:
     """No user, no host and no path stand in the text."""
     storage = FsspecStorage(server.url(root), options=server.options | wrong)
-    with pytest.raises(StorageFailed, match=r"^the storage could not connect: [\w ]+$") as raised:
+    with assert_no_leaks(), pytest.raises(StorageFailed, match=r"^the storage could not connect: [\w ]+$") as raised:
         storage.open("key", INFO)
     assert not raised.value.retryable
 

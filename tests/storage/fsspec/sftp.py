@@ -9,6 +9,7 @@ from __future__ import annotations
 import getpass
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -71,9 +72,15 @@ class SftpServer:
         self._listener.close()
         self._thread.join()
         for each in self._serving:
-            each.kill()
-            each.wait()
+            if each.poll() is None:
+                os.killpg(each.pid, signal.SIGKILL)  # the group that it leads: not as root, it serves in a child
+                each.wait()
         self._serving.clear()
+
+    def stop_answering(self) -> None:
+        """Every connection stays, and nothing comes from it any more; a new one is served."""
+        for each in self._serving:
+            os.killpg(each.pid, signal.SIGSTOP)
 
     def restart(self) -> None:
         """On the same port."""
@@ -88,7 +95,9 @@ class SftpServer:
                 connection, _ = listener.accept()
                 wire = connection.fileno()
                 with connection, open(self._folder / "log", "ab") as log:
-                    self._serving.append(subprocess.Popen(command, stdin=wire, stdout=wire, stderr=log))
+                    self._serving.append(
+                        subprocess.Popen(command, stdin=wire, stdout=wire, stderr=log, start_new_session=True)
+                    )
 
 
 def runs() -> bool:

@@ -283,6 +283,25 @@ def test_an_upload_that_was_given_up_while_the_server_was_away_can_be_discarded_
 
 
 @pytest.mark.needs("sshd")
+def test_a_server_that_falls_silent_is_not_waited_for_without_end(
+    server: SftpServer, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a time its connections are taken to be lost, and others are made."""
+    monkeypatch.setattr("uploadkit.storage.fsspec.SILENT_SECONDS", 0.5)
+    storage = storage_on(server, root)
+    sink = storage.open("key", INFO)
+    sink.write(b"data")
+    server.stop_answering()
+    with pytest.raises(StorageFailed) as raised:
+        sink.write(bytes(2**20))
+    assert raised.value.retryable
+    sink.discard()
+    assert get(storage, put(storage, "other")) == b"data"
+    assert files_below(root) == {"other"}
+    storage.close()
+
+
+@pytest.mark.needs("sshd")
 def test_many_uploads_share_few_connections(server: SftpServer, root: Path) -> None:
     """At most as many as were asked for, and all of them end when the storage is closed."""
     with assert_no_leaks():

@@ -1,8 +1,9 @@
 """Typed forms: a pydantic model or a dataclass says which fields a form has, and a handler is given an instance of it.
 
-Nothing here reads a body. While a form arrives the plan asks `errors` of the text values so far, with the annotations
-and validators of their fields; when it has ended, `give` makes the instance, with the validators of the whole model,
-before any file is published. What a form cannot say is decided here, once:
+Nothing here reads a body. While a form arrives the plan asks `errors` of the text values that have come, with the
+annotations and validators of their fields; when it has ended, `give` makes the instance, with the validators of the
+whole model, before any file is published. No validator sees a half: one that looks at other fields, or at a list or a
+part that may still grow, is asked at the end. What a form cannot say is decided here, once:
 
 - A value is sent as text; one that has parts of its own (a model, a dict) as JSON text; a list by repeating its name.
   Only where nested names are asked for `pet[name]` and `kids[]` are parts of `pet` and `kids`.
@@ -13,8 +14,9 @@ before any file is published. What a form cannot say is decided here, once:
 from __future__ import annotations
 
 import dataclasses
+from collections import abc, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import InitVar, dataclass, replace
 from enum import Enum
 from types import UnionType
 from typing import (
@@ -27,13 +29,14 @@ from typing import (
     get_args,
     get_origin,
     get_type_hints,
-    is_typeddict,
 )
 
 try:
     from pydantic import BaseModel, Json, RootModel, TypeAdapter, ValidationError
+    from pydantic.dataclasses import is_pydantic_dataclass, rebuild_dataclass
     from pydantic.errors import PydanticUserError
     from pydantic_core import SchemaValidator, from_json
+    from typing_extensions import is_typeddict  # pydantic's own dependency; it knows both kinds
 except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
         "typed forms need pydantic: pip install 'pyuploadkit[forms]'", name=_missing.name
@@ -41,10 +44,17 @@ except ModuleNotFoundError as _missing:
 
 from .errors import TEXT_LIMIT, FieldError, FieldRefused, InvalidForm, quoted
 from .policy.fields import UNSAID, File, Text
-from .policy.nesting import nested
+from .policy.nesting import nested, steps_of
 from .uploads import Submission, UploadedFile
 
 T = TypeVar("T")
+
+JSON_ROOM = 8 << 20
+"""Bytes that the values of all JSON texts of a form may count, each of them 64 and the names that lead to it: pydantic
+makes an error of every value that is wrong, and half a million of them took a gigabyte. It is about 100000 numbers."""
+
+MOST_LISTED = 10_000
+"""Where a form has more errors, none of them is listed."""
 
 
 class ModelForm(Generic[T]):
@@ -59,6 +69,7 @@ class ModelForm(Generic[T]):
         schema = _Schema(self._adapter.core_schema)
         self._files: list[_FileField] = []
         self._texts: list[_TextField] = []
+        see_files, at_the_end = set(), set()  # attributes of texts whose validators see files, or not a value alone
         for attribute, annotation in _annotations(model).items():
             if attribute in schema.fields:  # a dataclass's field(init=False) is none of the form
                 where, names = f"{model.__name__}.{attribute}", schema.names(attribute, model)
@@ -66,12 +77,26 @@ class ModelForm(Generic[T]):
                 file = _FileField.of(annotation, attribute, names[0], required=required, where=where)
                 if file is not None:
                     self._files.append(file)
-                else:
-                    self._texts.append(_TextField.of(annotation, names, required=required, where=where))
+                    continue
+                if nested and any(len(steps_of(name)) > 1 for name in names):
+                    raise TypeError(f"{where}: with nested names {names[0]!r} is a part of a field, and none itself")
+                text = _TextField.of(annotation, attribute, names, required=required, where=where)
+                self._texts.append(text)
+                sees_others = schema.sees_others(attribute)
+                if sees_others and self._files:
+                    see_files.add(attribute)
+                grows = (text.many or text.is_json) if nested else text.many and not schema.is_list(attribute)
+                if sees_others or grows:
+                    at_the_end.add(attribute)
         self._lists = [text for text in self._texts if text.many and text.required]
         self._text_of = {name: text for text in self._texts for name in text.names}
         self._file_names = {name for file in self._files for name in (file.key, file.name)}
-        self._text_validator = schema.validator(without={file.attribute for file in self._files})
+        self._shown_names = schema.shown_names(self._files, self._texts)
+        files = {file.attribute for file in self._files}
+        self._validators = {  # by whether the form has ended
+            False: schema.validator(without=files, unjudged=at_the_end),
+            True: schema.validator(without=files, unjudged=see_files),
+        }
 
     @property
     def fields(self) -> list[File | Text]:
@@ -80,13 +105,13 @@ class ModelForm(Generic[T]):
         return [*(file.rules for file in self._files), *single]
 
     def errors(self, values: Sequence[tuple[str, str]], *, ended: bool) -> list[FieldError]:
-        """What is wrong with the text values so far; before the form has `ended`, only what cannot become right."""
+        """What is wrong with these text values; before the form has `ended`, only what no other value can mend."""
         try:
             data, errors = self._data(values, ended=ended)
         except FieldRefused as error:  # of a nested name: what the others come to is not known
             return [FieldError.of(error)]
         try:
-            self._text_validator.validate_python(data)
+            self._validators[ended].validate_python(data)
         except ValidationError as error:
             errors += self._told(error, besides=errors, still_open=None if ended else data)
         return errors
@@ -107,7 +132,7 @@ class ModelForm(Generic[T]):
         try:
             if not errors:
                 return self._adapter.validate_python(data)
-            self._text_validator.validate_python(data)
+            self._validators[True].validate_python(data)
         except ValidationError as error:
             errors += self._told(error, besides=errors)
         raise InvalidForm(errors)
@@ -136,6 +161,7 @@ class ModelForm(Generic[T]):
         sent: Mapping[str, Any] = nested(values) if self._nested else _grouped(values)
         data: dict[str, Any] = {}
         errors: list[FieldError] = []
+        room = _Room()
         for name, value in sent.items():
             text = self._text_of.get(name)
             if text is None:
@@ -144,7 +170,10 @@ class ModelForm(Generic[T]):
                 continue
             try:
                 if text.has(value):
-                    data[name] = text.read(value)
+                    data[name] = text.read(value, room)
+            except _NoRoom:
+                message = f"field {quoted(name)} has more JSON values than are read"
+                errors.append(FieldError(field=name, code=FieldRefused.code, message=message))
             except ValueError as error:
                 message = _shown(f"field {quoted(name)} is to be JSON: {error}")
                 errors.append(FieldError(field=name, code="json_invalid", message=message))
@@ -157,6 +186,10 @@ class ModelForm(Generic[T]):
         self, error: ValidationError, *, besides: Iterable[FieldError], still_open: Mapping[str, Any] | None = None
     ) -> list[FieldError]:
         """pydantic's errors as ours; `still_open` are the values where more may come."""
+        if error.error_count() > MOST_LISTED:
+            return [
+                FieldError(field=None, code="too_many_errors", message=f"the form has {error.error_count()} errors")
+            ]
         known = {each.field for each in besides}
         told = []
         for each in error.errors(include_url=False, include_context=False, include_input=False):
@@ -170,32 +203,57 @@ class ModelForm(Generic[T]):
         if not loc:
             return FieldError(field=None, code=code, message=_shown(message))
         first, *path = loc
-        field = next((file.name for file in self._files if file.key == first), str(first))
+        field = self._shown_names.get(str(first), str(first))
         if code in _MISSING and not path:
             return FieldError(field=field, code="field_missing", message=f"field {quoted(field)} is missing")
-        return FieldError(field=field, code=code, message=_shown(message), path=tuple(path))
+        return FieldError(field=field, code=code, message=_shown(message), path=tuple(map(_shown_step, path)))
 
     def _is_final(self, loc: tuple[str | int, ...], data: Mapping[str, Any]) -> bool:
-        """Whether nothing that still may come can mend it: the value has come, and none is added to it any more."""
+        """Whether nothing that still may come can mend it: the value has come, or an item of a list that may grow."""
         if not loc or loc[0] not in data:
             return False
         text = self._text_of.get(str(loc[0]))
-        if text is None or not (self._nested or text.many):
-            return True
-        if not self._nested:
-            return len(loc) > 1  # an item is whole, while the list may grow
-        node = data[str(loc[0])]
-        for step in loc[1:]:  # a member of a union has a step of its own, which leads nowhere
-            parts: Any = dict(enumerate(node)) if isinstance(node, list) else node
-            node = parts.get(step, node) if isinstance(parts, dict) else node
-        return isinstance(node, str)
+        return text is None or not text.many or len(loc) > 1
 
 
 _MISSING = ("missing", "missing_argument", "missing_keyword_only_argument")
 
 
 def _shown(message: str) -> str:
+    if not message.isprintable():  # pydantic shows the tag of a union as it was sent
+        message = "".join(each if each.isprintable() else " " for each in message)
     return message if len(message) <= TEXT_LIMIT else message[: TEXT_LIMIT - 1] + "…"
+
+
+def _shown_step(step: str | int) -> str | int:
+    return _shown(step) if isinstance(step, str) else step  # a key of a dict is the sender's
+
+
+class _NoRoom(ValueError):
+    """There are more values in JSON than are read."""
+
+
+class _Room:
+    """What is left of `JSON_ROOM` while one form is read."""
+
+    def __init__(self) -> None:
+        self._left = JSON_ROOM
+
+    def take(self, value: Any) -> Any:
+        """The value, when there was room for all that is in it. Raises `_NoRoom`."""
+        todo = [(value, 64)]
+        for node, each in todo:  # which grows
+            if isinstance(node, dict):
+                self._left -= sum(map(len, node))
+                todo += [(part, each + 24 + len(key)) for key, part in node.items() if isinstance(part, dict | list)]
+            elif isinstance(node, list):
+                todo += [(part, each + 24) for part in node if isinstance(part, dict | list)]
+            else:
+                continue
+            self._left -= len(node) * each
+            if self._left < 0:
+                raise _NoRoom
+        return value
 
 
 def _grouped(values: Sequence[tuple[str, str]]) -> dict[str, str | list[str]]:
@@ -251,16 +309,18 @@ class _FileField:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _TextField:
-    """A field of text values. `names` are all that it may have in the form, `many` is a list."""
+    """A field of text values. `names` are all that it may have in the form, `many` is a list"""
 
+    attribute: str
     names: tuple[str, ...]
     many: bool
     is_json: bool
+    is_json_of_pydantic: bool
     takes_empty: bool
     required: bool
 
     @classmethod
-    def of(cls, annotation: Any, names: tuple[str, ...], *, required: bool, where: str) -> _TextField:
+    def of(cls, annotation: Any, attribute: str, names: tuple[str, ...], *, required: bool, where: str) -> _TextField:
         if _holds_file(annotation, seen=set()):
             raise TypeError(f"{where}: a field of files is UploadedFile, UploadedFile | None or list[UploadedFile]")
         kept, metadata, _ = _unwrapped(annotation)
@@ -271,9 +331,11 @@ class _TextField:
         item = None if _is_read_by_pydantic(metadata) else _item(kept)
         one = annotation if item is None else item
         return cls(
+            attribute=attribute,
             names=names,
             many=item is not None,
             is_json=_has_parts(one, as_item=item is not None),
+            is_json_of_pydantic=_is_read_by_pydantic(_unwrapped(one)[1]),
             takes_empty=_takes_text(one),
             required=required,
         )
@@ -282,14 +344,19 @@ class _TextField:
         """Whether it is a value at all."""
         return value != "" or self.takes_empty
 
-    def read(self, value: Any) -> Any:
-        """As pydantic takes it. Raises `ValueError` for what is to be JSON and is none."""
+    def read(self, value: Any, room: _Room) -> Any:
+        """As pydantic takes it. Raises `ValueError` for what is to be JSON and is none, or has too many values."""
         if not self.many or isinstance(value, dict):
-            return self._read_one(value) if self.is_json else value
-        return [self._read_one(one) for one in (value if isinstance(value, list) else [value]) if self.has(one)]
+            return self._read_one(value, room)
+        values = value if isinstance(value, list) else [value]
+        return [self._read_one(one, room) for one in values if self.has(one)]
 
-    def _read_one(self, value: Any) -> Any:
-        return from_json(value, allow_inf_nan=False) if self.is_json and isinstance(value, str) else value
+    def _read_one(self, value: Any, room: _Room) -> Any:
+        if isinstance(value, str) and self.is_json:
+            return room.take(from_json(value, allow_inf_nan=False))
+        if isinstance(value, str) and self.is_json_of_pydantic:
+            room.take(from_json(value))
+        return value
 
 
 class _Schema:
@@ -329,14 +396,59 @@ class _Schema:
         """Whether there is no default."""
         return bool(self.fields[attribute]["schema"]["type"] != "default")
 
-    def validator(self, *, without: Collection[str]) -> SchemaValidator:
-        """For the fields but those: annotations and validators of each, and none of the model as a whole."""
-        left = {name: each for name, each in self.fields.items() if name not in without}
+    def sees_others(self, attribute: str) -> bool:
+        """Whether a validator of the field, or what makes its default, looks at the fields before it."""
+        return self._sees_others(self.fields[attribute]["schema"], set())
+
+    def _sees_others(self, part: Any, seen: set[str]) -> bool:
+        if isinstance(part, list | tuple):
+            return any(self._sees_others(each, seen) for each in part)
+        if not isinstance(part, dict) or part.get("type") in ("model", "dataclass", "typed-dict"):
+            return False  # whose validators see one another
+        if part.get("type") == "with-info" or part.get("default_factory_takes_data"):
+            return True
+        if part.get("type") == "definition-ref" and part["schema_ref"] not in seen:
+            seen.add(part["schema_ref"])
+            return self._sees_others([each for each in self._definitions if each["ref"] == part["schema_ref"]], seen)
+        return any(self._sees_others(each, seen) for name, each in part.items() if name not in _BESIDE)
+
+    def is_list(self, attribute: str) -> bool:
+        """Whether its items are judged each for itself, and the whole by no validator but pydantic's."""
+        schema = self.fields[attribute]["schema"]
+        while schema["type"] in ("default", "nullable"):
+            schema = schema["schema"]
+        return schema["type"] in ("list", "set", "frozenset")
+
+    def shown_names(self, files: Iterable[_FileField], texts: Iterable[_TextField]) -> dict[str, str]:
+        """The names in the form, by those in pydantic's errors, where they differ."""
+        if (self._config or {}).get("loc_by_alias", True):
+            return {file.key: file.name for file in files}
+        return {file.attribute: file.name for file in files} | {text.attribute: text.names[0] for text in texts}
+
+    def validator(self, *, without: Collection[str], unjudged: Collection[str]) -> SchemaValidator:
+        """For the fields but those `without`, and none of the model as a whole. `unjudged` ones may be anything."""
+        left = {
+            name: _anything(each) if name in unjudged else each
+            for name, each in self.fields.items()
+            if name not in without
+        }
         is_model = self._schema["type"] == "model-fields"
         schema: Any = {**self._schema, "fields": left if is_model else [*left.values()]}
         schema.pop("ref", None)
         whole: Any = {"type": "definitions", "schema": schema, "definitions": self._definitions}
         return SchemaValidator(whole if self._definitions else schema, self._config)
+
+
+_BESIDE = ("metadata", "serialization")
+"""What stands in a schema and validates nothing."""
+
+
+def _anything(field: dict[str, Any]) -> dict[str, Any]:
+    """The field with any value, still needed where it was."""
+    schema: dict[str, Any] = {"type": "any"}
+    if field["schema"]["type"] == "default":
+        schema = {"type": "default", "schema": schema, "default": None}
+    return {**field, "schema": schema}
 
 
 def _is_model(model: Any) -> bool:
@@ -353,12 +465,17 @@ def _adapter(model: type[T]) -> TypeAdapter[T]:
 
 
 def _annotations(model: type) -> dict[str, Any]:
-    known = getattr(model, "__pydantic_fields__", None)
-    if known is None:
-        return get_type_hints(model, include_extras=True)
+    if issubclass(model, BaseModel):
+        model.model_rebuild()  # a name that was defined after the model is known to its schema, and not yet to it
+    elif is_pydantic_dataclass(model):
+        rebuild_dataclass(model)
+    else:
+        hints = get_type_hints(model, include_extras=True)
+        return {name: hint.type if isinstance(hint, InitVar) else hint for name, hint in hints.items()}
+    fields: Mapping[str, Any] = model.__pydantic_fields__
     return {
         name: Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
-        for name, info in known.items()
+        for name, info in fields.items()
     }
 
 
@@ -375,7 +492,7 @@ def _unwrapped(annotation: Any) -> tuple[Any, list[Any], bool]:
             [annotation] = [member for member in members if member is not type(None)]
             optional = True
         elif isinstance(annotation, type) and issubclass(annotation, RootModel):
-            annotation = annotation.model_fields["root"].annotation
+            annotation = _annotations(annotation)["root"]
         elif hasattr(annotation, "__value__") or hasattr(annotation, "__supertype__"):  # type X = ..., NewType
             annotation = getattr(annotation, "__value__", None) or annotation.__supertype__
         else:
@@ -386,13 +503,16 @@ def _members(annotation: Any) -> tuple[Any, ...]:
     return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else ()
 
 
+_COLLECTIONS = (list, tuple, set, frozenset, deque)
+
+_ABSTRACT = (abc.Iterable, abc.Collection, abc.Sequence, abc.MutableSequence, abc.Set, abc.MutableSet)
+
+
 def _item(annotation: Any) -> Any:
     """What a list or another collection holds; None where the annotation is none."""
     kind = get_origin(annotation) or annotation
-    if not isinstance(kind, type) or issubclass(kind, str | bytes | Mapping | BaseModel | Enum):
-        return None
-    if not issubclass(kind, Iterable) or is_typeddict(kind):
-        return None
+    if not isinstance(kind, type) or not (issubclass(kind, _COLLECTIONS) or kind in _ABSTRACT):
+        return None  # a network of addresses can be iterated too
     return (*get_args(annotation), Any)[0]
 
 
@@ -426,14 +546,14 @@ def _takes_text(annotation: Any) -> bool:
     return kept in (str, bytes, Any, object) or any(map(_takes_text, _members(kept)))
 
 
-def _holds_file(annotation: Any, *, seen: set[Any]) -> bool:
+def _holds_file(annotation: Any, *, seen: set[int]) -> bool:
     """Whether files are meant anywhere in it, where a form cannot have them."""
     if annotation is UploadedFile:
         return True
-    if _is_model(annotation):
-        if annotation in seen:
-            return False
-        seen.add(annotation)
+    if id(annotation) in seen:  # a model, or an alias, that holds itself
+        return False
+    seen.add(id(annotation))
+    if _is_model(annotation) or is_typeddict(annotation):
         return any(_holds_file(inner, seen=seen) for inner in _annotations(annotation).values())
     return any(_holds_file(inner, seen=seen) for inner in _inner(annotation))
 

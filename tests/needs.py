@@ -54,6 +54,11 @@ NEEDS = {
         reason="what curl really sends is compared with what is recorded of it",
         install="apt-get install curl",
     ),
+    "nginx": Need(
+        met=lambda: shutil.which("nginx") is not None,
+        reason="the configuration that the documents show is run by a real nginx",
+        install="apt-get install nginx-light",
+    ),
     "browser": Need(
         met=lambda: browsing.executable() is not None,
         reason="pages are opened, and their forms sent, by a real browser",

@@ -1,4 +1,4 @@
-"""A typed form, for the applications beside this file. Alone it receives a few forms: python profile_form.py"""
+"""A typed form, for the applications beside this file."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from uploadkit import IMAGES, DiskStorage, File, InvalidForm, Limits, MemoryStorage, UploadedFile, Uploader, receive
-from uploadkit.testing import FormBuilder
+from uploadkit import IMAGES, DiskStorage, File, Limits, UploadedFile, Uploader
 
 
 class Profile(BaseModel):
@@ -29,34 +28,3 @@ def answer(profile: Profile) -> dict[str, object]:
         "avatar": profile.avatar and profile.avatar.content_type,
         "photos": [photo.filename for photo in profile.photos],
     }
-
-
-class Address(BaseModel):
-    street: str
-    city: str
-
-
-class Order(BaseModel):
-    address: Address
-    items: list[str] = Field(min_length=1)
-    receipt: UploadedFile | None = None
-
-
-orders = Uploader(MemoryStorage())
-
-
-def main() -> None:
-    form = FormBuilder().text("address[street]", "Main St 1").text("address[city]", "Bern").text("items[]", "tea")
-    order = receive(orders.form(Order, nested=True), form.content_type, [form.body])
-    print(order.address.city, order.items)
-
-    form = FormBuilder().text("address", '{"street": "Main St 1"}').file("reciept", b"...", filename="a.pdf")
-    try:
-        receive(orders.form(Order), form.content_type, [form.body])
-    except InvalidForm as error:
-        for each in error.errors:
-            print(each.field, *each.path, each.code, each.message, sep=" | ")
-
-
-if __name__ == "__main__":
-    main()

@@ -71,7 +71,7 @@ def test_all_errors_come_in_one_answer(server: Server) -> None:
 
 def test_the_example_without_a_server_runs(tmp_path: Path) -> None:
     """Nested names, JSON, and what is told of a form with errors."""
-    command = [sys.executable, str(ROOT / "examples" / "typed_forms" / "profile_form.py")]
+    command = [sys.executable, str(ROOT / "examples" / "typed_forms" / "nested_names.py")]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [
         "Bern ['tea']",

@@ -30,12 +30,18 @@ def store():
 """
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def loaded() -> None:
     """pytester forgets the modules that a run of its own was the first to import, and the façades do not."""
     for package in (uploadkit, testing):
         for name in package.__all__:
             getattr(package, name)
+
+
+@pytest.fixture(autouse=True)
+def apart(loaded: None, pytester: pytest.Pytester) -> None:
+    """A project of its own: where temporary folders lie inside this one, its settings would hold."""
+    pytester.makeini("[pytest]")
 
 
 def run(pytester: pytest.Pytester, tests: str, *options: str) -> pytest.RunResult:

@@ -81,7 +81,7 @@ def boundary_of(content_type: str) -> bytes:
         if name == "boundary" and equals:
             values.append(value.strip(" \t"))
     if not values:
-        raise MalformedForm("the Content-Type has no boundary")
+        raise MalformedForm("the Content-Type has no boundary; leave this header to the client, which writes both")
     if len(values) > 1:
         raise MalformedForm("the Content-Type has more than one boundary")
     value = values[0]

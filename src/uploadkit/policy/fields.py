@@ -230,7 +230,9 @@ def _sorted_checks(check: Check | Iterable[Check] | None) -> tuple[tuple[StreamC
     stream: list[StreamCheck] = []
     staged: list[StagedCheck] = []
     for one in checks:
-        if isinstance(one, type) or not isinstance(one, StreamCheck | StagedCheck):
+        if isinstance(one, type):
+            raise TypeError(f"{one!r} is no check but its class; write {one.__name__}(...)")
+        if not isinstance(one, StreamCheck | StagedCheck):
             raise TypeError(f"{one!r} is no check: it has neither begin(file) nor examine(file, staged)")
         # It may be both.
         if isinstance(one, StreamCheck):

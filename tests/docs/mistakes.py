@@ -1,0 +1,401 @@
+"""What newcomers get wrong: each mistake by its title in docs/when-something-goes-wrong.md, made for real.
+
+A function makes the mistake and returns what the developer, or the sender, is told. Nothing here is a message by heart.
+"""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar, cast
+
+import django.test
+import flask
+import flask.views
+from fastapi import FastAPI, Form
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from tests.adapters import django_project as django_project  # settings, as startproject makes them
+from tests.adapters.asgi_client import ask
+
+from uploadkit import (
+    IMAGES,
+    DiskStorage,
+    File,
+    IncomingFile,
+    Limits,
+    MemoryStorage,
+    Spec,
+    UploadedFile,
+    Uploader,
+    UploadError,
+    receive,
+)
+from uploadkit.adapters import django as django_adapter
+from uploadkit.adapters import fastapi as fastapi_adapter
+from uploadkit.adapters import flask as flask_adapter
+from uploadkit.adapters import starlette as starlette_adapter
+from uploadkit.testing import FormBuilder
+
+Mistake = Callable[[], str]
+M = TypeVar("M", bound=Mistake)
+
+MISTAKES: dict[str, list[Mistake]] = {}
+
+upload = Uploader(MemoryStorage())
+photo_form = upload.single("photo")
+PHOTO = FormBuilder().file("photo", b"\x89PNG\r\n\x1a\n", filename="me.png", content_type="image/png")
+
+
+def mistake(title: str) -> Callable[[M], M]:
+    """Several with one title are one mistake in several frameworks: all are told the same."""
+
+    def entered(make: M) -> M:
+        MISTAKES.setdefault(title, []).append(make)
+        return make
+
+    return entered
+
+
+def told(make: Callable[[], object]) -> str:
+    """The text of the error that it raises."""
+    try:
+        make()
+    except UploadError as error:
+        return f"{error.status} {error.code}: {error}"
+    except (TypeError, ValueError, RuntimeError) as error:
+        return f"{type(error).__name__}: {error}"
+    raise AssertionError("nothing was raised")
+
+
+# What is handed to `receive`
+
+
+@mistake("The spec is not called")
+def _() -> str:
+    return told(lambda: flask_adapter.receive(cast(Any, upload.single)))
+
+
+@mistake("The uploader in place of a spec")
+def _() -> str:
+    return told(lambda: fastapi_adapter.receive(cast(Any, upload)))
+
+
+@mistake("@receive without parentheses")
+def _() -> str:
+    def view(photo: UploadedFile) -> str:
+        return photo.filename
+
+    return told(lambda: flask_adapter.receive(cast(Any, view)))
+
+
+@mistake("An async filter in a sync view")
+def _() -> str:
+    return told(lambda: flask_adapter.receive(_asks_somebody()))
+
+
+@mistake("An async filter in a sync view")
+def _() -> str:
+    return told(lambda: django_adapter.receive(_asks_somebody())(lambda request, photo: None))
+
+
+@mistake("An async filter in a sync view")
+def _() -> str:
+    return told(lambda: receive(_asks_somebody(), PHOTO.content_type, [PHOTO.body]))
+
+
+@mistake("A sync endpoint in Starlette")
+def _() -> str:
+    def profile(request: Request, photo: UploadedFile) -> Response:
+        return JSONResponse({})
+
+    return told(lambda: starlette_adapter.receive(photo_form)(cast(Any, profile)))
+
+
+@mistake("A method of a Flask class")
+def _() -> str:
+    class Page(flask.views.MethodView):
+        @flask_adapter.receive(photo_form)  # type: ignore[arg-type]  # a type checker finds it too
+        def post(self, photo: UploadedFile) -> str:  # type: ignore[misc]  # the same
+            return photo.filename
+
+    return _flask(Page.as_view("page"))
+
+
+# Who reads the body
+
+
+@mistake("The body was read before, in Flask")
+def _() -> str:
+    return _flask(flask_adapter.receive(photo_form)(_shown), before=lambda: flask.request.form)
+
+
+@mistake("The body was read before, in Flask")
+def _() -> str:
+    """Two `receive`s of one view: the second has nothing to read."""
+    return _flask(flask_adapter.receive(photo_form)(flask_adapter.receive(photo_form)(cast(Any, _shown))))
+
+
+@mistake("Two receive in a route of FastAPI")
+def _() -> str:
+    return _fastapi(_two_receives, install=False)
+
+
+@mistake("Two receive in a route of FastAPI")
+def _() -> str:
+    """Said when the application is made."""
+    return _fastapi(_two_receives, install=True)
+
+
+@mistake("Form() beside receive")
+def _() -> str:
+    async def profile(
+        title: Annotated[str, Form()], photo: Annotated[UploadedFile, fastapi_adapter.receive(photo_form)]
+    ) -> None: ...
+
+    return _fastapi(profile, install=False)
+
+
+@mistake("An annotation that does not fit, in FastAPI")
+def _() -> str:
+    async def profile(photo: Annotated[list[UploadedFile], fastapi_adapter.receive(photo_form)]) -> None: ...
+
+    return _fastapi(profile, install=True)
+
+
+@mistake("The body was read before, in Starlette")
+def _() -> str:
+    @starlette_adapter.receive(photo_form)
+    async def profile(request: Request, photo: UploadedFile) -> Response:
+        return JSONResponse({})
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        request = Request(scope, receive)
+        await request.body()
+        await (await profile(request))(scope, receive, send)
+
+    return told(lambda: ask(app, PHOTO))
+
+
+@mistake("The body was read before, in Django")
+def _() -> str:
+    request = _django_request()
+    assert request.POST is not None
+    return told(lambda: django_adapter.receive(photo_form)(lambda request, photo: None)(request))
+
+
+@mistake("The body was read before, in Django")
+def _() -> str:
+    view = django_adapter.receive(photo_form)(django_adapter.receive(photo_form)(cast(Any, lambda *_: None)))
+    return told(lambda: view(_django_request()))
+
+
+# What is configured
+
+
+@mistake("A storage's class")
+def _() -> str:
+    return told(lambda: Uploader(cast(Any, DiskStorage)))
+
+
+@mistake("A path in place of a storage")
+def _() -> str:
+    return told(lambda: Uploader(cast(Any, "uploads")))
+
+
+@mistake("Limits as a dict")
+def _() -> str:
+    return told(lambda: Uploader(MemoryStorage(), limits=cast(Any, {"file_size": "5 MB"})))
+
+
+@mistake("A size that is none")
+def _() -> str:
+    return told(lambda: Limits(file_size="5 megabytes"))
+
+
+@mistake("An extension without its dot")
+def _() -> str:
+    return told(lambda: upload.single("photo", accept="jpg"))
+
+
+@mistake("A rule that says what is not accepted")
+def _() -> str:
+    return told(lambda: upload.single("photo", accept="!image/svg+xml"))
+
+
+@mistake("A type that cannot be seen in bytes")
+def _() -> str:
+    return told(lambda: upload.single("model", accept="model/gltf+json"))
+
+
+@mistake("max_count for a single file")
+def _() -> str:
+    return told(lambda: cast(Any, upload).single("photo", max_count=3))
+
+
+@mistake("Names in place of fields")
+def _() -> str:
+    return told(lambda: upload.fields(cast(Any, "photo")))
+
+
+@mistake("A field that is declared twice")
+def _() -> str:
+    return told(lambda: upload.fields(File("photo"), File("photo", accept=IMAGES)))
+
+
+@mistake("A check's class")
+def _() -> str:
+    return told(lambda: upload.single("photo", check=cast(Any, _Check)))
+
+
+@mistake("An async check")
+def _() -> str:
+    return told(lambda: upload.single("photo", check=cast(Any, _AsyncCheck())))
+
+
+@mistake("A filter that forgets to return")
+def _() -> str:
+    spec = upload.single("photo", filter=cast(Any, _forgets))
+    return told(lambda: receive(spec, PHOTO.content_type, [PHOTO.body]))
+
+
+@mistake("A key that leaves the storage")
+def _() -> str:
+    spec = upload.single("photo", filename=lambda file: f"/srv/{file.filename}")
+    return told(lambda: receive(spec, PHOTO.content_type, [PHOTO.body]))
+
+
+@mistake("A typed form of a dict")
+def _() -> str:
+    return told(lambda: upload.form(dict))
+
+
+@mistake("An adapter without its framework")
+def _() -> str:
+    return _without("flask", "uploadkit.adapters.flask")
+
+
+@mistake("Typed forms without pydantic")
+def _() -> str:
+    program = "import uploadkit; uploadkit.Uploader(uploadkit.MemoryStorage()).form(object)"
+    return _without("pydantic", program=program)
+
+
+# What is done with a file
+
+
+@mistake("await is forgotten")
+def _() -> str:
+    photo = receive(photo_form, PHOTO.content_type, [PHOTO.body])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        photo.aread()  # type: ignore[unused-coroutine]  # the mistake
+        gc.collect()
+    [warning] = caught
+    return f"{warning.category.__name__}: {warning.message}"
+
+
+@mistake("path, and the storage is no disk")
+def _() -> str:
+    photo = receive(photo_form, PHOTO.content_type, [PHOTO.body])
+    return told(lambda: photo.path)
+
+
+@mistake("digest, and there is none")
+def _() -> str:
+    spec = Uploader(MemoryStorage(), digest=False).single("photo")
+    return told(lambda: receive(spec, PHOTO.content_type, [PHOTO.body]).digest)
+
+
+# What a client sends
+
+
+@mistake("The field is called something else")
+def _() -> str:
+    return told(lambda: receive(upload.single("avatar"), PHOTO.content_type, [PHOTO.body]))
+
+
+@mistake("enctype is forgotten")
+def _() -> str:
+    return told(lambda: receive(photo_form, "application/x-www-form-urlencoded", [b"photo=me.png"]))
+
+
+@mistake("The Content-Type was written by hand")
+def _() -> str:
+    return told(lambda: receive(photo_form, "multipart/form-data", [PHOTO.body]))
+
+
+@mistake("JSON in place of a form")
+def _() -> str:
+    return told(lambda: receive(photo_form, "application/json", [b'{"photo": "..."}']))
+
+
+@mistake("A limit that is too small")
+def _() -> str:
+    spec = Uploader(MemoryStorage(), limits=Limits(file_size="5 KB")).single("photo")
+    form = FormBuilder().file("photo", bytes(6000), filename="me.png")
+    return told(lambda: receive(spec, form.content_type, [form.body]))
+
+
+class _Check:
+    def examine(self, file: IncomingFile, staged: object) -> None: ...
+
+
+class _AsyncCheck:
+    async def examine(self, file: IncomingFile, staged: object) -> None: ...
+
+
+def _forgets(file: IncomingFile) -> None:
+    file.filename.endswith(".png")
+
+
+def _asks_somebody() -> Spec[UploadedFile]:
+    async def asked(file: IncomingFile) -> bool:
+        return True
+
+    return upload.single("photo", filter=asked)
+
+
+def _shown(photo: UploadedFile) -> str:
+    return photo.filename
+
+
+async def _two_receives(
+    photo: Annotated[UploadedFile, fastapi_adapter.receive(photo_form)],
+    again: Annotated[UploadedFile, fastapi_adapter.receive(upload.single("again"))],
+) -> None: ...
+
+
+def _fastapi(route: Callable[..., Any], *, install: bool) -> str:
+    """What is said of the route: by `install(app)`, or at its first request."""
+    app = FastAPI()
+    app.post("/")(route)
+    return told(lambda: fastapi_adapter.install(app) if install else ask(app, PHOTO))
+
+
+def _flask(view: Callable[..., Any], *, before: Callable[[], object] | None = None) -> str:
+    """What a request to the view ends with."""
+    app = flask.Flask(__name__)
+    app.testing = True
+    app.add_url_rule("/", view_func=view, methods=["POST"])
+    if before is not None:
+
+        @app.before_request
+        def looks() -> None:
+            before()
+
+    return told(lambda: app.test_client().post("/", data=PHOTO.body, content_type=PHOTO.content_type))
+
+
+def _django_request() -> Any:
+    return django.test.RequestFactory().post("/", data=PHOTO.body, content_type=PHOTO.content_type)
+
+
+def _without(package: str, module: str = "", *, program: str = "") -> str:
+    """What a process without the package says last."""
+    program = f"import sys; sys.modules[{package!r}] = None; {program or f'import {module}'}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    return done.stderr.splitlines()[-1]

@@ -18,12 +18,15 @@ from collections import abc, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import InitVar, dataclass, replace
 from enum import Enum
+from functools import lru_cache
 from types import UnionType
 from typing import (
     Annotated,
     Any,
     Generic,
     Literal,
+    NotRequired,
+    Required,
     TypeVar,
     Union,
     get_args,
@@ -309,10 +312,11 @@ class _FileField:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _TextField:
-    """A field of text values. `names` are all that it may have in the form, `many` is a list"""
+    """A field of text values: `names` are all that it may have, `many` is a list, `one` annotates a value of it."""
 
     attribute: str
     names: tuple[str, ...]
+    one: Any
     many: bool
     is_json: bool
     is_json_of_pydantic: bool
@@ -333,6 +337,7 @@ class _TextField:
         return cls(
             attribute=attribute,
             names=names,
+            one=one,
             many=item is not None,
             is_json=_has_parts(one, as_item=item is not None),
             is_json_of_pydantic=_is_read_by_pydantic(_unwrapped(one)[1]),
@@ -356,7 +361,7 @@ class _TextField:
             return room.take(from_json(value, allow_inf_nan=False))
         if isinstance(value, str) and self.is_json_of_pydantic:
             room.take(from_json(value))
-        return value
+        return value if isinstance(value, str) else _filled(value, self.one)
 
 
 class _Schema:
@@ -485,7 +490,7 @@ def _unwrapped(annotation: Any) -> tuple[Any, list[Any], bool]:
     optional = False
     while True:
         members = _members(annotation)
-        if get_origin(annotation) is Annotated:
+        if get_origin(annotation) in (Annotated, Required, NotRequired):
             annotation, *more = get_args(annotation)
             metadata += more
         elif len(members) == 2 and type(None) in members:
@@ -514,6 +519,34 @@ def _item(annotation: Any) -> Any:
     if not isinstance(kind, type) or not (issubclass(kind, _COLLECTIONS) or kind in _ABSTRACT):
         return None  # a network of addresses can be iterated too
     return (*get_args(annotation), Any)[0]
+
+
+def _filled(value: Any, annotation: Any) -> Any:
+    """A value of nested names as fields are: empty parts that take no text are left out, one of a list is a list."""
+    kept, _, _ = _unwrapped(annotation)
+    item = _item(kept)
+    if item is not None and not isinstance(value, dict):
+        values = value if isinstance(value, list) else [value]
+        return [_filled(each, item) for each in values if each != "" or _takes_text(item)]
+    if isinstance(value, dict):
+        parts = [(name, each, _part(kept, name)) for name, each in value.items()]
+        return {name: _filled(each, part) for name, each, part in parts if each != "" or _takes_text(part)}
+    return value
+
+
+def _part(annotation: Any, name: str) -> Any:
+    """How a part of a model or a dict is annotated, by its name in a form."""
+    if _is_model(annotation) or is_typeddict(annotation):
+        return _model_parts(annotation).get(name, Any)
+    kind = get_origin(annotation)
+    return get_args(annotation)[1] if isinstance(kind, type) and issubclass(kind, Mapping) else Any
+
+
+@lru_cache(maxsize=256)
+def _model_parts(model: type) -> Mapping[str, Any]:
+    annotations = _annotations(model)
+    aliases = {name: info.validation_alias for name, info in getattr(model, "__pydantic_fields__", {}).items()}
+    return annotations | {alias: annotations[name] for name, alias in aliases.items() if isinstance(alias, str)}
 
 
 def _has_parts(annotation: Any, *, as_item: bool) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from enum import Enum
 from ipaddress import IPv4Network
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 from uuid import UUID
 
 import pytest
@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, Json, ValidationInfo, field_validator, model_validator
 from tests.forms.sending import PNG, Drives, sent, spec_of
 from tests.intake.receiving import DRIVES, Body, bytewise, cut, in_chunks, left_in
+from typing_extensions import TypedDict
 
 from uploadkit import IMAGES, File, IncomingFile, LimitExceeded, Limits, MemoryStorage, UploadedFile, Uploader
 from uploadkit.errors import MAX_ERRORS, FieldError, FileRefused, InvalidForm, MalformedForm, TruncatedForm, UploadError
@@ -587,6 +588,41 @@ def test_no_part_is_judged_before_it_is_whole(drives: Drives) -> None:
     form.text("owner[name]", "a").text("place[name]", "b")
     kennel = sent(drives, Kennel, form, nested=True)
     assert (kennel.owner, kennel.place) == (Owner(name="A", age=1), Named(name="b", zip="x"))
+
+
+class Keys(TypedDict):
+    """A part that is a dict of known keys."""
+
+    size: NotRequired[int]
+
+
+class Stay(BaseModel):
+    """A part with fields of all kinds."""
+
+    note: str = "none"
+    nights: int | None = None
+    born: datetime.date | None = Field(default=None, alias="birth")
+    rooms: list[int] = []
+    prices: dict[str, int] = {}
+    keys: Keys = {}
+    before: Stay | None = None
+
+
+class Trip(BaseModel):
+    """It is one part, and many."""
+
+    stay: Stay
+    stays: list[Stay]
+
+
+@pytest.mark.parametrize("part", ["stay", "stay[before]", "stays[0]"])
+def test_an_input_of_a_part_that_was_left_empty_is_none(part: str, drives: Drives) -> None:
+    """As one of the form itself is; and one value of a list is a list."""
+    form = FormBuilder().text("stay[prices][b]", "2").text(f"{part}[note]", "").text(f"{part}[nights]", "")
+    form.text(f"{part}[birth]", "").text(f"{part}[rooms]", "1").text(f"{part}[prices][a]", "")
+    trip = sent(drives, Trip, form.text(f"{part}[keys][size]", ""), nested=True)
+    stay = {"stay": trip.stay, "stay[before]": trip.stay.before, "stays[0]": [*trip.stays, None][0]}[part]
+    assert stay == Stay(note="", rooms=[1], prices={"b": 2} if part == "stay" else {})
 
 
 def test_a_nested_name_that_is_not_read_is_the_only_error(drives: Drives) -> None:

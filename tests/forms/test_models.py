@@ -449,3 +449,23 @@ def test_a_file_shows_what_a_sender_may_see(drives: Drives) -> None:
         "key": given.photo.key,
     }
     assert Profile.model_json_schema()["properties"]["photo"]["format"] == "binary"
+
+
+class Bounded(BaseModel):
+    """Texts with bounds, needed and not."""
+
+    title: str = Field(max_length=80)
+    note: str | None = Field(default=None, max_length=200)
+    tags: list[str] | None = Field(default=None, max_length=3)
+    either: int | str = 0
+
+
+def test_the_bounds_of_a_field_are_its_rules_also_where_none_may_stand_in_its_place() -> None:
+    """A page is told them before anything is sent."""
+    texts = spec_of(Bounded, MemoryStorage()).rules()["texts"]
+    assert {name: (text["max_length"], text["max_count"]) for name, text in texts.items()} == {
+        "title": (80, 1),
+        "note": (200, 1),
+        "tags": (None, 3),
+        "either": (None, 1),
+    }

@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 from collections import abc, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import InitVar, dataclass, replace
 from enum import Enum
 from functools import lru_cache
@@ -83,7 +84,14 @@ class ModelForm(Generic[T]):
                     continue
                 if nested and any(len(steps_of(name)) > 1 for name in names):
                     raise TypeError(f"{where}: with nested names {names[0]!r} is a part of a field, and none itself")
-                text = _TextField.of(annotation, attribute, names, required=required, where=where)
+                text = _TextField.of(
+                    annotation,
+                    attribute,
+                    names,
+                    required=required,
+                    holds_json=schema.holds_json(attribute),
+                    where=where,
+                )
                 self._texts.append(text)
                 sees_others = schema.sees_others(attribute)
                 if sees_others and self._files:
@@ -232,7 +240,7 @@ def _shown_step(step: str | int) -> str | int:
     return _shown(step) if isinstance(step, str) else step  # a key of a dict is the sender's
 
 
-class _NoRoom(ValueError):
+class _NoRoom(Exception):
     """There are more values in JSON than are read."""
 
 
@@ -257,6 +265,16 @@ class _Room:
             if self._left < 0:
                 raise _NoRoom
         return value
+
+    def take_texts(self, value: Any) -> None:
+        """The texts in it, which pydantic may read as JSON. Raises `_NoRoom`."""
+        todo = [value]
+        for node in todo:  # which grows
+            if isinstance(node, dict | list):
+                todo += node.values() if isinstance(node, dict) else node
+            elif isinstance(node, str):
+                with suppress(ValueError):  # told by pydantic, if it is to be JSON
+                    todo.append(self.take(from_json(node)))
 
 
 def _grouped(values: Sequence[tuple[str, str]]) -> dict[str, str | list[str]]:
@@ -319,12 +337,21 @@ class _TextField:
     one: Any
     many: bool
     is_json: bool
-    is_json_of_pydantic: bool
+    holds_json: bool
     takes_empty: bool
     required: bool
 
     @classmethod
-    def of(cls, annotation: Any, attribute: str, names: tuple[str, ...], *, required: bool, where: str) -> _TextField:
+    def of(
+        cls,
+        annotation: Any,
+        attribute: str,
+        names: tuple[str, ...],
+        *,
+        required: bool,
+        holds_json: bool,
+        where: str,
+    ) -> _TextField:
         if _holds_file(annotation, seen=set()):
             raise TypeError(f"{where}: a field of files is UploadedFile, UploadedFile | None or list[UploadedFile]")
         kept, metadata, _ = _unwrapped(annotation)
@@ -340,7 +367,7 @@ class _TextField:
             one=one,
             many=item is not None,
             is_json=_has_parts(one, as_item=item is not None),
-            is_json_of_pydantic=_is_read_by_pydantic(_unwrapped(one)[1]),
+            holds_json=holds_json,
             takes_empty=_takes_text(one),
             required=required,
         )
@@ -357,11 +384,13 @@ class _TextField:
         return [self._read_one(one, room) for one in values if self.has(one)]
 
     def _read_one(self, value: Any, room: _Room) -> Any:
-        if isinstance(value, str) and self.is_json:
-            return room.take(from_json(value, allow_inf_nan=False))
-        if isinstance(value, str) and self.is_json_of_pydantic:
-            room.take(from_json(value))
-        return value if isinstance(value, str) else _filled(value, self.one)
+        if not isinstance(value, str):
+            value = _filled(value, self.one)
+        elif self.is_json:
+            value = room.take(from_json(value, allow_inf_nan=False))
+        if self.holds_json:
+            room.take_texts(value)
+        return value
 
 
 class _Schema:
@@ -403,19 +432,28 @@ class _Schema:
 
     def sees_others(self, attribute: str) -> bool:
         """Whether a validator of the field, or what makes its default, looks at the fields before it."""
-        return self._sees_others(self.fields[attribute]["schema"], set())
+        field = self.fields[attribute]["schema"]
+        return any(
+            part.get("type") == "with-info" or bool(part.get("default_factory_takes_data"))
+            for part in self._parts(field, set(), but=("model", "dataclass", "typed-dict"))  # whose own see one another
+        )
 
-    def _sees_others(self, part: Any, seen: set[str]) -> bool:
+    def holds_json(self, attribute: str) -> bool:
+        """Whether pydantic reads JSON in it: the field is `Json[...]`, or a part of it."""
+        return any(part.get("type") == "json" for part in self._parts(self.fields[attribute]["schema"], set()))
+
+    def _parts(self, part: Any, seen: set[str], *, but: Collection[str] = ()) -> Iterator[dict[str, Any]]:
+        """A schema and all that is in it, once, `but` those of these types."""
         if isinstance(part, list | tuple):
-            return any(self._sees_others(each, seen) for each in part)
-        if not isinstance(part, dict) or part.get("type") in ("model", "dataclass", "typed-dict"):
-            return False  # whose validators see one another
-        if part.get("type") == "with-info" or part.get("default_factory_takes_data"):
-            return True
-        if part.get("type") == "definition-ref" and part["schema_ref"] not in seen:
-            seen.add(part["schema_ref"])
-            return self._sees_others([each for each in self._definitions if each["ref"] == part["schema_ref"]], seen)
-        return any(self._sees_others(each, seen) for name, each in part.items() if name not in _BESIDE)
+            for each in part:
+                yield from self._parts(each, seen, but=but)
+        elif isinstance(part, dict) and str(part.get("type")) not in but:
+            yield part
+            inside = [each for name, each in part.items() if name not in _BESIDE]
+            if part.get("type") == "definition-ref" and part["schema_ref"] not in seen:
+                seen.add(part["schema_ref"])
+                inside = [each for each in self._definitions if each["ref"] == part["schema_ref"]]
+            yield from self._parts(inside, seen, but=but)
 
     def is_list(self, attribute: str) -> bool:
         """Whether its items are judged each for itself, and the whole by no validator but pydantic's."""

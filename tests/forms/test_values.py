@@ -437,6 +437,7 @@ def test_an_answer_has_no_more_errors_than_anybody_reads() -> None:
 MANY_VALUES: dict[str, tuple[str, str]] = {
     "items": ("lists", json.dumps({"k": [[]] * 100_000})),
     "items of pydantic's own Json": ("raw", json.dumps([[]] * 140_000)),
+    "items of pydantic's own Json in a part": ("part", json.dumps({"raw": json.dumps([[]] * 140_000)})),
     "keys": ("lists", json.dumps({"k": [dict.fromkeys(range(80_000), 0)]})),
     "a long name to each": ("lists", json.dumps({"k" * 500_000: [[]] * 100})),
 }
@@ -446,8 +447,13 @@ MANY_VALUES: dict[str, tuple[str, str]] = {
 def test_json_with_too_many_values_is_refused_before_each_of_them_is_an_error(name: str, drives: Drives) -> None:
     """pydantic holds the names that lead to every error: a megabyte became many gigabytes."""
 
+    class Part(BaseModel):
+        raw: Json[list[int | float | bool]] = []
+        part: Part | None = None
+
     class Lists(BaseModel):
         lists: dict[str, list[int | float | bool]] = {}
+        part: Part | None = None
         raw: Json[list[int | float | bool]] = []
 
     field, value = MANY_VALUES[name]

@@ -306,6 +306,23 @@ def test_a_file_on_this_machine_is_moved_and_not_copied(tmp_path: Path) -> None:
     assert [(tmp_path / "media" / "me.bin").stat().st_ino] == inodes
 
 
+@pytest.mark.usefixtures("table")
+def test_a_file_may_be_saved_more_than_once(storage: MemoryStorage | DiskStorage, tmp_path: Path) -> None:
+    """As a small file of Django's own: the first save moves it, and the next one copies what it is."""
+    rules.append(Uploader(storage).any())
+
+    def save(request: HttpRequest) -> str:
+        file = avatar_of(request)
+        profiles = [Profile.objects.create(avatar=file) for _ in range(2)]
+        copy = FileSystemStorage().save("copy.bin", file)
+        return " ".join([*(str(profile.avatar) for profile in profiles), copy])
+
+    names = Site(seeing(save)).post(AVATAR).content.decode().split()
+    assert saved(tmp_path) == dict.fromkeys(names, b"data")
+    assert len(names) == 3
+    assert stored(storage) == []
+
+
 def test_pillow_judges_a_picture(storage: MemoryStorage | DiskStorage) -> None:
     """Through the `ImageField` of a form, which opens it by its path or by its bytes."""
     rules.append(Uploader(storage).any())
@@ -371,6 +388,21 @@ def test_a_file_that_was_closed_is_gone_as_djangos_own_are(memory: MemoryStorage
 
     assert Site(seeing(see)).post(AVATAR).content == b"None"
     assert Site(seeing(see_kept)).post(AVATAR).content == b"None"
+
+
+def test_a_file_that_was_closed_is_not_kept_any_more(storage: MemoryStorage | DiskStorage) -> None:
+    """Who asks for it too late is told so, and is given no key without an object."""
+    rules.append(Uploader(storage).any())
+
+    def keep(request: HttpRequest) -> object:
+        file = avatar_of(request)
+        file.close()
+        with pytest.raises(ValueError, match=r"call keep\(\) before"):
+            file.keep()
+        return file.kept
+
+    assert Site(seeing(keep)).post(AVATAR).content == b"False"
+    assert stored(storage) == []
 
 
 def test_a_file_of_a_request_that_nobody_closed_goes_with_its_last_reference(memory: MemoryStorage) -> None:

@@ -131,6 +131,8 @@ def test_a_name_that_leads_out_is_refused(below: MemoryStorage | DiskStorage) ->
         with pytest.raises(KeyRefused):
             use("../a.txt")
     assert storage.get_valid_name("../.Übung<1>.txt") == "Übung_1_.txt"
+    with pytest.raises(SuspiciousFileOperation):
+        storage.get_valid_name("...")
 
 
 def test_a_url_and_a_path_are_there_where_they_can_be(tmp_path: Path) -> None:
@@ -192,6 +194,26 @@ def test_a_model_keeps_its_files_there() -> None:
         assert file.read() == b"1"
     again.file.delete()
     assert shared.objects == {second.file.name: b"2"}
+
+
+@pytest.mark.usefixtures("table")
+def test_a_file_that_was_closed_is_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the storage: not from the folder of the process, where Django would look for its name."""
+    picture = Picture.objects.create(file=ContentFile(b"data", name="cat.png"))
+    picture = Picture.objects.get(pk=picture.pk)
+    monkeypatch.chdir(tmp_path)
+    [key] = shared.objects
+    Path(key).parent.mkdir()
+    Path(key).write_bytes(b"not this one")
+    for _ in range(2):
+        with picture.file.open() as file:
+            assert (file.read(2), file.open().read()) == (b"da", b"data")
+        assert picture.file.closed
+    with pytest.raises(ValueError, match="'rb'"):
+        picture.file.open("wb")
+    shared.delete(key)
+    with pytest.raises(FileNotFoundError):
+        picture.file.open()
 
 
 @pytest.mark.usefixtures("table")

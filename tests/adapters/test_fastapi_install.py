@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import fastapi
@@ -19,6 +20,7 @@ from tests.adapters.expectations import AVATAR, MIXED, expect_nothing_left
 
 from uploadkit.adapters.fastapi import install, receive
 from uploadkit.errors import UploadError
+from uploadkit.storage.disk import DiskStorage
 from uploadkit.storage.memory import MemoryStorage
 from uploadkit.testing import FormBuilder
 from uploadkit.uploader import Uploader
@@ -460,6 +462,31 @@ def test_validation_errors_are_for_typed_forms() -> None:
         receive(single, validation_errors=True)
 
 
+@pytest.mark.parametrize("kind", [MemoryStorage, DiskStorage])
+def test_a_route_that_does_not_say_that_it_returns_a_file_is_told_to(
+    kind: type[MemoryStorage | DiskStorage], tmp_path: Path
+) -> None:
+    """FastAPI takes the object apart then, and fails at its storage. Errors of the route's own are not meant."""
+    given = receive(Uploader(DiskStorage(tmp_path) if kind is DiskStorage else MemoryStorage()).single("avatar"))
+    app = FastAPI()
+
+    @app.post("/", response_model=None)
+    async def unsaid(avatar: UploadedFile = given) -> Any:
+        return {"avatar": avatar}
+
+    @app.post("/other", response_model=None)
+    async def other(avatar: UploadedFile = given) -> Any:
+        raise TypeError("its own")
+
+    with pytest.raises((TypeError, RecursionError)) as told:
+        ask(app, AVATAR)
+    assert any("-> UploadedFile" in note for note in told.value.__notes__)
+    with pytest.raises(TypeError, match="its own") as untold:
+        ask(app, AVATAR, path="/other")
+    assert not hasattr(untold.value, "__notes__")
+    assert [*tmp_path.rglob("*.bin")] == []
+
+
 def test_a_route_may_return_what_it_was_given() -> None:
     """What is known of a file, as JSON."""
     app = FastAPI()
@@ -468,13 +495,15 @@ def test_a_route_may_return_what_it_was_given() -> None:
     async def endpoint(avatar: Annotated[UploadedFile, receive(single)]) -> UploadedFile:
         return avatar
 
-    @app.post("/unsaid", response_model=None)
-    async def unsaid(avatar: Annotated[UploadedFile, receive(single)]) -> Any:
-        return {"avatar": avatar}
+    @app.post("/many")
+    async def many(avatars: Annotated[list[UploadedFile], receive(upload.array("avatar"))]) -> list[UploadedFile]:
+        return avatars
 
     install(app)
     shown = ask(app, AVATAR).json
     assert (shown["filename"], shown["size"]) == ("me.bin", 4)
+    [one_of_many] = ask(app, AVATAR, path="/many").json
+    assert one_of_many.keys() == shown.keys()
     document = document_of(app)
     answer = document["paths"]["/"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
     described = document["components"]["schemas"][answer["$ref"].rpartition("/")[2]] if "$ref" in answer else answer

@@ -185,6 +185,16 @@ def test_a_file_is_kept_though_it_was_closed(app: Flask, storage: MemoryStorage)
     assert list(storage.objects.values()) == [b"data"]
 
 
+def test_a_file_of_a_request_that_ended_is_not_kept_any_more(app: Flask, storage: MemoryStorage) -> None:
+    """As by a thread that goes on with it: it is told so, and is given no key without an object."""
+    files: list[StoredFile] = []
+    add(app, lambda: files.append(avatar()))
+    assert post(app).text == "ok"
+    with pytest.raises(ValueError, match=r"call keep\(\) before"):
+        files[0].keep()
+    expect_nothing_left(storage)
+
+
 def test_a_request_that_asks_for_no_form_leaves_its_body_unread(app: Flask, storage: MemoryStorage) -> None:
     """Nothing is received for a view that does not look."""
     body = io.BytesIO(AVATAR.body)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from flask import Flask
@@ -70,6 +70,19 @@ def test_a_sync_endpoint_is_refused_by_starlettes_adapter() -> None:
     sync: Any = lambda request, avatar: JSONResponse({})  # noqa: E731  # the shortest function there is
     with pytest.raises(TypeError, match="is an async function"):
         starlette.receive(upload.single("avatar"))(sync)
+
+
+def test_a_method_is_refused_by_starlettes_adapter() -> None:
+    """Of an `HTTPEndpoint`: it is told when the class is made, and not by Python at the first request."""
+
+    async def get(self: object, request: object) -> Any: ...
+
+    async def post(self: object, request: object, avatar: object) -> Any: ...
+
+    with pytest.raises(TypeError, match=r"request_form\(\.\.\.\) decorates .* not a method of an HTTPEndpoint"):
+        starlette.request_form(upload.any())(cast(Any, get))
+    with pytest.raises(TypeError, match=r"receive\(\.\.\.\) decorates .* not a method of an HTTPEndpoint"):
+        starlette.receive(upload.single("avatar"))(cast(Any, post))
 
 
 def test_starlettes_request_form_gives_the_text_values() -> None:

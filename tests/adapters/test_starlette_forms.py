@@ -38,6 +38,7 @@ from uploadkit.uploads import Submission, UploadedFile
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
+AVATAR_AND_CV = FormBuilder().file("avatar", b"data", filename="me.bin").file("cv", b"cv", filename="cv.bin")
 UNCHOSEN = FormBuilder().text("title", "Été").file("avatar", b"", filename="").file("photo", b"1", filename="1.bin")
 
 
@@ -123,6 +124,24 @@ def test_a_closed_form_has_removed_what_was_not_kept(anything: Spec[Submission],
 
     assert ask(app_of(endpoint), MIXED).body == b"data"
     assert list(storage.objects.values()) == [b"data"]
+
+
+def test_a_file_of_a_closed_form_is_not_kept_any_more(anything: Spec[Submission], storage: MemoryStorage) -> None:
+    """Who asks for it too late is told so, and is given no key without an object; a file that was kept, again."""
+
+    @request_form(anything)
+    async def endpoint(request: Request) -> Response:
+        avatar = await avatar_of(request)
+        other = (await request.form())["cv"]
+        assert isinstance(other, StoredFile)
+        kept = other.keep()
+        await request.close()
+        with pytest.raises(ValueError, match=r"call keep\(\) before"):
+            avatar.keep()
+        return PlainTextResponse(str(other.keep() is kept and not avatar.kept))
+
+    assert ask(app_of(endpoint), AVATAR_AND_CV).body == b"True"
+    assert list(storage.objects.values()) == [b"cv"]
 
 
 def test_a_form_that_nobody_closes_is_closed_with_its_endpoint(

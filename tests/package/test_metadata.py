@@ -14,7 +14,7 @@ import uploadkit.adapters
 
 PROJECT = tomllib.loads(Path(__file__).parents[2].joinpath("pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-WITHOUT_FRAMEWORK = {"annotations", "asgi", "capabilities", "openapi", "problem", "sockets", "unread", "wsgi"}
+WITHOUT_FRAMEWORK = {"annotations", "asgi", "capabilities", "kept", "openapi", "problem", "sockets", "unread", "wsgi"}
 
 # PYTHONPATH=src works without an installation, and then there is no metadata to look at.
 installed = pytest.mark.skipif(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from traceback import walk_tb
 from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
@@ -71,12 +72,23 @@ def receive(
             if validation_errors:
                 raise _validation_error(error) from error
             raise
-        async with akept_if_handled(spec, received.submission):
-            yield received.given
+        try:
+            async with akept_if_handled(spec, received.submission):
+                yield received.given
+        except Exception as error:
+            if any(frame.f_globals.get("__name__") == "fastapi.encoders" for frame, _ in walk_tb(error.__traceback__)):
+                error.add_note(_UNSAID)
+            raise
 
     _receives[received] = _Receive(spec, validation_errors)
     # "function": the code after the yield runs before the answer begins, not after its body was sent.
     return Depends(received, scope="function")
+
+
+_UNSAID = (
+    "FastAPI could not encode what the route returned. Where that has a file in it, say so in the route's annotation: "
+    "-> UploadedFile, -> list[UploadedFile], or a model"
+)
 
 
 def install(app: FastAPI) -> None:

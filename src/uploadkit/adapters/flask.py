@@ -35,8 +35,9 @@ from ..multipart.headers import MULTIPART, URLENCODED
 from ..policy.fields import FormRules
 from ..policy.limits import Limits
 from ..storage.contract import LocalPaths
-from ..uploads import Submission, UploadedFile
+from ..uploads import UploadedFile
 from .asgi import body_length
+from .kept import Keepable, remove_unkept
 from .problem import problem_body, problem_headers
 from .sockets import READ_SIZE
 from .wsgi import body_chunks, drain
@@ -81,8 +82,7 @@ def receive(
                 if raise_errors:
                     raise
                 response = Response(problem_body(error), status=error.status, headers=problem_headers(error))
-                response.call_on_close(partial(drain, request.environ, error))
-                return response
+                return _then_drained(request.environ, error, response)
 
         return receiving
 
@@ -107,7 +107,7 @@ def request_class(spec: Spec[object], *, errors_in_form: bool = False, base: typ
     return type("UploadRequest", (_UploadRequest, base), {"_spec": spec, "_errors_in_form": errors_in_form})
 
 
-class StoredFile(FileStorage):
+class StoredFile(Keepable, FileStorage):
     """A file of `request.files`, over one that is stored already.
 
     `filename` is safe to show and to save, `content_type` what the file's own bytes show, `content_length` its size;
@@ -123,12 +123,6 @@ class StoredFile(FileStorage):
             content_length=uploaded.size,
         )
         self.uploaded = uploaded
-        self.kept: bool = False
-
-    def keep(self) -> UploadedFile:
-        """Leaves the file where it lies, whatever becomes of the request."""
-        self.kept = True
-        return self.uploaded
 
     def save(self, dst: str | os.PathLike[str] | IO[bytes], buffer_size: int = 1 << 16) -> None:
         """Copies the file, or what of it was not read yet, as werkzeug does; from disk to disk within the kernel."""
@@ -224,7 +218,7 @@ class _UploadRequest(Request):
         with kept_if_handled(spec, received.submission):
             files = [StoredFile(file) for file in received.submission.files]
         # Where a teardown function raises, Flask does not close the request: then it ends when nobody holds it.
-        self._end = finalize(self, _discard, files)
+        self._end = finalize(self, remove_unkept, files)
         stored = [(file.uploaded.field, file) for file in files]
         unchosen = [(name, FileStorage(filename="", name=name)) for name in received.unchosen]
         self._show(received.submission.fields.multi_items(), [*stored, *unchosen])
@@ -237,10 +231,6 @@ class _UploadRequest(Request):
         super().close()
         if self._end is not None:
             self._end()
-
-
-def _discard(files: list[StoredFile]) -> None:
-    Submission([file.uploaded for file in files if not file.kept]).discard()
 
 
 class _Gathered:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from inspect import iscoroutinefunction, isfunction
+from inspect import Parameter, iscoroutinefunction, isfunction, signature
 from io import BytesIO
 from typing import TypeVar
 
@@ -23,8 +23,9 @@ from ..intake.plan import OnProgress
 from ..intake.spec import Received, Spec, check_spec
 from ..multipart.headers import MULTIPART, URLENCODED, media_type
 from ..storage.threads import in_thread
-from ..uploads import Submission, UploadedFile
+from ..uploads import UploadedFile
 from .asgi import Body, Receive, Scope, Send, form_headers, send_problem
+from .kept import Keepable, remove_unkept
 from .problem import problem_body, problem_headers
 
 T = TypeVar("T")
@@ -41,12 +42,12 @@ def receive(
     Errors are answered with problem details, or raised for Starlette's exception handlers with `raise_errors`. Where
     the endpoint raises, the files of the request are removed. In the endpoint `await request.form()` gives the text
     values. `progress(request)` gives the `on_progress` of a request, None where nobody watches it. Raises `TypeError`
-    where the endpoint is no async function.
+    where the endpoint is no async function, or a method.
     """
     check_spec(spec)
 
     def decorate(endpoint: Callable[[Request, T], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-        _check_async(endpoint, "receive")
+        _check_endpoint(endpoint, "receive", takes=2)
 
         @wraps(endpoint)
         async def receiving(request: Request) -> Response:
@@ -77,12 +78,12 @@ def request_form(
     The files are `StoredFile`s. What was not kept is removed when the form is closed, at the latest when the endpoint
     ends, before its answer begins. The form is received when it is first asked for; limits are those of the spec, and
     arguments of `form()` change nothing. Errors are answered with problem details, or raised for Starlette's exception
-    handlers with `raise_errors`. Raises `TypeError` where the endpoint is no async function.
+    handlers with `raise_errors`. Raises `TypeError` where the endpoint is no async function, or a method.
     """
     check_spec(spec, taker="request_form", example="upload.any()")
 
     def decorate(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-        _check_async(endpoint, "request_form")
+        _check_endpoint(endpoint, "request_form", takes=1)
 
         @wraps(endpoint)
         async def serving(request: Request) -> Response:
@@ -105,7 +106,7 @@ def request_form(
     return decorate
 
 
-class StoredFile(UploadFile):
+class StoredFile(Keepable, UploadFile):
     """A file of `request.form()`, over one that is stored already.
 
     `filename` is safe to show and to save, `content_type` what the file's own bytes show; the rest is in `uploaded`. It
@@ -120,12 +121,6 @@ class StoredFile(UploadFile):
             headers=Headers({"content-type": uploaded.content_type}),
         )
         self.uploaded = uploaded
-        self.kept: bool = False
-
-    def keep(self) -> UploadedFile:
-        """Leaves the file where it lies, whatever becomes of the request."""
-        self.kept = True
-        return self.uploaded
 
 
 class _StoredForm(FormData):
@@ -143,7 +138,7 @@ class _StoredForm(FormData):
         stored, self._stored = self._stored, ()
         for file in stored:
             file.file.close()
-        Submission([file.uploaded for file in stored if not file.kept]).discard()
+        remove_unkept(stored)
 
 
 async def _form_of(request: Request, spec: Spec[object]) -> FormData:
@@ -200,9 +195,19 @@ class ProblemResponse(Response):
             await send_problem(scope, send, self._error, body)
 
 
-def _check_async(endpoint: Callable[..., object], decorator: str) -> None:
-    if isfunction(endpoint) and not iscoroutinefunction(endpoint):
+def _check_endpoint(endpoint: Callable[..., object], decorator: str, *, takes: int) -> None:
+    """`takes` is how many arguments an endpoint is called with; a method has one more."""
+    if not isfunction(endpoint):
+        return
+    if not iscoroutinefunction(endpoint):
         raise TypeError(f"an endpoint under {decorator}(...) is an async function, and {endpoint.__name__} is not")
+    parameters = signature(endpoint, follow_wrapped=False).parameters.values()
+    needed = [each for each in parameters if each.default is each.empty and each.kind in _POSITIONAL]
+    if len(needed) > takes:
+        raise TypeError(f"{decorator}(...) decorates an endpoint function, and not a method of an HTTPEndpoint")
+
+
+_POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 
 
 def _read_before() -> RuntimeError:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import weakref
+from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, NoReturn, Self
 
 from django.core.exceptions import ValidationError
@@ -12,6 +14,7 @@ from django.http.multipartparser import MultiPartParserError
 from ...errors import ObjectMissing, SenderError
 from ...storage.contract import LocalPaths
 from ...uploads import UploadedFile
+from ..kept import Keepable
 
 if TYPE_CHECKING:  # only the stubs are generic
     _UploadedFile = uploadedfile.UploadedFile[bytes]
@@ -38,7 +41,7 @@ class FileNotTaken(ValidationError, MultiPartParserError):
         self.error = error
 
 
-class StoredFile(_UploadedFile):
+class StoredFile(Keepable, _UploadedFile):
     """A stored file as forms and models of Django take it; `uploaded` is what uploadkit knows of it.
 
     `name` is safe to save, `content_type` is what its bytes show. It is removed from its storage when it is closed,
@@ -54,9 +57,11 @@ class StoredFile(_UploadedFile):
         self._remove = weakref.finalize(self, _removed, file, uploaded)
 
     def keep(self) -> UploadedFile:
-        """Leaves the file in its storage, under its `key`, and returns the upload."""
+        """Leaves the file in its storage, under its `key`, and returns the upload. Raises `ValueError` where it is
+        gone, since it was closed."""
+        uploaded = super().keep()
         self._remove.detach()
-        return self.uploaded
+        return uploaded
 
     def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> Self:
         """At its beginning, for reading. Raises `ValueError` where it was closed, and so removed."""
@@ -70,6 +75,7 @@ class StoredFile(_UploadedFile):
 
     def close(self) -> None:
         super().close()
+        self._removed = not self.kept
         self._remove()
 
     def _opened(self) -> BinaryIO:
@@ -83,12 +89,17 @@ class StoredFile(_UploadedFile):
 class StoredLocalFile(StoredFile):
     """A stored file that lies on this machine: Django's `FileSystemStorage` moves it in place of copying it.
 
-    It is held open, since it is read on when it was moved: the sizes of a picture are looked at after it was saved.
+    It is held open, since it is read on when it was moved: the sizes of a picture are looked at after it was saved,
+    and a view may save it once more.
     """
 
-    def temporary_file_path(self) -> str:
-        """Where it lies until it is closed or moved."""
-        return self.uploaded.path
+    @property
+    def temporary_file_path(self) -> Callable[[], str]:
+        """Where it lies. There is no such attribute when it was moved or closed: Django copies its bytes then."""
+        path = self.uploaded.path
+        if not os.path.exists(path):
+            raise AttributeError("the file lies no longer where it was received", name="temporary_file_path", obj=self)
+        return lambda: path
 
     def _opened(self) -> BinaryIO:
         return open(self.uploaded.path, "rb")

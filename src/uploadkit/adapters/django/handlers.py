@@ -47,9 +47,9 @@ def upload_handler(spec: Spec[Any] | Callable[[HttpRequest], Spec[Any]]) -> Call
     refused, which is an error of the form's field. What breaks the form as a whole, a limit of `Limits` or a rule of a
     `Text` is raised as `FormRefused`.
 
-    The limits are those of the spec, and no longer Django's `DATA_UPLOAD_MAX_...`. What a form needs it says itself:
-    `required` and `min_count` have no say, and neither has a model of `upload.form`. Raises `TypeError` where the spec
-    has an async filter.
+    The limits are those of the spec, and no longer Django's `DATA_UPLOAD_MAX_...`, which still hold for URL-encoded
+    forms: these Django reads itself. What a form needs it says itself: `required` and `min_count` have no say, and
+    neither has a model of `upload.form`. Raises `TypeError` where the spec has an async filter.
     """
     if isinstance(spec, Spec) or not callable(spec):
         _check(spec, "upload_handler")

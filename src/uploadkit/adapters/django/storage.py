@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Self
 from urllib.parse import quote
 
+from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import File
 from django.core.files.storage import Storage
 from django.utils.deconstruct import deconstructible
@@ -16,6 +17,11 @@ from ...errors import ObjectExists, ObjectMissing
 from ...policy.filenames import safe_filename
 from ...storage import contract
 from ...uploads import open_object
+
+if TYPE_CHECKING:  # only the stubs are generic
+    _File = File[bytes]
+else:
+    _File = File
 
 
 @deconstructible(path="uploadkit.adapters.django.ObjectStorage")
@@ -47,8 +53,11 @@ class ObjectStorage(Storage):
         return found
 
     def get_valid_name(self, name: str) -> str:
-        """`safe_filename`, which keeps every script."""
-        return safe_filename(name)
+        """`safe_filename`, which keeps every script. Raises `SuspiciousFileOperation` where it has nothing left."""
+        try:
+            return safe_filename(name)
+        except ValueError as error:
+            raise SuspiciousFileOperation(f"no file name can be made of {name!r}") from error
 
     def exists(self, name: str) -> bool:
         try:
@@ -81,10 +90,12 @@ class ObjectStorage(Storage):
         except ObjectMissing as error:
             raise FileNotFoundError(f"there is no file {name!r}") from error
 
-    def _open(self, name: str, mode: str = "rb") -> File[bytes]:
-        if mode != "rb":
-            raise ValueError(f"a file is opened for reading its bytes, with mode 'rb' and not {mode!r}")
-        return File(open_object(self.storage, self._stat(name)), name)
+    def _open(self, name: str, mode: str = "rb") -> _ObjectFile:
+        _check_mode(mode)
+        return _ObjectFile(self, name)
+
+    def _opened(self, name: str) -> BinaryIO:
+        return open_object(self.storage, self._stat(name))
 
     def _save(self, name: str, content: File[Any]) -> str:
         """Under `name`, or another one where somebody was faster. The object is visible whole or not at all."""
@@ -108,6 +119,27 @@ class ObjectStorage(Storage):
         except BaseException:
             sink.discard()
             raise
+
+
+class _ObjectFile(_File):
+    """An object that was opened. Closed, it may be opened again, where Django's own would look for its name on disk."""
+
+    def __init__(self, storage: ObjectStorage, name: str) -> None:
+        super().__init__(storage._opened(name), name)
+        self._storage = storage
+        self._key = name
+
+    def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> Self:
+        _check_mode(mode or "rb")
+        if self.closed:
+            self.file: IO[bytes] | None = self._storage._opened(self._key)
+        self.seek(0)
+        return self
+
+
+def _check_mode(mode: str) -> None:
+    if mode != "rb":
+        raise ValueError(f"a file is opened for reading its bytes, with mode 'rb' and not {mode!r}")
 
 
 def _check(storage: object) -> None:

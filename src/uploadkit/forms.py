@@ -254,16 +254,13 @@ class _Room:
         """The value, when there was room for all that is in it. Raises `_NoRoom`."""
         todo = [(value, 64)]
         for node, each in todo:  # which grows
-            if isinstance(node, dict):
-                self._left -= sum(map(len, node))
-                todo += [(part, each + 24 + len(key)) for key, part in node.items() if isinstance(part, dict | list)]
-            elif isinstance(node, list):
-                todo += [(part, each + 24) for part in node if isinstance(part, dict | list)]
-            else:
+            if not isinstance(node, dict | list):
                 continue
-            self._left -= len(node) * each
+            self._left -= len(node) * each + (sum(map(len, node)) if isinstance(node, dict) else 0)
             if self._left < 0:
                 raise _NoRoom
+            items = node.items() if isinstance(node, dict) else (("", part) for part in node)
+            todo += [(part, each + 24 + len(key)) for key, part in items if isinstance(part, dict | list)]
         return value
 
     def take_texts(self, value: Any) -> None:

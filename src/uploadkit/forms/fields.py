@@ -97,6 +97,11 @@ class TextField:
             required=required,
         )
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether its text is handed on as it came."""
+        return not (self.many or self.is_json or self.holds_json)
+
     def has(self, value: Any) -> bool:
         """Whether it is a value at all."""
         return value != "" or self.takes_empty

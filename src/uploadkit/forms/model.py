@@ -141,6 +141,9 @@ class ModelForm(Generic[T]):
                 if name not in self._file_names:
                     data[name] = value
                 continue
+            if text.is_plain and value.__class__ is str and value:
+                data[name] = value
+                continue
             try:
                 if text.has(value):
                     data[name] = text.read(value, room)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Generic, NewType, TypeVar
+from dataclasses import InitVar, dataclass, field
+from typing import Annotated, Any, Generic, NewType, TypeAlias, TypeVar
 
 import pytest
-from pydantic import AliasPath, BaseModel, Field, RootModel, model_validator
+from pydantic import AliasPath, BaseModel, ConfigDict, Field, RootModel, model_validator
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from tests.forms.sending import PNG, Drives, sent, spec_of
-from typing_extensions import TypeAliasType
+from typing_extensions import TypeAliasType, TypedDict
 
 from uploadkit import IMAGES, File, MemoryStorage, Text, UploadedFile, Uploader
 from uploadkit.testing import FormBuilder
@@ -163,6 +163,86 @@ def test_what_a_dataclass_makes_itself_is_no_field_of_the_form(drives: Drives) -
     assert sent(drives, Computed, FormBuilder().text("name", "abc").text("length", "9")).length == 3
 
 
+@dataclass
+class Given:
+    """A dataclass that keeps none of what it is given."""
+
+    photo: InitVar[UploadedFile]
+    words: InitVar[list[str]]
+    seen: tuple[str, list[str]] = field(init=False)
+
+    def __post_init__(self, photo: UploadedFile, words: list[str]) -> None:
+        self.seen = (photo.filename, words)
+
+
+def test_what_a_dataclass_is_only_made_of_is_a_field_of_the_form(drives: Drives) -> None:
+    """`InitVar` of a file and of a list."""
+    form = FormBuilder().text("words", "a").text("words", "b").file("photo", PNG, filename="a.png")
+    assert sent(drives, Given, form).seen == ("a.png", ["a", "b"])
+
+
+class Early(BaseModel):
+    """A model whose annotations name what is defined below it."""
+
+    photo: Late
+    ages: Ages
+
+
+class EarlyToo(Early):
+    """It inherits them."""
+
+
+Late: TypeAlias = UploadedFile
+Ages: TypeAlias = list[int]
+
+
+@pytest.mark.parametrize("model", [Early, EarlyToo])
+def test_a_model_may_name_what_is_defined_after_it(model: type[Any], drives: Drives) -> None:
+    """A file stays a file, and a list a list."""
+    form = FormBuilder().text("ages", "1").file("photo", PNG, filename="a.png")
+    given = sent(drives, model, form)
+    assert (given.photo.filename, given.ages) == ("a.png", [1])
+
+
+class ByAttribute(BaseModel):
+    """pydantic is told to name attributes in its errors."""
+
+    model_config = ConfigDict(loc_by_alias=False)
+
+    photo: UploadedFile = Field(alias="profile-photo")
+    age: int = Field(alias="how-old")
+
+
+def test_an_error_names_the_field_of_the_form_whatever_pydantic_names(drives: Drives) -> None:
+    """A sender knows no attributes."""
+    form = FormBuilder().text("how-old", "x")
+    assert sent(drives, ByAttribute, form).errors == [("profile-photo", "field_missing"), ("how-old", "int_parsing")]
+
+
+class Rooted(RootModel[Annotated[UploadedFile, File(accept=IMAGES)]]):
+    """A file with its rules, as a model."""
+
+
+class HasRooted(BaseModel):
+    """A field of it."""
+
+    photo: Rooted
+
+
+def test_the_rules_of_a_file_hold_in_a_root_model(drives: Drives) -> None:
+    """It is another way to write them."""
+    assert sent(drives, HasRooted, FormBuilder().file("photo", b"x", filename="a.txt")).errors == [
+        ("photo", "file_refused")
+    ]
+
+
+def test_with_nested_names_no_field_is_named_as_a_part() -> None:
+    """It would never be sent. Without them it is a name like any other."""
+    with pytest.raises(TypeError, match=r"Bracketed.tags: with nested names 'tags\[\]' is a part of a field"):
+        spec_of(Bracketed, MemoryStorage(), nested=True)
+    spec_of(Bracketed, MemoryStorage())
+
+
 class Behind(BaseModel):
     """A model whose fields are behind validators of the whole."""
 
@@ -277,6 +357,25 @@ class AsyncFilter:
     photo: Annotated[UploadedFile, File(filter=never)]
 
 
+class Typed(TypedDict):
+    """A dict with a file."""
+
+    photo: UploadedFile
+
+
+@dataclass
+class FileInTypedDict:
+    """A file in a dict of known keys."""
+
+    inner: Typed
+
+
+class Bracketed(BaseModel):
+    """A list whose name has brackets."""
+
+    tags: list[str] = Field(alias="tags[]")
+
+
 MISTAKES: dict[str, tuple[Any, str]] = {
     "no model": (dict, "a pydantic model or a dataclass"),
     "an instance": (Inner.model_construct(), "a pydantic model or a dataclass"),
@@ -284,6 +383,7 @@ MISTAKES: dict[str, tuple[Any, str]] = {
     "a set of files": (FileInSet, "FileInSet.photos: a field of files is UploadedFile, UploadedFile | None or list"),
     "a dict of files": (FileInDict, "FileInDict.photos: a field of files is"),
     "a file in a part": (FileInModel, "FileInModel.inner: a field of files is"),
+    "a file in a typed dict": (FileInTypedDict, "FileInTypedDict.inner: a field of files is"),
     "a file or a text": (FileOrText, "FileOrText.photo: a field of files is"),
     "Text on a text field": (RulesOfText, "a typed form takes pydantic's Field"),
     "File on a text field": (RulesOnText, "RulesOnText.title has File(...) and is no UploadedFile"),
@@ -349,3 +449,23 @@ def test_a_file_shows_what_a_sender_may_see(drives: Drives) -> None:
         "key": given.photo.key,
     }
     assert Profile.model_json_schema()["properties"]["photo"]["format"] == "binary"
+
+
+class Bounded(BaseModel):
+    """Texts with bounds, needed and not."""
+
+    title: str = Field(max_length=80)
+    note: str | None = Field(default=None, max_length=200)
+    tags: list[str] | None = Field(default=None, max_length=3)
+    either: int | str = 0
+
+
+def test_the_bounds_of_a_field_are_its_rules_also_where_none_may_stand_in_its_place() -> None:
+    """A page is told them before anything is sent."""
+    texts = spec_of(Bounded, MemoryStorage()).rules()["texts"]
+    assert {name: (text["max_length"], text["max_count"]) for name, text in texts.items()} == {
+        "title": (80, 1),
+        "note": (200, 1),
+        "tags": (None, 3),
+        "either": (None, 1),
+    }

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import itertools
+import json
 import pickle
+from collections.abc import Sequence
 from decimal import Decimal
 from enum import Enum
-from typing import Annotated, Any, Literal
+from ipaddress import IPv4Network
+from typing import Annotated, Any, Literal, NotRequired
 from uuid import UUID
 
 import pytest
@@ -15,6 +19,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, Json, ValidationInfo, field_validator, model_validator
 from tests.forms.sending import PNG, Drives, sent, spec_of
 from tests.intake.receiving import DRIVES, Body, bytewise, cut, in_chunks, left_in
+from typing_extensions import TypedDict
 
 from uploadkit import IMAGES, File, IncomingFile, LimitExceeded, Limits, MemoryStorage, UploadedFile, Uploader
 from uploadkit.errors import MAX_ERRORS, FieldError, FileRefused, InvalidForm, MalformedForm, TruncatedForm, UploadError
@@ -60,6 +65,7 @@ class One(BaseModel):
     matrix: list[list[int]] = []
     mapping: dict[str, int] = {}
     raw: Json[list[int]] = [0]
+    network: IPv4Network | None = None
 
 
 VALUES: dict[str, tuple[str, list[str], Any]] = {
@@ -86,6 +92,7 @@ VALUES: dict[str, tuple[str, list[str], Any]] = {
     "a list of lists": ("matrix", ["[1, 2]", "[3]"], [[1, 2], [3]]),
     "a dict": ("mapping", ['{"a": 1}'], {"a": 1}),
     "pydantic's own Json": ("raw", ["[1, 2]"], [1, 2]),
+    "what can be iterated and is no list": ("network", ["10.0.0.0/8"], IPv4Network("10.0.0.0/8")),
 }
 
 
@@ -109,6 +116,7 @@ WRONG: dict[str, tuple[str, list[str], str]] = {
     "JSON that ends early": ("address", ['{"city": "Bern"'], "json_invalid"),
     "JSON with what JSON has not": ("mapping", ['{"a": NaN}'], "json_invalid"),
     "JSON that is nested too deep": ("mapping", ["[" * 5000], "json_invalid"),
+    "pydantic's own Json that is none": ("raw", ["[1"], "json_invalid"),
     "JSON of another kind": ("address", ["[]"], "model_type"),
     "one value twice": ("number", ["1", "2"], "limit_exceeded"),
 }
@@ -259,6 +267,73 @@ def test_text_before_a_file_is_judged_before_the_file_is_stored() -> None:
     assert [error.field for error in caught.value.errors] == ["title", "tags"]
 
 
+def test_every_value_is_judged_once_before_the_end(drives: Drives) -> None:
+    """However many files come between them."""
+    asked = []
+
+    class Gallery(BaseModel):
+        title: str
+        tags: list[str] = []
+        photos: list[UploadedFile]
+
+        @field_validator("title")
+        @classmethod
+        def count(cls, title: str) -> str:
+            """Is counted."""
+            asked.append(title)
+            return title
+
+    form = FormBuilder().text("title", "x")
+    for _ in range(20):
+        form.text("tags", "x").file("photos", b"x", filename="a.bin")
+    assert len(sent(drives, Gallery, form).tags) == 20
+    assert asked == ["x", "x"] * len(drives())
+
+
+class Captioned(BaseModel):
+    """Validators that look further than at a value."""
+
+    tags: list[int] = []
+    first: str = ""
+    photo: UploadedFile | None = None
+    caption: str = ""
+    slug: str = Field(default_factory=lambda data: data["photo"].filename if data["photo"] else "none")
+
+    @field_validator("tags")
+    @classmethod
+    def second(cls, tags: list[int]) -> list[int]:
+        """Breaks where there is one alone."""
+        return tags if not tags or tags[1] else []
+
+    @field_validator("caption")
+    @classmethod
+    def needed(cls, caption: str, info: ValidationInfo) -> str:
+        """Looks at the fields before it, without a care."""
+        assert caption or info.data["first"] or info.data["photo"], "say something"
+        return caption
+
+
+ORDERS = sorted({*itertools.permutations(["tags", "tags", "first", "caption", "photo"])})
+
+
+@pytest.mark.parametrize("names", ORDERS, ids="-".join)
+def test_no_validator_sees_a_half_whatever_comes_first(names: Sequence[str]) -> None:
+    """Neither other fields that are still to come, nor a list that may grow."""
+    form = FormBuilder()
+    for name in names:
+        form.file(name, PNG, filename="a.png") if name == "photo" else form.text(name, "1" if name == "tags" else "")
+    given = DRIVES["blocking"](spec_of(Captioned, MemoryStorage()), form.content_type, [form.body])
+    assert (given.tags, given.photo.filename, given.slug) == ([1, 1], "a.png", "a.png")
+
+
+def test_a_validator_that_looks_at_other_fields_is_not_asked_where_files_are_missing(drives: Drives) -> None:
+    """A refused file is no reason for two errors; one that sees no files is asked."""
+    form = FormBuilder().file("photo", PNG, filename="a.png").text("caption", "").file("more", PNG, filename="a.png")
+    assert sent(drives, Captioned, form).errors == [("more", "unexpected_field")]
+    form = FormBuilder().text("title", "indecent").text("age", "1").file("avatar", b"x", filename="a.txt")
+    assert sent(drives, Profile, form).errors == [("avatar", "file_refused"), ("title", "value_error")]
+
+
 def test_a_validator_of_the_whole_stores_nothing(drives: Drives) -> None:
     """It sees the files; they are not published before it agrees."""
     form = FormBuilder().text("title", "no photos").text("age", "1")
@@ -359,6 +434,68 @@ def test_an_answer_has_no_more_errors_than_anybody_reads() -> None:
     assert str(caught.value) == "the form has 1000 errors, in 'numbers'"
 
 
+MANY_VALUES: dict[str, tuple[str, str]] = {
+    "items": ("lists", json.dumps({"k": [[]] * 100_000})),
+    "items of pydantic's own Json": ("raw", json.dumps([[]] * 140_000)),
+    "items of pydantic's own Json in a part": ("part", json.dumps({"raw": json.dumps([[]] * 140_000)})),
+    "keys": ("lists", json.dumps({"k": [dict.fromkeys(range(80_000), 0)]})),
+    "a long name to each": ("lists", json.dumps({"k" * 500_000: [[]] * 100})),
+}
+
+
+@pytest.mark.parametrize("name", MANY_VALUES)
+def test_json_with_too_many_values_is_refused_before_each_of_them_is_an_error(name: str, drives: Drives) -> None:
+    """pydantic holds the names that lead to every error: a megabyte became many gigabytes."""
+
+    class Part(BaseModel):
+        raw: Json[list[int | float | bool]] = []
+        part: Part | None = None
+
+    class Lists(BaseModel):
+        lists: dict[str, list[int | float | bool]] = {}
+        part: Part | None = None
+        raw: Json[list[int | float | bool]] = []
+
+    field, value = MANY_VALUES[name]
+    outcome = sent(drives, Lists, FormBuilder().text(field, value))
+    assert outcome.error is not None
+    assert (str(outcome.error), outcome.errors) == (
+        f"field '{field}' has more JSON values than are read",
+        [(field, "field_refused")],
+    )
+
+
+def test_of_very_many_errors_only_the_number_is_told(drives: Drives) -> None:
+    """To list them takes longer than to find them."""
+
+    class Lists(BaseModel):
+        lists: dict[str, list[int]]
+
+    form = FormBuilder().text("lists", json.dumps({"k": [[]] * 10_001}))
+    outcome = sent(drives, Lists, form.file("none", b"", filename="a.bin"))
+    assert outcome.errors == [("none", "unexpected_field"), (None, "too_many_errors")]
+
+
+def test_what_a_sender_put_into_an_error_is_short_and_printable(drives: Drives) -> None:
+    """The tag of a union, and a key of a dict."""
+
+    class Cat(BaseModel):
+        kind: Literal["cat"]
+
+    class Dog(BaseModel):
+        kind: Literal["dog"]
+
+    class Pets(BaseModel):
+        pets: dict[str, Annotated[Cat | Dog, Field(discriminator="kind")]]
+
+    form = FormBuilder().text("pets", json.dumps({"\x1b" + "k" * 300: {"kind": "\x1b[31m"}}))
+    outcome = sent(drives, Pets, form)
+    assert outcome.error is not None
+    [error] = outcome.error.errors
+    assert error.message.startswith("Input tag ' [31m' found")
+    assert error.path == (" " + "k" * 198 + "…",)
+
+
 def test_a_refusal_of_a_users_own_is_gathered_with_its_field(drives: Drives) -> None:
     """A filter and a check need not name it."""
 
@@ -421,6 +558,77 @@ def test_of_nested_names_only_whole_values_are_judged_before_a_file(drives: Driv
         ("pet", ("zip",), "int_parsing"),
         ("kids", (0,), "int_parsing"),
     ]
+
+
+class Named(BaseModel):
+    """One of two that a part may be."""
+
+    name: str
+    zip: str
+
+
+class Owner(BaseModel):
+    """A part that looks at itself."""
+
+    name: str
+    age: int | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def named(cls, data: Any) -> Any:
+        """Breaks where there is no name."""
+        return {**data, "name": data["name"].upper()}
+
+
+class Kennel(BaseModel):
+    """Parts whose meaning is known when they are whole."""
+
+    owner: Owner
+    place: Address | Named
+    photo: UploadedFile
+
+
+def test_no_part_is_judged_before_it_is_whole(drives: Drives) -> None:
+    """Which of two it is, and what its validators say, is known at the end."""
+    form = FormBuilder().text("owner[age]", "1").text("place[zip]", "x").file("photo", PNG, filename="a.png")
+    form.text("owner[name]", "a").text("place[name]", "b")
+    kennel = sent(drives, Kennel, form, nested=True)
+    assert (kennel.owner, kennel.place) == (Owner(name="A", age=1), Named(name="b", zip="x"))
+
+
+class Keys(TypedDict):
+    """A part that is a dict of known keys."""
+
+    size: NotRequired[int]
+
+
+class Stay(BaseModel):
+    """A part with fields of all kinds."""
+
+    note: str = "none"
+    nights: int | None = None
+    born: datetime.date | None = Field(default=None, alias="birth")
+    rooms: list[int] = []
+    prices: dict[str, int] = {}
+    keys: Keys = {}
+    before: Stay | None = None
+
+
+class Trip(BaseModel):
+    """It is one part, and many."""
+
+    stay: Stay
+    stays: list[Stay]
+
+
+@pytest.mark.parametrize("part", ["stay", "stay[before]", "stays[0]"])
+def test_an_input_of_a_part_that_was_left_empty_is_none(part: str, drives: Drives) -> None:
+    """As one of the form itself is; and one value of a list is a list."""
+    form = FormBuilder().text("stay[prices][b]", "2").text(f"{part}[note]", "").text(f"{part}[nights]", "")
+    form.text(f"{part}[birth]", "").text(f"{part}[rooms]", "1").text(f"{part}[prices][a]", "")
+    trip = sent(drives, Trip, form.text(f"{part}[keys][size]", ""), nested=True)
+    stay = {"stay": trip.stay, "stay[before]": trip.stay.before, "stays[0]": [*trip.stays, None][0]}[part]
+    assert stay == Stay(note="", rooms=[1], prices={"b": 2} if part == "stay" else {})
 
 
 def test_a_nested_name_that_is_not_read_is_the_only_error(drives: Drives) -> None:

@@ -143,8 +143,7 @@ class FormTargets(Generic[T]):
 
     def _fail(self, intake: Pushed[T], error: BaseException) -> NoReturn:
         self._failure = error
-        if not intake.ended:
-            intake.abandon(error)
+        intake.abandon(error)
         raise error
 
     def _running(self) -> Pushed[T]:

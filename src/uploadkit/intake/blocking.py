@@ -73,7 +73,8 @@ class Pushed(Generic[T]):
     """The blocking driver of a form whose parser somebody else feeds: chunks are handed in, and not fetched.
 
     Begun, it holds a place of the spec's capacity until it has ended: by `end`, by `abandon`, or by an error of `feed`.
-    Whatever is raised, nothing of the form is left in a storage. Used by one thread at a time.
+    Whatever is raised, nothing of the form is left in a storage. Ended, it takes nothing more: `feed` and `end` are a
+    `RuntimeError`, and there is nothing to abandon. Used by one thread at a time.
     """
 
     def __init__(self, spec: Spec[T], parser: FormParser) -> None:
@@ -97,6 +98,8 @@ class Pushed(Generic[T]):
 
     def abandon(self, reason: BaseException) -> None:
         """Removes what was staged. What could not be removed is noted on the reason."""
+        if self.ended:
+            return
         try:
             self._go(partial(self._steps.throw, reason))
         except BaseException as error:
@@ -105,6 +108,8 @@ class Pushed(Generic[T]):
 
     def _go(self, move: Callable[[], Step]) -> None:
         """Carries steps out up to the next chunk that is wanted, or the end."""
+        if self.ended:
+            raise RuntimeError("the form has ended: nothing more is taken")
         try:
             step = move()
             while step is not READ:

@@ -402,9 +402,10 @@ class _Intake:
 
     def _judge_texts(self) -> None:
         """What is wrong with the text values of a typed form is known before the next file is stored."""
-        if self._typed is not None and self._judged < len(self._values):
+        if self._typed is not None and self._stores and self._judged < len(self._values):
+            fresh = self._values[self._judged :]  # each value is judged once, however many files come between them
             self._judged = len(self._values)
-            self._text_errors = self._typed.errors(self._values, ended=False)
+            self._text_errors = self._typed.errors(fresh, ended=False)
             if self._text_errors:
                 self._end_storing()
 

@@ -23,7 +23,7 @@ class TypedForm(Protocol):
     model: type
 
     def errors(self, values: Sequence[tuple[str, str]], *, ended: bool) -> list[FieldError]:
-        """What is wrong with the text values so far; before the form has `ended`, only what cannot become right."""
+        """What is wrong with these text values; before the form has `ended`, only what no other value can mend."""
         ...
 
 

@@ -115,10 +115,16 @@ def _text(text: Text) -> TextFieldRules:
 def _typed(form: FormRules, schema: Mapping[str, Any]) -> dict[str, TextFieldRules]:
     return {
         name: {
-            "max_length": field.get("maxLength"),
-            "max_count": form.texts[name].max_count if name in form.texts else field.get("maxItems"),
+            "max_length": _bound("maxLength", field),
+            "max_count": form.texts[name].max_count if name in form.texts else _bound("maxItems", field),
             "required": name in schema["required"],
         }
         for name, field in schema["properties"].items()
         if name not in form.files
     }
+
+
+def _bound(name: str, field: Mapping[str, Any]) -> int | None:
+    """What the schema of a field says, or that of what may be in its place beside null."""
+    kinds = [kind for kind in field.get("anyOf", (field,)) if kind.get("type") != "null"]
+    return kinds[0].get(name) if len(kinds) == 1 else None

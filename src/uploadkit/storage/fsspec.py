@@ -453,7 +453,7 @@ def _rename(fs: Any, source: str, target: str) -> None:
     """SFTP's own rename is refused where the name is taken; `SFTPFileSystem.mv`, an extension of OpenSSH, replaces."""
     try:
         fs.ftp.rename(source, target)
-    except FileNotFoundError:
+    except (FileNotFoundError, TimeoutError):
         raise
     except OSError as error:
         with suppress(FileNotFoundError):  # SFTP has one number for every failure: look
@@ -517,7 +517,7 @@ def _way_of(kind: Any) -> _Way:
             return known
         if each.__module__ not in ("fsspec.spec", "fsspec.asyn"):
             own.update(vars(each))
-    if {"mv", "_mv"} & own:
+    if "mv" in own:
         return _Way(move=_move, shared=shared, begin=_leave, end=_leave)
     if {"cp_file", "_cp_file"} & own:
         return _Way(move=_copy, shared=shared, begin=_leave, end=_leave)

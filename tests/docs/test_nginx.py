@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from tests.docs.documents import DOCS, ROOT, blocks
@@ -97,20 +98,30 @@ def _is_whole(answer: bytes) -> bool:
 
 @contextmanager
 def _nginx(folder: Path, port: int) -> Iterator[Path]:
-    door = folder / "door"
+    with TemporaryDirectory(dir="/tmp") as short:  # the path of a socket has 107 bytes at most
+        yield from _nginx_at(folder, port, Path(short, "door"))
+
+
+def _nginx_at(folder: Path, port: int, door: Path) -> Iterator[Path]:
     text = CONFIGURATION.read_text(encoding="utf-8")
     assert text.count("127.0.0.1:8000") == text.count("listen 8080") == 1
     text = text.replace("127.0.0.1:8000", f"127.0.0.1:{port}").replace("listen 8080", f"listen unix:{door}")
     process = subprocess.Popen(["nginx", "-c", _main(folder, text)], stderr=subprocess.DEVNULL)
     try:
         end = time.monotonic() + 20
-        while not door.exists() and process.poll() is None and time.monotonic() < end:
+        while not _is_open(door) and process.poll() is None and time.monotonic() < end:
             time.sleep(0.005)  # what another process has done cannot be waited for otherwise
-        assert door.exists(), (folder / "error.log").read_text()
+        assert _is_open(door), (folder / "error.log").read_text()
         yield door
     finally:
         process.terminate()
         process.wait(10)
+
+
+def _is_open(door: Path) -> bool:
+    """Whether it is listened to, and not only there."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        return connection.connect_ex(str(door)) == 0
 
 
 def _main(folder: Path, servers: str) -> str:

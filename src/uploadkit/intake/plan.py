@@ -187,8 +187,7 @@ class _Intake:
         self._judged = 0  # so many of the values a typed form has seen
         self._text_errors: list[FieldError] = []  # what it said of them
         self._errors: list[FieldError] = []  # of files, and of how often a field was sent
-        self._stores = True  # there is no error so far
-        self._until = math.inf  # after so many bytes of the body no further errors are looked for
+        self._until = math.inf  # after so many bytes of the body no further errors are looked for: there is one
 
     def receive(self) -> Steps[None]:
         """Takes the body, and stages its files."""
@@ -293,10 +292,13 @@ class _Intake:
             self._errors.append(FieldError.of(error))
         self._end_storing()
 
+    @property
+    def _stores(self) -> bool:
+        """Whether a typed form has no error so far."""
+        return self._until == math.inf
+
     def _end_storing(self) -> None:
-        if self._stores:
-            self._stores = False
-            self._until = self._account.body + GATHER_SIZE
+        self._until = min(self._until, self._account.body + GATHER_SIZE)
 
     def _give_up(self, event: Event) -> Steps[None]:
         """The part that had an error: nothing of it is kept, and the rest of it is not looked at."""

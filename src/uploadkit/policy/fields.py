@@ -191,14 +191,15 @@ class FormRules:
     files: Mapping[str, FileRule] = field(default_factory=dict)
     texts: Mapping[str, Text] = field(default_factory=dict)
     any_file: FileRule | None = None
+    asks_async: bool = field(init=False, repr=False, compare=False)
+    """Whether a blocking driver could not receive this form. Known once, since it is asked at every request."""
+
+    def __post_init__(self) -> None:
+        rules = (*self.files.values(), self.any_file)
+        object.__setattr__(self, "asks_async", any(rule.asks_async for rule in rules if rule is not None))
 
     def rule_for(self, name: str) -> FileRule | None:
         return self.files.get(name, self.any_file)
-
-    @property
-    def asks_async(self) -> bool:
-        """Whether a blocking driver could not receive this form."""
-        return any(rule.asks_async for rule in (*self.files.values(), self.any_file) if rule is not None)
 
 
 def _check_name(name: str) -> None:

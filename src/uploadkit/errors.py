@@ -51,7 +51,7 @@ class UploadError(Exception):
     _facts: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, text: str, *, field: str | None = None) -> None:
-        super().__init__(_shortened(text, TEXT_LIMIT))
+        super().__init__(shortened(text, TEXT_LIMIT))
         self.field = field
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -331,10 +331,11 @@ class KeyRefused(StorageError):
 
 def quoted(name: str) -> str:
     """A name from the client as it stands in an error's text: printable, quoted, at most about 60 characters."""
-    return repr(_shortened(name, 60))
+    return repr(shortened(name, 60))
 
 
-def _shortened(text: str, length: int) -> str:
+def shortened(text: str, length: int) -> str:
+    """The text, or its beginning: at most so many characters."""
     return text if len(text) <= length else text[: length - 1] + "…"
 
 

@@ -8,7 +8,7 @@ from typing import Literal, TypeVar, Unpack, overload
 from weakref import WeakValueDictionary
 
 from .intake.capacity import DEFAULT_CAPACITY, Capacity
-from .intake.spec import Spec
+from .intake.spec import Spec, whole
 from .policy.fields import FieldRules, File, FileRule, FileRules, FormRules, Text
 from .policy.limits import Limits
 from .storage.contract import Storage
@@ -89,17 +89,17 @@ class Uploader:
 
     def fields(self, *fields: File | Text) -> Spec[Submission]:
         """The file fields that are declared, and all text fields. The handler is given the `Submission`."""
-        return self._spec(self._form(*fields), _submission, Submission)
+        return self._spec(self._form(*fields), whole, Submission)
 
     def none(self) -> Spec[Submission]:
         """Text fields only: a file is refused."""
-        return self._spec(self._form(), _submission, Submission)
+        return self._spec(self._form(), whole, Submission)
 
     def any(self, *, min_count: int = 0, required: bool = False, **rules: Unpack[FieldRules]) -> Spec[Submission]:
         """Every file, in whatever field it comes, under the same rules; `min_count` is of all fields together."""
         _check_rules("any", rules, FieldRules)
         file = File("any", max_count=None, min_count=min_count, required=required, **rules)
-        return self._spec(FormRules(any_file=self._rule(file)), _submission, Submission)
+        return self._spec(FormRules(any_file=self._rule(file)), whole, Submission)
 
     def form(self, model: type[T], *, nested: bool = False) -> Spec[T]:
         """A form whose fields a pydantic model or a dataclass says. The handler is given an instance of it.
@@ -173,7 +173,3 @@ def _first_or_none(submission: Submission) -> UploadedFile | None:
 
 def _files(submission: Submission) -> list[UploadedFile]:
     return list(submission.files)
-
-
-def _submission(submission: Submission) -> Submission:
-    return submission

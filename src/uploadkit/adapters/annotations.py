@@ -63,7 +63,7 @@ def _plain(annotation: object) -> object:
         if get_origin(annotation) is Annotated:
             annotation = get_args(annotation)[0]
         elif type(annotation).__name__ == "TypeAliasType":  # of typing from Python 3.12 on, or of typing_extensions
-            annotation = annotation.__value__  # type: ignore[attr-defined]
+            annotation = annotation.__value__  # type: ignore[attr-defined]  # it has one
         else:
             return NoneType if annotation is None else annotation
 

@@ -239,8 +239,6 @@ class _Gathered:
     `ended` is whether the form was looked through to its end.
     """
 
-    model: type = object
-
     def __init__(self, typed: TypedForm | None) -> None:
         self._typed = typed
         self.values: Sequence[tuple[str, str]] = ()

@@ -174,9 +174,8 @@ async def receive_request(
         if content_length and not body.received:  # no server ends a body so: a BaseHTTPMiddleware did that had read it
             raise _read_before() from error
         raise
-    request._form = FormData(
-        list(received.submission.fields.multi_items())
-    )  # what request.form() gives once it is there
+    # What request.form() gives once it is there.
+    request._form = FormData(list(received.submission.fields.multi_items()))
     return received
 
 

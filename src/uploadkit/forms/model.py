@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
-from ..errors import TEXT_LIMIT, FieldError, FieldRefused, InvalidForm, quoted
+from ..errors import TEXT_LIMIT, FieldError, FieldRefused, InvalidForm, quoted, shortened
 from ..policy.fields import File, Text
 from ..policy.nesting import nested, steps_of
 from ..uploads import Submission
@@ -29,7 +29,6 @@ class ModelForm(Generic[T]):
     def __init__(self, model: type[T], *, nested: bool) -> None:
         if not is_model(model):
             raise TypeError(f"form() takes a pydantic model or a dataclass, and not {model!r}")
-        self.model: type = model
         self._nested = nested
         self._adapter: TypeAdapter[T] = _adapter(model)
         schema = Schema(self._adapter.core_schema)
@@ -198,7 +197,7 @@ _MISSING = ("missing", "missing_argument", "missing_keyword_only_argument")
 def _shown(message: str) -> str:
     if not message.isprintable():  # pydantic shows the tag of a union as it was sent
         message = "".join(each if each.isprintable() else " " for each in message)
-    return message if len(message) <= TEXT_LIMIT else message[: TEXT_LIMIT - 1] + "…"
+    return shortened(message, TEXT_LIMIT)
 
 
 def _shown_step(step: str | int) -> str | int:

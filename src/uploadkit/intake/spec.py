@@ -20,8 +20,6 @@ T_co = TypeVar("T_co", covariant=True)
 class TypedForm(Protocol):
     """What the plan asks a typed form while its text values arrive."""
 
-    model: type
-
     def errors(self, values: Sequence[tuple[str, str]], *, ended: bool) -> list[FieldError]:
         """What is wrong with these text values; before the form has `ended`, only what no other value can mend."""
         ...
@@ -42,7 +40,7 @@ class Received(Generic[T_co]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec(Generic[T_co]):
-    """Made by `Uploader.single`, `array`, `fields`, `none` and `any`; used with `receive`. Knows no framework.
+    """Made by `Uploader.single`, `array`, `fields`, `none`, `any` and `form`; used with `receive`. Knows no framework.
 
     `give` makes what the handler is given, when all files are staged and none is published: where it raises, nothing
     is stored. `keeps_on_error` leaves a request's files where a handler raises;
@@ -71,6 +69,11 @@ class Spec(Generic[T_co]):
         """Raises `TypeError` where a blocking driver could not ask one of the filters or key makers."""
         if self.form.asks_async:
             raise TypeError("an async filter or filename= needs an async application; elsewhere it is a plain function")
+
+
+def whole(submission: Submission) -> Submission:
+    """The `give` of a spec whose handler is given all of the form."""
+    return submission
 
 
 def check_spec(spec: object, *, taker: str = "receive", example: str = "upload.single('avatar')") -> None:

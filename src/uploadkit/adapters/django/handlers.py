@@ -20,7 +20,7 @@ from django.utils.deprecation import MiddlewareMixin
 
 from ...errors import FieldMissing, FieldRefused, LimitExceeded, SenderError, UploadError
 from ...intake.blocking import kept_if_handled, receive_form
-from ...intake.spec import Spec, check_spec
+from ...intake.spec import Spec, check_spec, whole
 from ...uploads import Submission
 from ..asgi import body_length
 from ..problem import problem_body, problem_headers
@@ -79,7 +79,7 @@ def upload_rules(spec: Spec[Any]) -> Callable[[V], V]:
             return view(request, *args, **kwargs)
 
         ruled.uploadkit_rules = spec  # type: ignore[attr-defined]  # other decorators copy it, as they do csrf_exempt
-        return markcoroutinefunction(ruled) if is_async(view) else ruled  # type: ignore[return-value]
+        return markcoroutinefunction(ruled) if is_async(view) else ruled  # type: ignore[return-value]  # as `view` is
 
     return decorate
 
@@ -139,11 +139,11 @@ class UploadHandler(FileUploadHandler):
         self, input_data: Readable, meta: dict[str, Any], encoding: str | None
     ) -> tuple[QueryDict, MultiValueDict[str, Any]]:
         self._used = self._spec()
-        spec: Spec[Submission] = replace(self._used, give=_submission, typed=None, keeps_on_error=False)
+        spec: Spec[Submission] = replace(self._used, give=whole, typed=None, keeps_on_error=False)
         refusals = _Refusals(spec)
         length = body_length(meta.get("CONTENT_LENGTH"))
-        whole = input_data is self._request
-        chunks = body_of(self._request, length, spec.limits) if whole else read_chunks(input_data)
+        is_unread = input_data is self._request
+        chunks = body_of(self._request, length, spec.limits) if is_unread else read_chunks(input_data)
         with closing(chunks):
             received = receive_form(
                 spec, meta.get("CONTENT_TYPE"), chunks, content_length=length, on_refused=refusals.add
@@ -187,9 +187,9 @@ class UploadErrors(MiddlewareMixin):
         return HttpResponse(problem_body(error), status=error.status, headers=problem_headers(error))
 
 
-def _check(spec: object, taker: str) -> None:
+def _check(spec: Any, taker: str) -> None:
     check_spec(spec, taker=taker, example="upload.any()")
-    spec.check_blocking()  # type: ignore[attr-defined]
+    spec.check_blocking()
 
 
 def _handler_of(request: HttpRequest) -> UploadHandler:
@@ -207,11 +207,7 @@ def _drain_when_answered(request: HttpRequest, error: UploadError) -> None:
         drain(request.META, error)
         close()
 
-    request.close = closing  # type: ignore[method-assign]
-
-
-def _submission(submission: Submission) -> Submission:
-    return submission
+    request.close = closing  # type: ignore[method-assign]  # of this one request
 
 
 class _Refusals:

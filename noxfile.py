@@ -13,7 +13,9 @@ import shutil
 import subprocess
 import tarfile
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import nox
 
@@ -26,23 +28,38 @@ PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 OLDEST = PYTHONS[0]
 PROJECT = nox.project.load_toml("pyproject.toml")
 
-# What the tests below the adapters need, and the tests that need a framework, a server or a browser as well.
+# What the tests below the adapters need, and the tests that need an extra, a framework, a server or a browser as well.
 BARE = ("hypothesis", "multipart-form-data-conformance", "pytest", "pytest-xdist")
-NOT_BARE = ("adapters", "bench/end_to_end", "docs", "examples", "faults", "forms", "storage/fsspec", "test_browsing.py")
+NOT_BARE = (
+    *("adapters", "bench/end_to_end", "bench/s3", "content", "docs", "events", "examples", "faults", "forms"),
+    *("intake/test_staging.py", "processing", "records", "storage/fsspec", "storage/s3", "storage/test_listing.py"),
+    *("storage/test_transfer.py", "test_browsing.py", "test_cli.py", "test_cli_upkeep.py", "test_promotion.py"),
+)
+
+# What no Python, version or build changes, and the tests on the oldest Python have looked at: pages of the documents as
+# a reader pastes them (the examples that they show are tested everywhere), pages and two examples in a browser, and the
+# benchmarks, which are no part of the package.
+ONCE = (
+    *("adapters/test_docs_page.py", "bench", "docs", "examples/test_direct_uploads.py", "examples/test_page_rules.py"),
+    "test_browsing.py",
+)
+
+# What is about the moments and not the modules: a build cannot break it, nor is it another code under `python -O`.
+FAULTS = ("faults", "storage/fsspec/test_faults.py", "storage/s3/test_faults.py", "storage/s3/test_processes.py")
 
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """The tests, with everything that an extra can bring, on one Python."""
+    """The tests, with everything that an extra can bring, on one Python: the oldest has what is looked at once."""
     session.install("-e", ".[test]")
-    session.run("python", "-m", "pytest", "-n", "auto", *session.posargs)
+    _run_tests(session, *(() if session.python == OLDEST else ONCE))
 
 
 @nox.session
 def tests_bare(session: nox.Session) -> None:
     """The tests of everything below the adapters, with no extra installed: the core needs none."""
     session.install("-e", ".", *_bounds("test", only=BARE))
-    session.run("python", "-m", "pytest", *(f"--ignore=tests/{name}" for name in NOT_BARE), *session.posargs)
+    session.run("python", "-m", "pytest", "-n", "auto", *_ignoring(NOT_BARE), *session.posargs)
 
 
 @nox.session(python=OLDEST)
@@ -51,7 +68,7 @@ def tests_lowest(session: nox.Session) -> None:
     constraints = Path(session.create_tmp(), "lowest.txt")
     constraints.write_text("\n".join(_lowest_bounds()) + "\n", encoding="utf-8")
     session.install("-e", ".[test]", "--constraint", str(constraints))
-    session.run("python", "-m", "pytest", "-n", "auto", *session.posargs)
+    _run_tests(session, *ONCE)
 
 
 @nox.session
@@ -59,7 +76,7 @@ def tests_optimized(session: nox.Session) -> None:
     """The tests under `python -O -W error`, which holds for every process that they start as well."""
     session.install("-e", ".[test]")
     flags = {"PYTHONOPTIMIZE": "1", "PYTHONWARNINGS": "error"}
-    session.run("python", "-m", "pytest", "-n", "auto", *session.posargs, env=flags)
+    _run_tests(session, *ONCE, *FAULTS, env=flags)
 
 
 @nox.session
@@ -122,14 +139,14 @@ def package(session: nox.Session) -> None:
     shutil.rmtree(tree / "src")
     session.install(f"pyuploadkit[test] @ {wheel.as_uri()}")
     with session.chdir(tree):
-        session.run("python", "-m", "pytest", "-n", "auto", *session.posargs)
+        _run_tests(session, *ONCE, *FAULTS)
 
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """The parser beside its peers, typed forms, uploads; `nox -s bench -- end_to_end --quick` runs one of them."""
+    """Parsers, forms, uploads, S3, pictures, types and records beside their peers; `-- s3 --quick` runs one."""
     session.install("-e", ".", *_group("bench"))
-    benches, words = ["parsers", "typed", "end_to_end"], [*session.posargs]
+    benches, words = ["parsers", "typed", "end_to_end", "s3", "images", "detection", "ledger"], [*session.posargs]
     if words and words[0] in benches:
         benches = [words.pop(0)]
     for name in benches:
@@ -159,6 +176,16 @@ def soak(session: nox.Session) -> None:
     """The long runs. UPLOADKIT_SOAK scales them: 1.0, the default, is the whole."""
     session.install("-e", ".[test]")
     session.run("python", "-m", "pytest", "-m", "soak", *session.posargs)
+
+
+def _run_tests(session: nox.Session, *left_out: str, **options: Any) -> None:
+    """All but what is left out; where words come with the command, what they name."""
+    chosen = session.posargs or _ignoring(left_out)
+    session.run("python", "-m", "pytest", "-n", "auto", *chosen, **options)
+
+
+def _ignoring(names: Iterable[str]) -> list[str]:
+    return [f"--ignore=tests/{name}" for name in names]
 
 
 def _group(name: str) -> list[str]:
@@ -206,3 +233,7 @@ def _show_pyenv_versions() -> None:
 
 
 _show_pyenv_versions()
+
+# The tests start hundreds of processes: without their bytecode each would compile all that it imports, which is most of
+# what it does. uv compiles nothing, and images of containers often set this.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -8,20 +8,33 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import re
+import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
+from unittest.mock import patch
 
 from uploadkit import errors
 from uploadkit.adapters.capabilities import as_table
 from uploadkit.policy.fields import FieldRules, FileRules
 from uploadkit.policy.limits import Limits
-from uploadkit.storage.contract import LocalPaths, Storage, SweepsStaging
+from uploadkit.records.lifecycle import MOVES, State
+from uploadkit.storage.contract import (
+    AcceptsDirectUploads,
+    CopiesObjects,
+    ListsObjects,
+    LocalPaths,
+    SignsUrls,
+    Storage,
+    SweepsStaging,
+)
 from uploadkit.storage.disk import DiskStorage
 from uploadkit.storage.fsspec import FsspecStorage
 from uploadkit.storage.memory import MemoryStorage
+from uploadkit.storage.s3 import S3Storage
 
 DOCS = Path(__file__).parent
 
@@ -66,10 +79,19 @@ def promises() -> str:
         '`FsspecStorage("sftp://…")`': FsspecStorage("sftp://host/root"),
         '`FsspecStorage("memory://…")`': FsspecStorage("memory://root"),
         "`FsspecStorage` of any other": FsspecStorage("ftp://host/root"),
+        '`S3Storage("s3://…")` on AWS': _on_aws(),
+        "`S3Storage` on another server": S3Storage("s3://bucket", options={"endpoint_url": "http://host"}),
+        "the same with `exclusive=True`": S3Storage(
+            "s3://bucket", options={"endpoint_url": "http://host"}, exclusive=True
+        ),
     }
     offered: dict[str, Callable[[Storage], bool]] = {
         "refuses a key that is taken": lambda storage: getattr(storage, "exclusive_commit", False),
         "reads what is staged": lambda storage: getattr(storage, "reads_staged", False),
+        "lists its objects": lambda storage: isinstance(storage, ListsObjects),
+        "copies without reading": lambda storage: isinstance(storage, CopiesObjects) and storage.copies_from(storage),
+        "signs URLs": lambda storage: isinstance(storage, SignsUrls),
+        "takes direct uploads": lambda storage: isinstance(storage, AcceptsDirectUploads),
         "gives paths": lambda storage: isinstance(storage, LocalPaths),
         "sweeps its staging": lambda storage: isinstance(storage, SweepsStaging),
     }
@@ -79,12 +101,39 @@ def promises() -> str:
     return "\n".join(rows)
 
 
+def servers() -> str:
+    """What servers of S3 were seen to do with two writers of one key, as the tests have it."""
+    sys.path.insert(0, str(DOCS.parent))
+    try:
+        from tests.storage.s3.races import SEEN, SEEN_BY_HAND
+    finally:
+        sys.path.pop(0)
+    rows = ["| server | seen | one call | several parts | a copy |", "|---|---|---|---|---|"]
+    for how, seen in (("in every run of the tests", SEEN), ("once, by hand", SEEN_BY_HAND)):
+        rows += [
+            f"| {name} {row.version} | {how} | {row.put} | {row.complete} | {row.copy} |" for name, row in seen.items()
+        ]
+    return "\n".join(rows)
+
+
+def moves() -> str:
+    """Every state of an upload, and which may follow it."""
+    rows = ["| state | means | may become |", "|---|---|---|"]
+    said = _attribute_docstrings(State)
+    for state in State:
+        after = ", ".join(f"`{other}`" for other in State if other in MOVES[state])
+        rows.append(f"| `{state}` | {said[state.name]} | {after or 'nothing'} |")
+    return "\n".join(rows)
+
+
 SECTIONS: dict[str, tuple[str, Callable[[], str]]] = {
     "capabilities": ("under-load.md", capabilities),
     "codes": ("reference/error-codes.md", codes),
     "limits": ("reference/limits.md", limits),
-    "promises": ("how-to/fsspec.md", promises),
+    "moves": ("how-to/records.md", moves),
+    "promises": ("reference/storages.md", promises),
     "rules": ("reference/rules.md", rules),
+    "servers": ("how-to/s3-servers.md", servers),
 }
 
 
@@ -105,6 +154,14 @@ def main() -> None:
         path.write_text(text, encoding="utf-8")
 
 
+def _on_aws() -> S3Storage:
+    """Whatever the environment says of another server."""
+    with patch.dict(os.environ, {"AWS_CONFIG_FILE": os.devnull}):
+        for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+            os.environ.pop(name, None)
+        return S3Storage("s3://bucket")
+
+
 def _attribute_docstrings(cls: type) -> dict[str, str]:
     """What stands below each attribute, as one line."""
     [definition] = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
@@ -112,7 +169,10 @@ def _attribute_docstrings(cls: type) -> dict[str, str]:
     said = {}
     for statement, below in zip(definition.body, definition.body[1:], strict=False):
         match statement, below:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
                 said[name] = " ".join(inspect.cleandoc(text).split())
     return said
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from html import escape
 from pathlib import Path
 
+from uploadkit.records.lifecycle import MOVES, State
+
 FOLDER = Path(__file__).with_name("pictures")
 
 STYLE = """
@@ -106,10 +108,38 @@ def form_and_events() -> str:
     return _picture(920, 48 + len(lines) * 30 + 14, "A form on the wire, and the parser's events", drawn)
 
 
+def life_of_an_upload() -> str:
+    """The states of an upload's record, and an arrow for every move that the table has."""
+    middles = {
+        State.RECEIVING: (100, 200, "plain"),
+        State.STAGED: (310, 80, "box"),
+        State.PROCESSING: (530, 210, "box"),
+        State.COMPLETED: (760, 80, "good"),
+        State.REJECTED: (310, 350, "bad"),
+        State.FAILED: (530, 320, "bad"),
+        State.QUARANTINED: (760, 250, "bad"),
+    }
+    drawn = []
+    for before, (x, y, _) in middles.items():
+        for after in (state for state in middles if state in MOVES[before]):
+            to_x, to_y, _ = middles[after]
+            drawn.append(_between((x, y), (to_x, to_y), aside=6 if before in MOVES[after] else 0))
+    for state, (x, y, kind) in middles.items():
+        drawn += [_box(x - 65, y - 20, 130, 40, kind), _text(x, y + 5, state, "strong", middle=True)]
+    for at, state in enumerate(state for state in State if state not in middles):
+        top = 410 + 50 * at
+        others = [before for before in State if before is not state and state not in MOVES[before]]
+        said = "from every other state" + (f" but {', '.join(others)}" if others else "")
+        drawn += [_box(35, top, 130, 34, "plain"), _text(100, top + 22, state, "strong", middle=True)]
+        drawn.append(_text(180, top + 22, said, "faint"))
+    return _picture(860, 510, "The life of an upload: its states, and the moves between them", drawn)
+
+
 PICTURES: dict[str, Callable[[], str]] = {
     "way-of-the-data.svg": way_of_the_data,
     "life-of-a-file.svg": life_of_a_file,
     "form-and-events.svg": form_and_events,
+    "life-of-an-upload.svg": life_of_an_upload,
 }
 
 
@@ -140,6 +170,17 @@ def _box(left: float, top: float, width: float, height: float, kind: str) -> str
 def _text(left: float, top: float, text: str, kind: str = "", *, middle: bool = False) -> str:
     anchor = ' text-anchor="middle"' if middle else ""
     return f'<text class="{kind}" x="{left}" y="{top}"{anchor}>{escape(text)}</text>'
+
+
+def _between(start: tuple[float, float], end: tuple[float, float], *, aside: float) -> str:
+    """An arrow from box to box, of 130 by 40 around these middles, and a little to its right."""
+    (x, y), (to_x, to_y) = start, end
+    length = ((to_x - x) ** 2 + (to_y - y) ** 2) ** 0.5
+    across, down = (to_x - x) / length, (to_y - y) / length
+    inside = min(67 / abs(across) if across else length, 22 / abs(down) if down else length)
+    x, y, to_x, to_y = x - aside * down, y + aside * across, to_x - aside * down, to_y + aside * across
+    points = x + inside * across, y + inside * down, to_x - inside * across, to_y - inside * down
+    return _arrow(*(round(each, 1) for each in points))
 
 
 def _arrow(left: float, top: float, right: float, bottom: float) -> str:

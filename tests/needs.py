@@ -16,7 +16,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from tests import browsing
+from tests import browsing, postgres
+from tests.content import clamd
+from tests.examples import uppy
 from tests.storage.fsspec import sftp
 
 
@@ -65,10 +67,25 @@ NEEDS = {
         reason="files go over SFTP to OpenSSH's own server",
         install="apt-get install openssh-server",
     ),
+    "clamd": Need(
+        met=lambda: clamd.CLAMD is not None,
+        reason="files are scanned by a real clamd, with signatures of our own",
+        install="apt-get install --no-install-recommends clamav-daemon",
+    ),
+    "postgres": Need(
+        met=lambda: postgres.binaries() is not None,
+        reason="records and jobs are kept in a real PostgreSQL",
+        install="apt-get install --no-install-recommends postgresql",
+    ),
     "browser": Need(
         met=lambda: browsing.executable() is not None,
         reason="pages are opened, and their forms sent, by a real browser",
         install="apt-get install chromium",
+    ),
+    "uppy": Need(
+        met=lambda: uppy.folder() is not None,
+        reason="a page sends a video with Uppy, which comes from registry.npmjs.org",
+        install=f"npm pack uppy@{uppy.VERSION} && export UPLOADKIT_UPPY=$PWD/uppy-{uppy.VERSION}.tgz",
     ),
 }
 

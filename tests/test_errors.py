@@ -7,14 +7,25 @@ import pickle
 
 import pytest
 
-from uploadkit.errors import ClientDisconnected, FileRefused, LimitExceeded, StorageFailed, TruncatedForm, UploadError
+from uploadkit.errors import (
+    ClientDisconnected,
+    FileRefused,
+    LimitExceeded,
+    QueueFailed,
+    StorageFailed,
+    TokenRefused,
+    TruncatedForm,
+    UploadError,
+)
 
 ERRORS = [
     TruncatedForm(),
     LimitExceeded("too much", limit="files", allowed=2, seen=3, field="photos"),
     FileRefused("no", field="avatar", filter="accept", detected="text/plain", status=415),
     StorageFailed("broken", storage="disk", key="a/b", retryable=True),
+    QueueFailed(retryable=True),
     ClientDisconnected(),
+    TokenRefused("old", reason="expired", field="video"),
 ]
 
 

@@ -26,7 +26,7 @@ class Role(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Contestant:
-    """`application` is a module of this package and a name in it."""
+    """`application` is a module and a name in it, from `bench` on."""
 
     server: Kind
     called: str
@@ -77,29 +77,31 @@ def contestants() -> tuple[Contestant, ...]:
 
 
 def _every() -> Iterator[Contestant]:
-    yield from _floors(UVICORN, "floor:asgi")
+    yield from _floors(UVICORN, "end_to_end.floor:asgi")
     yield from _ours(UVICORN, "asgi")
     yield from _ours(UVICORN, "starlette", "starlette")
     yield from _ours(UVICORN, "fastapi", "fastapi")
     yield from _ours(UVICORN, "django_asgi", "django")
-    yield _peer(UVICORN, "starlette-form", "peers.starlette_form:app", "starlette", "python-multipart")
-    yield _peer(UVICORN, "streaming-form-data", "peers.starlette_streaming:app", "starlette", "streaming-form-data")
-    yield _peer(UVICORN, "fastapi", "peers.fastapi:app", "fastapi", "python-multipart")
-    yield _peer(UVICORN, "django", "peers.django:asgi", "django")
+    yield _peer(UVICORN, "starlette-form", "end_to_end.peers.starlette_form:app", "starlette", "python-multipart")
+    yield _peer(
+        UVICORN, "streaming-form-data", "end_to_end.peers.starlette_streaming:app", "starlette", "streaming-form-data"
+    )
+    yield _peer(UVICORN, "fastapi", "end_to_end.peers.fastapi:app", "fastapi", "python-multipart")
+    yield _peer(UVICORN, "django", "end_to_end.peers.django:asgi", "django")
 
-    yield from _floors(GRANIAN, "floor:asgi")
+    yield from _floors(GRANIAN, "end_to_end.floor:asgi")
     yield from _ours(GRANIAN, "asgi")
-    yield _peer(GRANIAN, "fastapi", "peers.fastapi:app", "fastapi", "python-multipart")
+    yield _peer(GRANIAN, "fastapi", "end_to_end.peers.fastapi:app", "fastapi", "python-multipart")
 
-    yield from _floors(GUNICORN, "floor:wsgi")
+    yield from _floors(GUNICORN, "end_to_end.floor:wsgi")
     yield from _ours(GUNICORN, "wsgi")
     yield from _ours(GUNICORN, "flask", "flask")
     yield from _ours(GUNICORN, "django_wsgi", "django")
-    yield _peer(GUNICORN, "flask", "peers.flask:app", "flask")
-    yield _peer(GUNICORN, "django", "peers.django:wsgi", "django")
+    yield _peer(GUNICORN, "flask", "end_to_end.peers.flask:app", "flask")
+    yield _peer(GUNICORN, "django", "end_to_end.peers.django:wsgi", "django")
 
-    yield _peer(AIOHTTP, "multipart", "peers.aiohttp")
-    yield _peer(NODE, "express-multer", "peers/express_multer.js")
+    yield _peer(AIOHTTP, "multipart", "end_to_end.peers.aiohttp")
+    yield _peer(NODE, "express-multer", "end_to_end/peers/express_multer.js")
 
 
 def _floors(server: Kind, application: str) -> Iterator[Contestant]:
@@ -113,7 +115,7 @@ def _ours(server: Kind, module: str, *distributions: str) -> Iterator[Contestant
         server=server,
         called=f"uploadkit-{module.partition('_')[0]}",
         role=Role.OURS,
-        application=f"ours.{module}:app",
+        application=f"end_to_end.ours.{module}:app",
         distributions=distributions,
     )
     yield plain

@@ -38,12 +38,13 @@ _SETTLE_SECONDS = 0.1
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """`cpu` and `wall` are seconds, `growth` is the peak of memory over the idle server in bytes, `waits` are the
-    seconds in which the other route answered meanwhile."""
+    seconds in which the other route answered meanwhile, `behind` those of CPU that what it stores in has taken."""
 
     cpu: float
     wall: float
     growth: int
     waits: tuple[float, ...] = ()
+    behind: float = 0.0
 
 
 Figure: TypeAlias = Callable[[Run], float]
@@ -59,6 +60,10 @@ def wall(run: Run) -> float:
 
 def growth(run: Run) -> float:
     return run.growth
+
+
+def behind(run: Run) -> float:
+    return run.behind
 
 
 def p50(run: Run) -> float:
@@ -133,15 +138,15 @@ def measured(scenario: Scenario, contestants: Sequence[Contestant], folder: Path
     return result
 
 
-class _FailedError(Exception):
-    pass
+class FailedError(Exception):
+    """Not everything was stored, or not as it was sent."""
 
 
 def _enter(cell: Cell, scenario: Scenario, contestant: Contestant, folder: Path, sender: Sender) -> None:
     with tempfile.TemporaryDirectory(dir=folder, prefix="bench-") as own:
         try:
             cell.runs.append(_run(scenario, contestant, Path(own), sender))
-        except (_FailedError, NotServedError) as error:
+        except (FailedError, NotServedError) as error:
             cell.failure = str(error)
         except NotInstalledError as error:
             cell.failure = f"not installed: {error}"
@@ -158,21 +163,23 @@ def _run(scenario: Scenario, contestant: Contestant, folder: Path, sender: Sende
         )
         _expect(first, _FIRST, server, answers=not is_floor)
         _clear(stored)
-        _warm_page_cache(folder, 2 * scenario.load.size_of_all)
-        run, outcome = _timed(scenario, server, sender)
+        warm_page_cache(folder, 2 * scenario.load.size_of_all)
+        asked = server.port if scenario.asks else None
+        run, outcome = timed(server.pid, lambda: sender.send(server.port), asked=asked)
         _expect(outcome, scenario.load, server, answers=not is_floor)
     _expect_stored(stored, scenario.load.digests(bodies=is_floor))
     return run
 
 
-def _timed(scenario: Scenario, server: Server, sender: Sender) -> tuple[Run, Sent]:
-    pids = family(server.pid)
+def timed(pid: int, send: Callable[[], Sent], *, asked: int | None = None) -> tuple[Run, Sent]:
+    """What the process and all that it has started take meanwhile. `asked` is the port of another route, if any is."""
+    pids = family(pid)
     time.sleep(_SETTLE_SECONDS)
     idle = resident(pids)
     forget_peak(pids)
     before = cpu_seconds(pids)
-    with asking(server.port, wanted=scenario.asks) as waits:
-        outcome = sender.send(server.port)
+    with asking(asked) as waits:
+        outcome = send()
     time.sleep(_SETTLE_SECONDS)
     cpu = cpu_seconds(pids) - before
     return Run(cpu=cpu, wall=outcome.seconds, growth=peak(pids) - idle, waits=tuple(waits)), outcome
@@ -180,16 +187,16 @@ def _timed(scenario: Scenario, server: Server, sender: Sender) -> tuple[Run, Sen
 
 def _expect(outcome: Sent, load: Load, server: Server, *, answers: bool) -> None:
     if outcome.failure is not None:
-        raise _FailedError(f"failed: {outcome.failure}; its log ends with: {server.last_words()!r}")
+        raise FailedError(f"failed: {outcome.failure}; its log ends with: {server.last_words()!r}")
     if answers and outcome.answers != [load.answer]:
-        raise _FailedError(f"wrong: the text values {outcome.answers}")
+        raise FailedError(f"wrong: the text values {outcome.answers}")
 
 
 def _expect_stored(folder: Path, expected: list[str]) -> None:
     found = sorted(_digest(path) for path in folder.rglob("*") if path.is_file())
     if found != expected:
         right = len(expected) - (Counter(expected) - Counter(found)).total()
-        raise _FailedError(f"wrong: {right} of {len(expected)} files stored as they were sent, {len(found)} in all")
+        raise FailedError(f"wrong: {right} of {len(expected)} files stored as they were sent, {len(found)} in all")
 
 
 def _digest(path: Path) -> str:
@@ -203,7 +210,7 @@ def _clear(folder: Path) -> None:
             path.unlink()
 
 
-def _warm_page_cache(folder: Path, size: int) -> None:
+def warm_page_cache(folder: Path, size: int) -> None:
     """Writes as much as the slowest contestant will, and removes it.
 
     Pages that a virtual machine has not touched yet come from its host one by one, and whoever writes first pays.

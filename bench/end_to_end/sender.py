@@ -20,8 +20,8 @@ from dataclasses import asdict, dataclass
 
 from .forms import Load
 
-SILENT_SECONDS = 60
-"""A server that neither takes nor sends a byte for so long is given up."""
+SILENT_SECONDS = 600
+"""A server that neither takes nor sends a byte for so long is given up. One may have it all, and store it elsewhere."""
 
 
 @dataclass(frozen=True, kw_only=True)

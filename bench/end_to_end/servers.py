@@ -21,8 +21,8 @@ from pathlib import Path
 
 from . import node
 
-HERE = Path(__file__).parent
-PROJECT = HERE.parents[1]
+BENCH = Path(__file__).parents[1]
+PROJECT = BENCH.parent
 
 READY_SECONDS = 30
 STOP_SECONDS = 10
@@ -34,7 +34,7 @@ class NotServedError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """`command` makes of an application, named from this package on, and a port what starts its server.
+    """`command` makes of an application, named from `bench` on, and a port what starts its server.
 
     `versions` has all that it needs, None for what is not installed.
     """
@@ -55,7 +55,7 @@ def _installed(*distributions: str) -> Callable[[], dict[str, str | None]]:
 UVICORN = Kind(
     name="uvicorn",
     command=lambda app, port: [
-        *_python("uvicorn", f"{__package__}.{app}", "--host", "127.0.0.1", "--port", str(port), "--loop", "asyncio"),
+        *_python("uvicorn", f"bench.{app}", "--host", "127.0.0.1", "--port", str(port), "--loop", "asyncio"),
         *("--http", "httptools", "--lifespan", "off", "--no-access-log", "--log-level", "warning"),
     ],
     versions=_installed("uvicorn", "httptools"),
@@ -63,7 +63,7 @@ UVICORN = Kind(
 GRANIAN = Kind(
     name="granian",
     command=lambda app, port: [
-        *_python("granian", f"{__package__}.{app}", "--host", "127.0.0.1", "--port", str(port), "--loop", "asyncio"),
+        *_python("granian", f"bench.{app}", "--host", "127.0.0.1", "--port", str(port), "--loop", "asyncio"),
         *("--interface", "asginl", "--no-ws", "--no-access-log", "--log-level", "warning"),
     ],
     versions=_installed("granian"),
@@ -71,19 +71,19 @@ GRANIAN = Kind(
 GUNICORN = Kind(
     name="gunicorn",
     command=lambda app, port: [
-        *_python("gunicorn", f"{__package__}.{app}", "--bind", f"127.0.0.1:{port}", "--no-control-socket"),
+        *_python("gunicorn", f"bench.{app}", "--bind", f"127.0.0.1:{port}", "--no-control-socket"),
         *("--worker-class", "gthread", "--threads", "16", "--timeout", "120", "--log-level", "warning"),
     ],
     versions=_installed("gunicorn"),
 )
 AIOHTTP = Kind(
     name="aiohttp",
-    command=lambda app, port: _python(f"{__package__}.{app}", str(port)),
+    command=lambda app, port: _python(f"bench.{app}", str(port)),
     versions=_installed("aiohttp"),
 )
 NODE = Kind(
     name="node",
-    command=lambda app, port: ["env", f"NODE_PATH={node.modules()}", "node", str(HERE / app), str(port)],
+    command=lambda app, port: ["env", f"NODE_PATH={node.modules()}", "node", str(BENCH / app), str(port)],
     versions=node.versions,
 )
 
@@ -124,7 +124,7 @@ def serving(command: Callable[[int], Sequence[str]], environment: Mapping[str, s
         server.wait_until_it_answers()
         yield server
     finally:
-        _stop(process)
+        stop(process)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,10 +180,11 @@ def _free_port() -> int:
         return port
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process that leads its group, and what it has left behind."""
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
         process.wait(STOP_SECONDS)
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)  # what it has left behind
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait(STOP_SECONDS)

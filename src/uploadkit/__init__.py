@@ -11,25 +11,35 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .allocator import tune_allocator as tune_allocator
+    from .errors import CheckFailed as CheckFailed
     from .errors import ClientDisconnected as ClientDisconnected
+    from .errors import DeliveryFailed as DeliveryFailed
     from .errors import FieldError as FieldError
     from .errors import FieldMissing as FieldMissing
     from .errors import FieldRefused as FieldRefused
     from .errors import FileRefused as FileRefused
     from .errors import InvalidForm as InvalidForm
     from .errors import KeyRefused as KeyRefused
+    from .errors import LedgerFailed as LedgerFailed
     from .errors import LimitExceeded as LimitExceeded
     from .errors import MalformedForm as MalformedForm
     from .errors import ObjectExists as ObjectExists
     from .errors import ObjectMissing as ObjectMissing
     from .errors import Overloaded as Overloaded
+    from .errors import QueueFailed as QueueFailed
+    from .errors import RecordError as RecordError
+    from .errors import RecordExists as RecordExists
+    from .errors import RecordMissing as RecordMissing
     from .errors import SenderError as SenderError
     from .errors import ServiceError as ServiceError
+    from .errors import SignatureRefused as SignatureRefused
     from .errors import StorageError as StorageError
     from .errors import StorageFailed as StorageFailed
+    from .errors import TokenRefused as TokenRefused
     from .errors import TruncatedForm as TruncatedForm
     from .errors import UnexpectedField as UnexpectedField
     from .errors import UnsupportedMediaType as UnsupportedMediaType
+    from .errors import UploadChanged as UploadChanged
     from .errors import UploadError as UploadError
     from .errors import UploadTooSlow as UploadTooSlow
     from .intake.asynchronous import areceive as areceive
@@ -46,11 +56,14 @@ if TYPE_CHECKING:
     from .policy.fields import File as File
     from .policy.fields import Text as Text
     from .policy.filenames import safe_filename as safe_filename
+    from .policy.filters import ClosableWatch as ClosableWatch
     from .policy.filters import IncomingFile as IncomingFile
     from .policy.filters import StagedCheck as StagedCheck
     from .policy.filters import StreamCheck as StreamCheck
     from .policy.filters import Watch as Watch
     from .policy.limits import Limits as Limits
+    from .promotion import apromote as apromote
+    from .promotion import promote as promote
     from .storage.contract import ObjectInfo as ObjectInfo
     from .storage.contract import Sink as Sink
     from .storage.contract import Staged as Staged
@@ -59,6 +72,8 @@ if TYPE_CHECKING:
     from .storage.disk import DiskStorage as DiskStorage
     from .storage.fsspec import FsspecStorage as FsspecStorage
     from .storage.memory import MemoryStorage as MemoryStorage
+    from .storage.s3 import S3Storage as S3Storage
+    from .storage.transfer import copy_object as copy_object
     from .uploader import Uploader as Uploader
     from .uploads import FieldValues as FieldValues
     from .uploads import Submission as Submission
@@ -67,10 +82,11 @@ if TYPE_CHECKING:
 _MODULES = {
     "allocator": ("tune_allocator",),
     "errors": (
-        "ClientDisconnected", "FieldError", "FieldMissing", "FieldRefused", "FileRefused", "InvalidForm", "KeyRefused",
-        "LimitExceeded", "MalformedForm", "ObjectExists", "ObjectMissing", "Overloaded", "SenderError", "ServiceError",
-        "StorageError", "StorageFailed", "TruncatedForm", "UnexpectedField", "UnsupportedMediaType", "UploadError",
-        "UploadTooSlow",
+        "CheckFailed", "ClientDisconnected", "DeliveryFailed", "FieldError", "FieldMissing", "FieldRefused",
+        "FileRefused", "InvalidForm", "KeyRefused", "LedgerFailed", "LimitExceeded", "MalformedForm", "ObjectExists",
+        "ObjectMissing", "Overloaded", "QueueFailed", "RecordError", "RecordExists", "RecordMissing", "SenderError",
+        "ServiceError", "SignatureRefused", "StorageError", "StorageFailed", "TokenRefused", "TruncatedForm",
+        "UnexpectedField", "UnsupportedMediaType", "UploadChanged", "UploadError", "UploadTooSlow",
     ),
     "intake.asynchronous": ("areceive",),
     "intake.blocking": ("receive",),
@@ -81,12 +97,15 @@ _MODULES = {
     "policy.accept": ("AUDIO", "Accept", "DOCUMENTS", "IMAGES", "VIDEOS"),
     "policy.fields": ("File", "Text"),
     "policy.filenames": ("safe_filename",),
-    "policy.filters": ("IncomingFile", "StagedCheck", "StreamCheck", "Watch"),
+    "policy.filters": ("ClosableWatch", "IncomingFile", "StagedCheck", "StreamCheck", "Watch"),
     "policy.limits": ("Limits",),
+    "promotion": ("apromote", "promote"),
     "storage.contract": ("ObjectInfo", "Sink", "Staged", "Storage", "StoredObject"),
     "storage.disk": ("DiskStorage",),
     "storage.fsspec": ("FsspecStorage",),
     "storage.memory": ("MemoryStorage",),
+    "storage.s3": ("S3Storage",),
+    "storage.transfer": ("copy_object",),
     "uploader": ("Uploader",),
     "uploads": ("FieldValues", "Submission", "UploadedFile"),
 }  # fmt: skip

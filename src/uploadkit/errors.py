@@ -11,15 +11,25 @@
     │   ├── FieldMissing            422  a required field was not sent
     │   ├── FieldRefused            422  a text value breaks a rule of its field
     │   ├── InvalidForm             422  errors: all that were found in a typed form
+    │   ├── TokenRefused            403  reason: the token of a direct upload is not ours, or expired
+    │   ├── SignatureRefused        403  reason: a webhook was not signed by who it should be, or is too old
     │   ├── UploadTooSlow           408  limit, allowed, seen
     │   └── ClientDisconnected      499  nobody is there to be answered
     └── ServiceError                the service has to act
         ├── Overloaded              503  retry_after
-        └── StorageError            storage, key
-            ├── StorageFailed       503  retryable
-            ├── ObjectMissing       404
-            ├── ObjectExists        409
-            └── KeyRefused          500
+        ├── CheckFailed             503  filter
+        ├── DeliveryFailed          503  retryable: a fact has not reached who was to hear it
+        ├── StorageError            storage, key
+        │   ├── StorageFailed       503  retryable
+        │   ├── ObjectMissing       404
+        │   ├── ObjectExists        409
+        │   └── KeyRefused          500
+        ├── QueueFailed             503  retryable
+        ├── LedgerFailed            503  retryable
+        └── RecordError             upload
+            ├── RecordMissing       404
+            ├── RecordExists        409
+            └── UploadChanged       409  state
 
 An error carries facts as attributes; its text is built from them, is safe to show to the sender, holds no path of
 the server, and is at most 200 characters. A programmer's mistake is a plain `TypeError`, `ValueError` or
@@ -229,6 +239,36 @@ class InvalidForm(SenderError):
         return super().problem() | {"errors": [error.problem() for error in self.errors]}
 
 
+class TokenRefused(SenderError):
+    """The token of a direct upload was not made here, was changed, is of another form, or has expired.
+
+    `reason` is "invalid" or "expired".
+    """
+
+    code = "token_refused"
+    status = 403
+    _facts = ("reason",)
+
+    def __init__(self, text: str, *, reason: str, field: str | None = None) -> None:
+        super().__init__(text, field=field)
+        self.reason = reason
+
+
+class SignatureRefused(SenderError):
+    """A webhook was not signed with the secret that it should be, or it was signed at another time.
+
+    `reason` is "invalid" or "expired".
+    """
+
+    code = "signature_refused"
+    status = 403
+    _facts = ("reason",)
+
+    def __init__(self, text: str, *, reason: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
 class UploadTooSlow(SenderError):
     """The client is silent, or sends too slowly.
 
@@ -276,6 +316,43 @@ class Overloaded(ServiceError):
 
     def __init__(self, text: str = "too many uploads are under way; try again later", *, retry_after: int) -> None:
         super().__init__(text)
+        self.retry_after = retry_after
+
+
+class CheckFailed(ServiceError):
+    """A check of a file could not be made: what it needs is not there, or takes too long.
+
+    `filter` names the check. `reason` is for logs, and neither in the text nor in the problem details. The same request
+    may succeed later.
+    """
+
+    code = "check_failed"
+    status = 503
+    _facts = ("filter",)
+
+    def __init__(self, text: str, *, filter: str, reason: str, field: str | None = None) -> None:
+        super().__init__(text, field=field)
+        self.filter = filter
+        self.reason = reason
+
+
+class DeliveryFailed(ServiceError):
+    """A fact has not reached who was to hear it, as far as is known: it may have, and only the answer was lost.
+
+    `answer` is the HTTP status of a receiver that did answer, `retry_after` the seconds that it asks to wait. It is not
+    `retryable` where the receiver wants no more of them.
+    """
+
+    code = "delivery_failed"
+    status = 503
+    _facts = ("retryable",)
+
+    def __init__(
+        self, text: str, *, retryable: bool = True, answer: int | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(text)
+        self.retryable = retryable
+        self.answer = answer
         self.retry_after = retry_after
 
 
@@ -329,6 +406,76 @@ class KeyRefused(StorageError):
     status = 500
 
 
+class LedgerFailed(ServiceError):
+    """The ledger's database could not do what it was asked; the cause is the chained exception.
+
+    `retryable` is true where the same call may succeed later without anybody acting. Where the connection was lost,
+    nobody knows whether a change was made: ask for the record.
+    """
+
+    code = "ledger_failed"
+    status = 503
+
+    def __init__(self, text: str, *, retryable: bool = False) -> None:
+        super().__init__(text)
+        self.retryable = retryable
+
+
+class QueueFailed(ServiceError):
+    """The queue of jobs could not do what it was asked; the cause is the chained exception.
+
+    `retryable` is true where the same call may succeed later without anybody acting: to add a job once more doubles
+    none that still waits.
+    """
+
+    code = "queue_failed"
+    status = 503
+
+    def __init__(self, text: str = "the queue of jobs does not answer; try again later", *, retryable: bool) -> None:
+        super().__init__(text)
+        self.retryable = retryable
+
+
+class RecordError(ServiceError):
+    """The ledger has something else about an upload than was expected. `upload` is its id."""
+
+    code = "record_error"
+
+    def __init__(self, text: str, *, upload: str) -> None:
+        super().__init__(text)
+        self.upload = upload
+
+
+class RecordMissing(RecordError):
+    """There is no such upload."""
+
+    code = "record_missing"
+    status = 404
+
+
+class RecordExists(RecordError):
+    """There is such an upload already: with this id, or with this idempotency key of its owner. `upload` is the id of
+    that one."""
+
+    code = "record_exists"
+    status = 409
+
+
+class UploadChanged(RecordError):
+    """The upload is no longer as was expected: somebody else was faster.
+
+    `state` is the one that it is in, None where it is a claim that was lost.
+    """
+
+    code = "upload_changed"
+    status = 409
+    _facts = ("state",)
+
+    def __init__(self, text: str, *, upload: str, state: str | None) -> None:
+        super().__init__(text, upload=upload)
+        self.state = state
+
+
 def quoted(name: str) -> str:
     """A name from the client as it stands in an error's text: printable, quoted, at most about 60 characters."""
     return repr(shortened(name, 60))
@@ -351,6 +498,7 @@ def _title(status: int) -> str:
 # RFC 9110 §15. The phrases of http.HTTPStatus, which are taken for others, differ between Pythons.
 _TITLES = {
     400: "Bad Request",
+    403: "Forbidden",
     404: "Not Found",
     408: "Request Timeout",
     409: "Conflict",

@@ -9,10 +9,10 @@ from weakref import WeakValueDictionary
 
 from .intake.capacity import DEFAULT_CAPACITY, Capacity
 from .intake.spec import Spec, whole
-from .policy.fields import FieldRules, File, FileRule, FileRules, FormRules, Text
+from .policy.fields import FieldRules, File, FileRule, FileRules, FormRules, Text, check_storage, reads_staged
 from .policy.limits import Limits
 from .storage.contract import Storage
-from .uploads import Submission, UploadedFile
+from .uploads import Register, Submission, UploadedFile
 
 T = TypeVar("T")
 
@@ -24,9 +24,11 @@ class Uploader:
 
     `rules` are the defaults of every file field (see `FileRules`). Where a handler raises, the files of its request
     are removed; `on_error="keep"` leaves them. `digest=False` saves the SHA-256 of every file, which costs as much as
-    storing it. `capacity` bounds how many uploads are received at once. A spec is a frozen value; it may be made once
-    and used by any number of routes, frameworks and threads. Mistakes in rules are `TypeError` or `ValueError` when
-    the spec is made.
+    storing it. `capacity` bounds how many uploads are received at once. `staging` is where files lie while checks read
+    them whose storage cannot show what is staged, as S3 cannot: they go on from there before any file of their form is
+    published. `pipeline` remembers every file from before its first byte, and says what is done with it when its
+    handler has returned. A spec is a frozen value; it may be made once and used by any number of routes, frameworks and
+    threads. Mistakes in rules are `TypeError` or `ValueError` when the spec is made.
     """
 
     def __init__(
@@ -37,6 +39,8 @@ class Uploader:
         on_error: Literal["discard", "keep"] = "discard",
         digest: bool = True,
         capacity: Capacity = DEFAULT_CAPACITY,
+        staging: Storage | None = None,
+        pipeline: Register | None = None,
         **rules: Unpack[FileRules],
     ) -> None:
         if not isinstance(limits, Limits):
@@ -46,13 +50,22 @@ class Uploader:
             raise ValueError(f"on_error is 'discard' or 'keep', not {on_error!r}")
         if not isinstance(capacity, Capacity):
             raise TypeError(f"capacity is Capacity(...), not {capacity!r}")
+        if staging is not None:
+            _check_staging(staging)
+        if pipeline is not None:
+            _check_register(pipeline)
+            for each in (storage, staging):  # a worker may have no use for any spec
+                if each is not None:
+                    pipeline.knows(each)
         self.capacity = capacity
         self._digests = digest
         self._storage = storage
+        self._staging = staging
+        self._register = pipeline
         self._limits = limits
         self._keeps_on_error = on_error == "keep"
         defaults = File("defaults", **rules)
-        defaults.rule(storage)  # a mistake in the defaults is raised here
+        defaults.rule(storage, staging)  # a mistake in the defaults is raised here
         self._rules: dict[str, object] = {name: getattr(defaults, name) for name in rules}
         # By identity: rules are compared by value, and hold what has no hash. For `uploadkit.testing.swap_storage`.
         self._made: WeakValueDictionary[int, FileRule] = WeakValueDictionary()
@@ -134,8 +147,12 @@ class Uploader:
         )
 
     def _rule(self, file: File) -> FileRule:
-        rule = file.over(self._rules).rule(self._storage)
+        rule = file.over(self._rules).rule(self._storage, self._staging)
         self._made[id(rule)] = rule
+        if self._register is not None:
+            self._register.knows(rule.storage)
+            if rule.staging is not None:
+                self._register.knows(rule.staging)
         return rule
 
     def _spec(self, form: FormRules, give: Callable[[Submission], T], gives: object) -> Spec[T]:
@@ -147,6 +164,7 @@ class Uploader:
             capacity=self.capacity,
             digests=self._digests,
             gives=gives,
+            register=self._register,
         )
 
 
@@ -155,6 +173,17 @@ def _check_rules(method: str, rules: FileRules, known: type) -> None:
     unknown = [name for name in rules if name not in known.__annotations__]
     if unknown:
         raise TypeError(f"{method}() takes no {', '.join(unknown)}; it takes {', '.join(known.__annotations__)}")
+
+
+def _check_staging(staging: Storage) -> None:
+    check_storage(staging)
+    if not reads_staged(staging):
+        raise TypeError(f"staging is read before a file is published, and storage {staging.name!r} cannot do that")
+
+
+def _check_register(pipeline: object) -> None:
+    if isinstance(pipeline, type) or not isinstance(pipeline, Register):
+        raise TypeError(f"pipeline is Pipeline(...), or what else has the methods of a Register, and not {pipeline!r}")
 
 
 def _named(field: File | Text) -> str:

@@ -1,22 +1,70 @@
 """What a handler holds: `Submission`, `UploadedFile` and `FieldValues`. They come from bytes that are stored whole.
 
-`read`, `delete` and `discard` have async twins whose names begin with `a` and which do not block the event loop.
+`read`, `url`, `delete` and `discard` have async twins whose names begin with `a` and which do not block the event loop.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
+from .policy.filters import IncomingFile
 from .policy.nesting import Nested, nested
-from .storage.contract import LocalPaths, Storage, StoredObject
+from .storage.contract import LocalPaths, PublicUrls, SignsUrls, Storage, StoredObject
+from .storage.reading import seekable
 from .storage.threads import in_thread
 
 _SHOWN = ("id", "field", "filename", "content_type", "size", "sha256", "key")
 """What a sender may see of a file. Not the client's own words, and nothing of the storage but the key."""
+
+
+@runtime_checkable
+class Register(Protocol):
+    """What remembers uploads, and is told of each at four moments. A pipeline is one.
+
+    Calls may block, and may raise `ServiceError`s. An upload that was begun is accepted or refused, once; it is refused
+    too where `accept` has raised.
+    """
+
+    def knows(self, storage: Storage) -> None:
+        """Files will come to lie in this storage. Called when a spec is built. Raises `ValueError` where another
+        storage has its name."""
+        ...
+
+    def begin(self, file: IncomingFile, *, storage: Storage, key: str | None, batch: str) -> None:
+        """The first byte of a file is about to be stored, where `key` says; None where the user has chosen the key,
+        under which somebody else's object may lie. `batch` is the same for all files of a request. Where this raises,
+        nothing is stored, and nothing more is told of the file: what was noted of it all the same is swept."""
+        ...
+
+    def accept(self, files: Sequence[UploadedFile]) -> None:
+        """The handler has returned: from here nothing of these is lost. Files that were deleted meanwhile are passed
+        over. Where this raises, the files are removed, and then refused."""
+        ...
+
+    async def aaccept(self, files: Sequence[UploadedFile]) -> None:
+        """The async twin of `accept`. It is waited for where the request is cancelled, in a task of its own."""
+        ...
+
+    def refuse(self, uploads: Sequence[str], error: BaseException) -> None:
+        """Uploads that were begun came to nothing: the caller has removed what was stored, or has noted on the `error`
+        what could not be removed. Uploads that were deleted meanwhile are passed over."""
+        ...
+
+    def delete(self, file: UploadedFile, /) -> None:
+        """Removes an upload, with all that was made of it. Idempotent."""
+        ...
+
+
+@runtime_checkable
+class Forgets(Protocol):
+    """A register whose storages may go, as those of tests do."""
+
+    def forgets(self, storage: Storage) -> None:
+        """No more files will come to lie in this storage: its name is free."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +73,8 @@ class UploadedFile:
 
     `filename` is safe to show and to save; `client_filename` is what the client sent. `content_type` is what the
     file's own bytes show, `application/octet-stream` where they show nothing known; `declared_type` is the client's
-    word, None where it said nothing. `size` is in bytes, `sha256` in lower-case hex, None where the `Uploader` makes no
-    digests. `id` names the upload, `key` the object in `storage`.
+    word, None where it said nothing. `size` is in bytes, `sha256` in lower-case hex, None where no digest was made of
+    the file. `id` names the upload, `key` the object in `storage`, `register` what remembers it.
     """
 
     id: str
@@ -39,12 +87,13 @@ class UploadedFile:
     sha256: str | None
     key: str
     storage: Storage = dataclass_field(repr=False)
+    register: Register | None = dataclass_field(default=None, repr=False, compare=False)
 
     @property
     def digest(self) -> str:
-        """The SHA-256 in lower-case hex. Raises `TypeError` where the `Uploader` makes no digests."""
+        """The SHA-256 in lower-case hex. Raises `TypeError` where none was made."""
         if self.sha256 is None:
-            raise TypeError("there is no digest: the Uploader was told digest=False")
+            raise TypeError("no digest was made of this file: that is digest= of its Uploader, or of its DirectUploads")
         return self.sha256
 
     @property
@@ -84,9 +133,46 @@ class UploadedFile:
         """The async twin of `read`."""
         return await in_thread(self.read)
 
+    def url(self, *, expires_seconds: int = 3600, inline: bool = False) -> str:
+        """An address at which everybody who has it can fetch the file, for `expires_seconds` from now.
+
+        A browser saves the file under its `filename`; `inline` has it show the file where it can. That, and the type
+        that was detected, are inside the signature. Raises `TypeError` where the storage signs no addresses.
+        """
+        if not isinstance(self.storage, SignsUrls):
+            raise TypeError(
+                f"storage {self.storage.name!r} signs no addresses; give the file out by a route of your own"
+            )
+        return self.storage.sign_url(
+            self.key,
+            expires_seconds=expires_seconds,
+            filename=self.filename,
+            content_type=self.content_type,
+            inline=inline,
+        )
+
+    async def aurl(self, *, expires_seconds: int = 3600, inline: bool = False) -> str:
+        """The async twin of `url`: a storage may have to ask for its credentials."""
+        return await in_thread(self.url, expires_seconds=expires_seconds, inline=inline)
+
+    def public_url(self) -> str:
+        """The address that the file has for everybody, for ever, as on a CDN in front of its bucket.
+
+        Raises `TypeError` where the storage knows of none.
+        """
+        url = self.storage.public_url(self.key) if isinstance(self.storage, PublicUrls) else None
+        if url is None:
+            raise TypeError(
+                f"storage {self.storage.name!r} knows of no public address, as by S3Storage(public_url=...)"
+            )
+        return url
+
     def delete(self) -> None:
-        """Removes the stored file. Idempotent."""
-        self.storage.delete(self.key)
+        """Removes the stored file; what a pipeline has made of it too. Idempotent."""
+        if self.register is None:
+            self.storage.delete(self.key)
+        else:
+            self.register.delete(self)
 
     async def adelete(self) -> None:
         """The async twin of `delete`."""
@@ -170,73 +256,30 @@ class Submission:
 
     def discard(self) -> None:
         """Removes every file of the form. Tries all of them before it raises the first error. Idempotent."""
-        first: Exception | None = None
-        for file in self.files:
-            try:
-                file.discard()
-            except Exception as error:
-                first = first or error
-        if first is not None:
-            raise first
+        _try_all(UploadedFile.discard, self.files)
 
     async def adiscard(self) -> None:
         """The async twin of `discard`."""
         await in_thread(self.discard)
 
 
+def remove_stored(files: Iterable[UploadedFile]) -> None:
+    """Removes what is stored of these, and nothing that a register remembers. Tries all of them before it raises the
+    first error. Idempotent."""
+    _try_all(lambda file: file.storage.delete(file.key), files)
+
+
+def _try_all(call: Callable[[UploadedFile], None], files: Iterable[UploadedFile]) -> None:
+    first: Exception | None = None
+    for file in files:
+        try:
+            call(file)
+        except Exception as error:
+            first = first or error
+    if first is not None:
+        raise first
+
+
 def open_object(storage: Storage, stored: StoredObject) -> BinaryIO:
     """An object of `storage`, for reading and seeking; the caller closes it. Holds nothing before the first read."""
-    return cast(BinaryIO, io.BufferedReader(_ObjectReader(storage, stored), buffer_size=1 << 16))
-
-
-class _ObjectReader(io.RawIOBase):
-    """Reads an object in blocks; after a seek it asks the storage again from there."""
-
-    def __init__(self, storage: Storage, stored: StoredObject) -> None:
-        self._storage = storage
-        self._stored = stored
-        self._at = 0
-        self._blocks: Iterator[bytes] | None = None
-        self._rest = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed's Buffer is from Python 3.12
-        self._check_open()
-        if self._blocks is None:
-            self._blocks = self._storage.read(self._stored.key, self._at)
-        while not self._rest:
-            block = next(self._blocks, None)
-            if block is None:
-                return 0
-            self._rest = memoryview(block)
-        count = min(len(buffer), len(self._rest))
-        buffer[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        self._at += count
-        return count
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._check_open()
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._stored.size}[whence]
-        if start + offset < 0:
-            raise ValueError(f"a position is not negative: {start + offset}")
-        if start + offset != self._at:
-            self._at, self._blocks, self._rest = start + offset, None, memoryview(b"")
-        return self._at
-
-    def tell(self) -> int:
-        self._check_open()
-        return self._at
-
-    def close(self) -> None:
-        self._blocks = None  # an iterator over a file on disk holds it open
-        super().close()
-
-    def _check_open(self) -> None:
-        if self.closed:
-            raise ValueError("the file is closed")
+    return seekable(lambda start: storage.read(stored.key, start), stored.size)

@@ -6,7 +6,9 @@ An outcome is said twice: by hand in the tables here, and by `reference`, the bl
 from __future__ import annotations
 
 import base64
+import io
 import os
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -72,6 +74,20 @@ def avatar(data: bytes = PNG, filename: str = "me.png", content_type: str = "ima
     return FormBuilder().file("avatar", data, filename=filename, content_type=content_type)
 
 
+def document(data: bytes, filename: str) -> FormBuilder:
+    """A form with a document, or with what is said to be one."""
+    return FormBuilder().file("document", data, filename=filename)
+
+
+def zipped(*names: str) -> bytes:
+    """A zip archive of these entries, which say nothing. The first is longer than what is read before it is judged."""
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as archive:
+        for name, data in zip(names, (bytes(20_000), *[b"?"] * len(names)), strict=False):
+            archive.writestr(name, data)
+    return held.getvalue()
+
+
 def texts(*items: tuple[str, str]) -> FormBuilder:
     """A form of text values."""
     form = FormBuilder()
@@ -84,6 +100,11 @@ URLENCODED = "application/x-www-form-urlencoded"
 NAMED = b'Content-Disposition: form-data; name="a"'
 HALF_A_DELIMITER = b"\r\n--the-boundar\r\n-"
 LARGE = os.urandom(3 << 20)
+
+PICTURE_FIRST = zipped("word/media/photo.jpg", "[Content_Types].xml", "word/document.xml")
+NO_ENTRY = b"PK\5\6" + bytes(18)
+ZIP = "application/zip"
+WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
 PICTURE = case("a picture", "single", avatar())
 MIXED = case(
@@ -100,6 +121,7 @@ GOOD = [
     MIXED,
     case("a picture that is declared as nothing", "single", avatar(PNG, "me", "application/octet-stream")),
     case("a picture of exactly the size", "single", avatar(PNG.ljust(1_000_000, b"\0"))),
+    case("a document whose first entry tells nothing", "documents", document(PICTURE_FIRST, "a.docx")),
     case("no file in an optional field", "optional", texts(("title", "none"))),
     case("nothing chosen in an optional field", "optional", one("avatar", b"", "")),
     case("an empty array", "array", FormBuilder()),
@@ -151,6 +173,11 @@ REFUSED = [
     case("a picture with another's extension", "single", avatar(PNG, "me.gif"), 415, detected="image/png"),
     case("a picture declared as another", "single", avatar(PNG, "me.png", "image/gif"), 415, code="file_refused"),
     case("a script as a picture", "single", avatar(b"<svg/>", "me.svg", "image/svg+xml"), 415, filter="accept"),
+    case("an archive behind a picture", "single", avatar(PNG + zipped("a.class")), 415, detected="image/png"),
+    case("an archive behind a picture, all in the head", "single", avatar(PNG + NO_ENTRY), 415, detected="image/png"),
+    case("a script behind a picture", "single", avatar(PNG + bytes(20_000) + b"<script >"), 415, filter="accept"),
+    case("a document in an archive's clothes", "documents", document(PICTURE_FIRST, "a.zip"), 415, detected=WORD),
+    case("an archive in a document's clothes", "documents", document(zipped("a", "b"), "a.docx"), 415, detected=ZIP),
     case("a file that a filter refuses", "filter", one("file", b"secret plans"), 422, filter="no_secrets"),
     case("a good file, then one where none is taken", "fields", avatar().file("x", b"", filename="x"), 422, field="x"),
     case("a file where none is taken", "none", one(), 422, code="unexpected_field", field="f"),

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
+from tests.once import Once
 
 from uploadkit.adapters.capabilities import Capabilities, capabilities
 from uploadkit.testing import Answer, Client, FormBuilder, NoAnswer, exchange, request
@@ -111,6 +112,7 @@ KINDS = {
 }
 
 _TYPED = PROJECT / "examples" / "typed_forms"
+_SCANNING = PROJECT / "examples" / "scanning"
 
 EXAMPLES = {
     "examples/flask_app.py": gunicorn("flask_app:app", *_THREADS, adapter="flask", route="profile"),
@@ -123,6 +125,15 @@ EXAMPLES = {
     ),
     "examples/typed_forms/flask_app.py": gunicorn(
         "flask_app:app", *_THREADS, "--pythonpath", f"{_TYPED}", adapter="flask", route="profile"
+    ),
+    "examples/scanning/scan_fastapi.py": uvicorn(
+        "scan_fastapi:app", "--app-dir", f"{_SCANNING}", adapter="fastapi", route="documents"
+    ),
+    "examples/scanning/scan_flask.py": gunicorn(
+        "scan_flask:app", *_THREADS, "--pythonpath", f"{_SCANNING}", adapter="flask", route="documents"
+    ),
+    "examples/scanning/scan_django.py": gunicorn(
+        "scan_django:application", *_THREADS, "--pythonpath", f"{_SCANNING}", adapter="django", route="documents"
     ),
     "examples/typed_forms/django_app.py": gunicorn(
         "django_app:application", *_THREADS, "--pythonpath", f"{_TYPED}", adapter="django", route="profile"
@@ -161,9 +172,7 @@ class Server:
 
     def open_files(self) -> list[str]:
         """What its processes hold open below the root; with a file that has no name its number stands here."""
-        files = f"{self.root}/"
-        staging = f"{files}.staging"  # itself is open only for as long as a file is made in it
-        return [target for target in self._targets() if target.startswith(files) and target != staging]
+        return self._open_files(self._targets())
 
     def temporary(self) -> list[str]:
         """The names of its temporary files."""
@@ -180,13 +189,13 @@ class Server:
 
     def settled(self) -> bool:
         """Whether no request is under way and nothing is left of any: no staged file, no open one, no connection."""
-        left = [*self.open_files(), *self.staged(), *self.temporary()]
-        return not left and len(self._targets()) <= self._descriptors
+        return not self._unsettled()
 
     def settle(self) -> None:
         """Waits until it is `settled`."""
         eventually(self.settled)
-        assert self.settled(), (self.open_files(), self.staged(), self.temporary(), self._targets())
+        left = self._unsettled()
+        assert not left, f"{left}"  # a text, which is not shortened
 
     def complaints(self) -> list[str]:
         """The lines of its log that name an exception or a warning, but for the one that a handler raises."""
@@ -229,14 +238,27 @@ class Server:
             except subprocess.TimeoutExpired:
                 self.kill()
 
+    def _unsettled(self) -> list[object]:
+        """What is left; where a descriptor is, all that there are."""
+        targets = self._targets()
+        left: list[object] = [*self._open_files(targets), *self.staged(), *self.temporary()]
+        if len(targets) > self._descriptors:
+            left.append((self._descriptors, targets))
+        return left
+
+    def _open_files(self, targets: list[str]) -> list[str]:
+        files = f"{self.root}/"
+        staging = f"{files}.staging"  # itself is open only for as long as a file is made in it
+        return [target for target in targets if target.startswith(files) and target != staging]
+
     def _targets(self) -> list[str]:
         targets = []
         for pid in self.pids:
-            for link in Path(f"/proc/{pid}/fd").glob("*"):
-                try:
-                    targets.append(os.readlink(link))
-                except FileNotFoundError:  # closed meanwhile
-                    continue
+            folder = f"/proc/{pid}/fd"
+            with contextlib.suppress(FileNotFoundError):  # the process has ended
+                for number in os.listdir(folder):
+                    with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                        targets.append(os.readlink(f"{folder}/{number}"))
         return targets
 
 
@@ -324,9 +346,8 @@ def _paths() -> str:
     )
 
 
-@pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerOf]:
-    """Gives the server of a kind and a staging, the same one for the whole session."""
+@contextmanager
+def _kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerOf]:
     begun: dict[tuple[str, str | None], Server] = {}
     with contextlib.ExitStack() as stack:
 
@@ -341,3 +362,9 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerOf]:
         yield server_of
         for server in begun.values():
             server.process.terminate()  # all at once, before each is waited for
+
+
+@pytest.fixture(scope="session")
+def servers(once: Once, tmp_path_factory: pytest.TempPathFactory) -> ServerOf:
+    """Gives the server of a kind and a staging, the same one for the whole session."""
+    return once("servers", lambda: _kept(tmp_path_factory))

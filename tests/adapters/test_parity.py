@@ -19,7 +19,7 @@ from tests.adapters.cases import CASES, MIXED, PICTURE, Case, case, files, one, 
 from tests.adapters.servers import KINDS, Server, ServerOf, eventually
 from tests.soak import scaled
 
-from uploadkit.testing import Answer, Client, NoAnswer, chunked, exchange, request_head
+from uploadkit.testing import Answer, Client, FormBuilder, NoAnswer, chunked, exchange, request_head
 
 STREAMING = [name for name, kind in KINDS.items() if kind.can.refuses_early]
 DRAINING = [name for name, kind in KINDS.items() if kind.can.drains]
@@ -233,6 +233,58 @@ def test_progress_is_told_while_the_body_arrives(server: Server) -> None:
     assert len(told) > 1
     sent = head_of(server, large, "Transfer-Encoding: chunked") + chunked(large.body[:1000], large.body[1000:])
     assert exchange(server.port, sent).json["progress"][-1] == [size, None]
+
+
+REGISTERED = {
+    "accepted": (
+        files("f", b"one", bytes(100_000)),
+        200,
+        ["begin 0.bin", "begin 1.bin", "handler", "accept 0.bin 1.bin"],
+    ),
+    "the handler raises": (
+        files("f", b"one", b"two").text("do", "raise"),
+        500,
+        ["begin 0.bin", "begin 1.bin", "handler", "refuse 2 for RuntimeError"],
+    ),
+    "cannot be accepted": (
+        one(filename="unaccepted.bin"),
+        503,
+        ["begin unaccepted.bin", "handler", "accept unaccepted.bin", "refuse 1 for LedgerFailed"],
+    ),
+    "one too many": (
+        files("f", b"1", b"2", b"3", b"4"),
+        413,
+        ["begin 0.bin", "begin 1.bin", "begin 2.bin", "refuse 3 for LimitExceeded"],
+    ),
+    "no file": (FormBuilder().text("t", "x"), 200, ["handler"]),
+}
+
+
+@pytest.mark.parametrize("name", REGISTERED)
+def test_every_server_tells_a_register_the_same(server: Server, name: str) -> None:
+    """Before the answer is there, and in the same order; only what was accepted is stored."""
+    form, status, told = REGISTERED[name]
+    log = server.folder / "register.log"
+    log.unlink(missing_ok=True)
+    answer = server.post("registered", form)
+    assert (answer.status, log.read_text().splitlines()) == (status, told)
+    assert len(server.files()) == (2 if name == "accepted" else 0)
+
+
+def test_a_client_that_goes_away_has_its_upload_refused_everywhere(server: Server) -> None:
+    """Where its file was begun at all."""
+    log = server.folder / "register.log"
+    log.unlink(missing_ok=True)
+    sent = case("", "registered", one(data=bytes(200_000)))
+    with Client(server.port) as client:
+        client.send(whole(server, sent)[:-100])
+        expect_begun(server)
+        client.reset()
+    server.settle()
+    if server.kind.can.refuses_early:
+        eventually(lambda: "refuse" in log.read_text())
+        assert [line.partition(" for ")[0] for line in log.read_text().splitlines()] == ["begin data.bin", "refuse 1"]
+    assert not server.files()
 
 
 @pytest.mark.soak

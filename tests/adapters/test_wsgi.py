@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 from wsgiref.handlers import SimpleHandler
@@ -302,3 +303,48 @@ def _bits(avatar: UploadedFile, closed: list[bool]) -> Iterator[bytes]:
         yield from (bytes([bit]) for bit in avatar.read())
     finally:
         closed.append(True)
+
+
+def test_an_answer_that_was_begun_and_is_refused_is_told_once() -> None:
+    """The application calls `start_response`, and raises: gunicorn would send the headers of both answers."""
+    said: list[str] = []
+
+    @receive(Uploader(MemoryStorage()).any())
+    def app(environ: WSGIEnvironment, start_response: StartResponse, received: Submission) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Length", "2")])
+        raise FileRefused("not after all")
+
+    def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Any:
+        said.append(status)
+
+    list(app(environ_of(AVATAR), start))
+    assert [status[:3] for status in said] == ["422"]
+
+
+def test_start_response_keeps_its_promises_while_it_is_held() -> None:
+    """Said twice it is an error, unless it is said of one; `write` sends at once; said late it is said at once."""
+    said: list[Any] = []
+
+    def start(*args: Any) -> Any:
+        said.append(args[0])
+        return said.append
+
+    def written(environ: WSGIEnvironment, start_response: StartResponse, received: Submission) -> Iterable[bytes]:
+        write = start_response("200 OK", [])
+        with pytest.raises(AssertionError):
+            start_response("201 Created", [])
+        try:
+            raise ValueError
+        except ValueError:
+            assert start_response("202 Accepted", [], sys.exc_info()) == write
+        write(b"a")
+        write(b"b")
+        return [b"c"]
+
+    def late(environ: WSGIEnvironment, start_response: StartResponse, received: Submission) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        yield b"d"
+
+    for app in (written, late):
+        said.extend(receive(Uploader(MemoryStorage()).any())(app)(environ_of(AVATAR), start))
+    assert said == ["202 Accepted", b"a", b"b", b"c", "200 OK", b"d"]

@@ -5,21 +5,30 @@ A function makes the mistake and returns what the developer, or the sender, is t
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import socket
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, TypeVar, cast
 
 import django.test
 import flask
 import flask.views
+import pytest
 from fastapi import FastAPI, Form
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from tests.adapters import django_project as django_project  # settings, as startproject makes them
 from tests.adapters.asgi_client import ask
+from tests.postgres import PostgresServer, binaries
+from tests.storage.s3.moto import moto_server
 
 from uploadkit import (
     IMAGES,
@@ -28,6 +37,7 @@ from uploadkit import (
     IncomingFile,
     Limits,
     MemoryStorage,
+    S3Storage,
     Spec,
     UploadedFile,
     Uploader,
@@ -38,6 +48,16 @@ from uploadkit.adapters import django as django_adapter
 from uploadkit.adapters import fastapi as fastapi_adapter
 from uploadkit.adapters import flask as flask_adapter
 from uploadkit.adapters import starlette as starlette_adapter
+from uploadkit.content.variants import cover
+from uploadkit.processing.bullmq import BullMQQueue
+from uploadkit.processing.inline import InlineQueue
+from uploadkit.processing.pipeline import Pipeline
+from uploadkit.processing.processor import JobContext
+from uploadkit.processing.processors import Metadata, Variants
+from uploadkit.processing.queue import Queue
+from uploadkit.records.ledger import Ledger
+from uploadkit.records.lifecycle import State
+from uploadkit.records.record import UploadRecord
 from uploadkit.testing import FormBuilder
 
 Mistake = Callable[[], str]
@@ -66,7 +86,7 @@ def told(make: Callable[[], object]) -> str:
         make()
     except UploadError as error:
         return f"{error.status} {error.code}: {error}"
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, LookupError, RuntimeError) as error:
         return f"{type(error).__name__}: {error}"
     raise AssertionError("nothing was raised")
 
@@ -256,6 +276,11 @@ def _() -> str:
     return told(lambda: upload.single("photo", check=cast(Any, _AsyncCheck())))
 
 
+@mistake("A check that reads the file, over S3")
+def _() -> str:
+    return told(lambda: Uploader(S3Storage("s3://media")).single("photo", check=_Check()))
+
+
 @mistake("A filter that forgets to return")
 def _() -> str:
     spec = upload.single("photo", filter=cast(Any, _forgets))
@@ -284,6 +309,212 @@ def _() -> str:
     return _without("pydantic", program=program)
 
 
+# With a ledger
+
+
+@mistake("A ledger without SQLAlchemy")
+def _() -> str:
+    return _without("sqlalchemy", "uploadkit.records.ledger")
+
+
+@mistake("A ledger in memory")
+def _() -> str:
+    return told(lambda: Ledger("sqlite://"))
+
+
+@mistake("A ledger in a folder that there is not")
+def _() -> str:
+    with TemporaryDirectory() as folder:
+        return told(lambda: Ledger(f"sqlite:///{folder}/data/uploads.db").count())
+
+
+@mistake("A moment without a time zone")
+def _() -> str:
+    with TemporaryDirectory() as folder, closing(Ledger(f"sqlite:///{folder}/uploads.db")) as ledger:
+        return told(lambda: ledger.find(expired_at=datetime(2027, 1, 1)))
+
+
+@mistake("A move that no upload makes")
+def _() -> str:
+    with TemporaryDirectory() as folder, closing(Ledger(f"sqlite:///{folder}/uploads.db")) as ledger:
+        return told(lambda: ledger.move("id", State.STAGED, since=[State.DELETED]))
+
+
+# With a pipeline
+
+
+class _Site:
+    """A pipeline, and an upload of its own that was just answered."""
+
+    def __init__(self, folder: str, *, queue: Queue | None = None) -> None:
+        self.ledger = Ledger(f"sqlite:///{folder}/uploads.db")
+        self.storage = MemoryStorage(name="photos")
+        self.pipeline = Pipeline(self.ledger, queue=queue)
+
+    def take(self) -> str:
+        """The id of an upload whose handler has returned."""
+        spec = Uploader(self.storage, pipeline=self.pipeline).single("photo")
+        return receive(spec, PHOTO.content_type, [PHOTO.body]).id
+
+    def forwarded(self) -> None:
+        """Until what is to be told of it was told."""
+        while self.ledger.untold():
+            self.pipeline.forward()
+
+
+@contextmanager
+def _site(queue: Queue | None = None) -> Iterator[_Site]:
+    with TemporaryDirectory() as folder:
+        site = _Site(folder, queue=queue)
+        try:
+            yield site
+        finally:
+            site.pipeline.close()
+
+
+@mistake("No worker is running")
+def _() -> str:
+    with _site(InlineQueue()) as site:  # of which jobs wait for a worker, as of another one
+        site.pipeline.process("*", Metadata())
+        upload = site.take()
+        site.forwarded()
+        status = site.pipeline.status(upload)
+        return f"{status.state} {status.percent} %"
+
+
+@mistake("A worker, and the pipeline has no queue")
+def _() -> str:
+    with _site() as site:
+        return told(lambda: asyncio.run(site.pipeline.work(until=asyncio.Event())))
+
+
+@mistake("A processor that raises")
+def _() -> str:
+    with _site() as site:
+
+        @site.pipeline.process("*", attempts=1)
+        def measure(record: UploadRecord, job: JobContext) -> None:
+            raise ValueError("no ruler")
+
+        status = site.pipeline.status(site.take())
+        return f"{status.state}: {status.reason}"
+
+
+@mistake("A processor that takes something else")
+def _() -> str:
+    with _site() as site:
+        return told(lambda: site.pipeline.process("*")(cast(Any, measure)))
+
+
+@mistake("Two processors with one name")
+def _() -> str:
+    with _site() as site:
+        site.pipeline.process("image/png", Variants(small=cover(10, 10)))
+        return told(lambda: site.pipeline.process("image/jpeg", Variants(small=cover(20, 20))))
+
+
+@mistake("Two storages with one name")
+def _() -> str:
+    with _site() as site:
+        Uploader(DiskStorage("staging"), pipeline=site.pipeline).single("photo")
+        return told(lambda: Uploader(DiskStorage("media"), pipeline=site.pipeline).single("photo"))
+
+
+@mistake("A storage that the pipeline does not know")
+def _() -> str:
+    with _site() as site:
+        upload = site.take()
+        return told(lambda: Pipeline(site.ledger).file(upload))
+
+
+@mistake("Replaced, and nobody is the owner")
+def _() -> str:
+    with _site() as site:
+        upload = site.take()
+        return told(lambda: site.pipeline.replace_others(upload))
+
+
+@mistake("A queue that is not there")
+def _() -> str:
+    with _site(BullMQQueue(f"redis://127.0.0.1:{_nobody()}", timeout_seconds=0.5)) as site:
+        site.pipeline.process("*", Metadata())
+        upload = site.take()
+        return told(lambda: site.pipeline.advance(upload))
+
+
+def measure(record: UploadRecord) -> None: ...
+
+
+def _nobody() -> int:
+    """A port at which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+@mistake("migrate is forgotten")
+def _() -> str:
+    if binaries() is None:
+        pytest.skip("needs postgres")
+    with TemporaryDirectory(dir="/tmp") as folder:  # the path of a socket has 107 bytes at most
+        server = PostgresServer(Path(folder))
+        try:
+            with closing(Ledger(server.url("postgres"))) as ledger:
+                return told(lambda: ledger.count())
+        finally:
+            server.stop()
+
+
+# With a bucket
+
+
+@mistake("S3Storage without s3fs")
+def _() -> str:
+    return _without("s3fs", program="import uploadkit; uploadkit.S3Storage('s3://my-bucket')")
+
+
+@mistake("An address in place of s3://")
+def _() -> str:
+    return told(lambda: S3Storage("https://my-bucket.s3.amazonaws.com/uploads"))
+
+
+@mistake("An option that s3fs does not know")
+def _() -> str:
+    return told(lambda: S3Storage("s3://my-bucket", options={"region_name": "eu-central-1", "secret_key": "..."}))
+
+
+@mistake("Parts that are too small")
+def _() -> str:
+    return told(lambda: S3Storage("s3://my-bucket", part_size=2**20))
+
+
+@mistake("Metadata that is no ASCII")
+def _() -> str:
+    return told(lambda: S3Storage("s3://my-bucket", metadata={"title": "Übersicht"}))
+
+
+@mistake("Keys of your own, and the server is not of AWS")
+def _() -> str:
+    storage = S3Storage("s3://my-bucket", options={"endpoint_url": "http://127.0.0.1:8333"})
+    return told(lambda: Uploader(storage).single("photo", filename=lambda file: f"{file.id}/{file.filename}"))
+
+
+@mistake("A bucket that there is not")
+def _() -> str:
+    with TemporaryDirectory() as folder, moto_server(Path(folder)) as server:
+        return _into(S3Storage("s3://no-such-bucket", options=server.options()))
+
+
+@mistake("A server that is not there")
+def _() -> str:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # it does not listen
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        once = {"retries": {"total_max_attempts": 1}}
+        options = {"endpoint_url": url, "key": "me", "secret": "mine", "config_kwargs": once}
+        return _into(S3Storage("s3://my-bucket", options=options))
+
+
 # What is done with a file
 
 
@@ -308,6 +539,18 @@ def _() -> str:
 def _() -> str:
     spec = Uploader(MemoryStorage(), digest=False).single("photo")
     return told(lambda: receive(spec, PHOTO.content_type, [PHOTO.body]).digest)
+
+
+@mistake("url(), and the storage signs none")
+def _() -> str:
+    photo = receive(photo_form, PHOTO.content_type, [PHOTO.body])
+    return told(lambda: photo.url())
+
+
+@mistake("public_url(), and there is none")
+def _() -> str:
+    photo = receive(photo_form, PHOTO.content_type, [PHOTO.body])
+    return told(lambda: photo.public_url())
 
 
 # What a client sends
@@ -357,6 +600,14 @@ def _asks_somebody() -> Spec[UploadedFile]:
         return True
 
     return upload.single("photo", filter=asked)
+
+
+def _into(storage: S3Storage) -> str:
+    """What an upload ends with."""
+    try:
+        return told(lambda: receive(Uploader(storage).single("photo"), PHOTO.content_type, [PHOTO.body]))
+    finally:
+        storage.close()
 
 
 def _shown(photo: UploadedFile) -> str:

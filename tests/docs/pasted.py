@@ -12,16 +12,21 @@ import shlex
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from PIL import Image
 from tests.docs.documents import Command, blocks, commands
+from tests.storage.s3.weed import weed_server
 
 READY_SECONDS = 20
 SERVERS = ("uvicorn ", "gunicorn ", "flask ")
+BUCKETS = "weed mini "
+BUCKET_URL = "http://127.0.0.1:8333"
+"""Where a page's bucket is, on the reader's machine."""
 FILES = ("cat ", "echo ", "head ")
 _listening = re.compile(r"(?:running on|Listening at:) http://127\.0\.0\.1:(\d+)", re.IGNORECASE).search
 
@@ -42,12 +47,34 @@ def paste(text: str, folder: Path) -> None:
 
 
 @contextmanager
-def started(line: str, folder: Path) -> Iterator[int]:
+def bucket_beside(text: str, folder: Path) -> Iterator[str]:
+    """Runs the bucket that a page tells the reader to run, on ports that are free, and gives the page's text with its
+    address. It is ended with the block."""
+    for command in commands(text):
+        if command.line.startswith(BUCKETS):
+            account = exported(text)
+            key, secret = account["AWS_ACCESS_KEY_ID"], account["AWS_SECRET_ACCESS_KEY"]
+            options = shlex.split(command.line.removeprefix(BUCKETS))
+            with weed_server(folder / "weed", options, key=key, secret=secret) as server:
+                yield text.replace(BUCKET_URL, server.url)
+            return
+    yield text
+
+
+def exported(text: str) -> dict[str, str]:
+    """What the commands of a page put into the environment."""
+    words = [shlex.split(command.line) for command in commands(text) if command.line.startswith("export ")]
+    return dict(word.split("=", 1) for line in words for word in line[1:])
+
+
+@contextmanager
+def started(line: str, folder: Path, exported: Mapping[str, str] = MappingProxyType({})) -> Iterator[int]:
     """Runs the command of a page, on a port that is free, and gives the port. It is ended with the block."""
     process = subprocess.Popen(
         [sys.executable, "-m", *_on_any_port(line)],
         cwd=folder,
-        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"PYTHONUNBUFFERED": "1"},
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        | {"PYTHONUNBUFFERED": "1", **exported},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -11,12 +12,22 @@ from pathlib import Path
 
 import pytest
 from tests.docs.documents import DOCS, DOCUMENTS, ROOT, commands, sections
-from tests.docs.pasted import asked, assert_answered, paste, requests_of, servers_of, started
+from tests.docs.pasted import (
+    asked,
+    assert_answered,
+    bucket_beside,
+    exported,
+    paste,
+    requests_of,
+    servers_of,
+    started,
+)
 
 SERVED = sorted(page.relative_to(DOCS) for page in DOCS.rglob("*.md") if requests_of(page.read_text(encoding="utf-8")))
 PROGRAMS = sorted(
     page.relative_to(DOCS) for page in DOCS.rglob("*.md") if "$ python app.py" in page.read_text(encoding="utf-8")
 )
+COMMANDED = sorted(page.relative_to(DOCS) for page in DOCS.rglob("*.md") if "\n$ uploadkit " in page.read_text("utf-8"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
@@ -31,12 +42,15 @@ def test_a_page_works_as_it_is_pasted(page: Path, tmp_path: Path) -> None:
     if page.name == "from-streaming-form-data.md":
         pytest.importorskip("streaming_form_data", reason="there is no wheel of it for this Python")
     servers: list[str] = []
-    for text in sections(DOCS / page):
-        paste(text, tmp_path)
-        servers = servers_of(text) or servers[:1]
-        assert servers or not requests_of(text), "the page says what is answered, and not by whom"
-        for server in servers if requests_of(text) else ():
-            with started(server, tmp_path) as port:
+    for section in sections(DOCS / page):
+        paste(section, tmp_path)
+        servers = servers_of(section) or servers[:1]
+        assert servers or not requests_of(section), "the page says what is answered, and not by whom"
+        for server in servers if requests_of(section) else ():
+            with (
+                bucket_beside(section, tmp_path) as text,
+                started(server, tmp_path, exported(text)) as port,
+            ):
                 for command in requests_of(text):
                     assert_answered(command.answer, asked(command, tmp_path, port), tmp_path)
 
@@ -71,6 +85,7 @@ def test_every_framework_has_a_page() -> None:
     pages = {page.stem for page in SERVED if page.parts[0] == "how-to"}
     assert pages >= {"fastapi", "flask", "django", "starlette", "asgi", "wsgi"}
     assert {page.stem for page in PROGRAMS} >= {"any-source", "limits", "accept", "names"}
+    assert {page.stem for page in COMMANDED} >= {"inspect"}
 
 
 @pytest.mark.parametrize("page", PROGRAMS, ids=str)
@@ -85,6 +100,25 @@ def test_a_program_of_a_page_says_what_the_page_says(page: Path, tmp_path: Path)
             )
             assert done.returncode == 0, done.stderr
             assert_answered(command.answer, done.stdout, tmp_path)
+
+
+@pytest.mark.parametrize("page", COMMANDED, ids=str)
+def test_the_command_says_what_a_page_says(page: Path, tmp_path: Path) -> None:
+    """`uploadkit`, as it is installed, in the folder of the page and in a terminal of 80 columns."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    paste(text, tmp_path)
+    for command in commands(text):
+        if command.line.startswith("uploadkit "):
+            words = shlex.split(command.line)
+            done = subprocess.run(
+                [Path(sys.executable).with_name(words[0]), *words[1:]],
+                cwd=tmp_path,
+                env={**os.environ, "COLUMNS": "80"},
+                capture_output=True,
+                text=True,
+            )
+            assert_answered(command.answer, done.stdout, tmp_path)
+            assert done.stderr == ""
 
 
 @pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: str(page.relative_to(ROOT)))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from tests.adapters.servers import Server, ServerOf
+from tests.small_disk import small_disk
 
 from uploadkit.testing import FormBuilder
 
@@ -46,7 +45,7 @@ def form(*files: bytes) -> FormBuilder:
 @pytest.mark.needs("tmpfs")
 def test_a_full_disk_is_503_and_leaves_nothing(server: Server) -> None:
     """The second file of the form does not fit; the first is not kept either, and the next upload finds all room."""
-    with small_disk(server.root, "2m"):
+    with small_disk(server.root, "size=2m"):
         room = os.statvfs(server.root).f_bfree
         expect_failure(server, form(b"small", os.urandom(3 << 20)))
         assert os.statvfs(server.root).f_bfree >= room - 1  # the staging folder itself
@@ -73,16 +72,6 @@ def expect_failure(server: Server, form: FormBuilder) -> None:
     assert str(server.root) not in answer.json["detail"]
     server.settle()
     assert not server.files()
-
-
-@contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[None]:
-    """A file system of that size in place of the folder."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)  # also where a server that fails holds a file in it
 
 
 @contextmanager

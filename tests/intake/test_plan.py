@@ -17,7 +17,21 @@ from tests.intake.receiving import Refusal, bytewise, cut, numbered, refusal_of
 from uploadkit.errors import FileRefused, LimitExceeded, StorageFailed, TruncatedForm, UnexpectedField
 from uploadkit.intake.plan import Gate, plan
 from uploadkit.intake.spec import Spec
-from uploadkit.intake.steps import END, Ask, Commit, Delete, Discard, Examine, Open, Read, Stage, Step, Write
+from uploadkit.intake.steps import (
+    END,
+    Ask,
+    Begin,
+    Commit,
+    Delete,
+    Discard,
+    Examine,
+    Open,
+    Read,
+    Refuse,
+    Stage,
+    Step,
+    Write,
+)
 from uploadkit.policy.accept import IMAGES
 from uploadkit.policy.fields import File, FileRules
 from uploadkit.policy.filters import IncomingFile
@@ -115,6 +129,8 @@ def named(step: Step) -> str:
             return f"delete {key}"
         case Write(landing, data):
             return f"write {len(data)} to {cast(StandIn, landing).key}"
+        case Begin(file=file) | Refuse(uploads=file):
+            return f"{type(step).__name__.lower()} {file}"
         case Examine(landing):
             return f"examine {cast(StandIn, landing).key}"
         case _:

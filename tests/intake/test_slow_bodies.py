@@ -11,9 +11,10 @@ from tests.intake.called import CalledStorage, Hold, turns
 from tests.intake.receiving import left_in
 
 from uploadkit.errors import UploadTooSlow
-from uploadkit.intake.asynchronous import areceive
+from uploadkit.intake.asynchronous import Paced, areceive
 from uploadkit.intake.spec import Spec
 from uploadkit.policy.limits import Limits
+from uploadkit.policy.pace import Pace
 from uploadkit.storage.memory import MemoryStorage
 from uploadkit.testing import FormBuilder
 from uploadkit.uploader import Uploader
@@ -179,3 +180,19 @@ def test_a_timer_that_rings_early_rings_again() -> None:
 
     with asyncio.Runner(loop_factory=EarlyLoop) as runner:
         runner.run(asyncio.wait_for(main(), 5))
+
+
+def test_a_wait_that_two_looks_find_too_long_is_ended_once() -> None:
+    """Two timers may ring in one turn of the loop. A second cancellation would be taken for somebody else's."""
+
+    async def main() -> None:
+        body = Paced(stalls(0), Pace(Limits(idle_seconds=5)))
+        task = asyncio.ensure_future(body.read())
+        await turns()
+        for _ in range(2):
+            body.expire(body.until)
+        with pytest.raises(UploadTooSlow):
+            await task
+        assert task.cancelling() == 0
+
+    asyncio.run(main())

@@ -192,6 +192,58 @@ def test_a_file_in_memory_has_no_path() -> None:
         _ = file.path
 
 
+class Bucket(MemoryStorage):
+    """Has addresses that say what was signed, and public ones where it was told of a CDN."""
+
+    cdn: str | None = None
+    threads: set[int]
+
+    def sign_url(
+        self,
+        key: str,
+        *,
+        expires_seconds: int = 3600,
+        filename: str | None = None,
+        content_type: str | None = None,
+        inline: bool = False,
+    ) -> str:
+        self.threads = {threading.get_ident()}
+        return f"https://bucket/{key}?{expires_seconds}&{filename}&{content_type}&{inline}"
+
+    def public_url(self, key: str) -> str | None:
+        return self.cdn and f"{self.cdn}/{key}"
+
+
+def test_an_address_is_signed_with_the_name_and_the_type_of_the_file() -> None:
+    """Those that are shown: what was detected, and never the client's words."""
+    bucket = Bucket()
+    file = replace(uploaded(bucket), filename="safe.txt", client_filename="../x", declared_type="text/html")
+    assert file.url() == "https://bucket/folder/key?3600&safe.txt&text/plain&False"
+    assert file.url(expires_seconds=60, inline=True) == "https://bucket/folder/key?60&safe.txt&text/plain&True"
+    assert asyncio.run(file.aurl(inline=True)) == file.url(inline=True)
+    asyncio.run(file.aurl())
+    assert threading.get_ident() not in bucket.threads
+
+
+def test_a_public_address_is_that_of_the_storage() -> None:
+    """It is never the one that is signed: who wants it asks for it."""
+    bucket = Bucket()
+    file = uploaded(bucket)
+    with pytest.raises(TypeError, match="storage 'memory' knows of no public address"):
+        file.public_url()
+    bucket.cdn = "https://cdn"
+    assert file.public_url() == "https://cdn/folder/key"
+
+
+def test_where_nobody_signs_there_is_no_address(storage: Storage) -> None:
+    """And the text says what to do instead."""
+    file = uploaded(storage)
+    with pytest.raises(TypeError, match=f"storage '{storage.name}' signs no addresses; give the file out by a route"):
+        file.url()
+    with pytest.raises(TypeError, match=f"storage '{storage.name}' knows of no public address"):
+        file.public_url()
+
+
 def test_the_async_methods_leave_the_event_loop() -> None:
     """All of them, whatever the storage."""
     threads: set[int] = set()
@@ -313,7 +365,7 @@ def test_without_digests_none_is_made(drive: Drive) -> None:
     form = FormBuilder(boundary="b").file("f", b"data", filename="x.bin")
     file = drive(Uploader(MemoryStorage(), digest=False).single("f"), form.content_type, [form.body])
     assert file.sha256 is None
-    with pytest.raises(TypeError, match="digest=False"):
+    with pytest.raises(TypeError, match="no digest was made of this file"):
         _ = file.digest
     file = drive(Uploader(MemoryStorage()).single("f"), form.content_type, [form.body])
     assert file.digest == file.sha256 == hashlib.sha256(b"data").hexdigest()

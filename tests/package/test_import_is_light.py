@@ -8,8 +8,8 @@ import sys
 import pytest
 
 OPTIONAL = {
-    "anyio", "django", "fastapi", "flask", "fsspec", "httpx", "PIL", "pydantic", "starlette", "streaming_form_data",
-    "werkzeug",
+    "PIL", "alembic", "anyio", "botocore", "django", "fastapi", "flask", "fsspec", "httpx", "psycopg", "pydantic",
+    "s3fs", "sqlalchemy", "starlette", "streaming_form_data", "werkzeug",
 }  # fmt: skip
 BUDGET = 40
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from uploadkit.errors import FileRefused
-from uploadkit.policy.accept import AUDIO, DOCUMENTS, IMAGES, VIDEOS, Accept, AcceptRule, resolve
+from uploadkit.policy.accept import AUDIO, DOCUMENTS, IMAGES, VIDEOS, Accept, AcceptRule, foresee, resolve
 from uploadkit.policy.media_types import ACTIVE, EXTENSIONS, OCTET_STREAM
 
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01"
@@ -271,3 +275,58 @@ def test_a_file_is_let_in_under_an_accepted_type_or_refused(
     assert refused.status == 415
     assert refused.detected is not None
     assert len(str(refused)) <= 200
+
+
+HEADS = [JPEG, PNG, WEBP, PDF, DOCX, ZIP, MP4, WEBM, HEIC, CSV, COLUMN, TEXT, JSON, SVG, HTML, PHP, UNKNOWN, OLE, b""]
+
+
+@given(
+    accept=st.sets(st.sampled_from(sorted(EXTENSIONS)), min_size=1, max_size=4).map(lambda types: Accept.of(*types)),
+    extension=st.sampled_from(["", ".mystery", *sorted({each for kinds in EXTENSIONS.values() for each in kinds})]),
+    declared=st.none()
+    | st.sampled_from(["", "x", OCTET_STREAM, "image/x-png", "video/x-matroska", *sorted(EXTENSIONS)]),
+)
+def test_what_is_foreseen_comes_true(accept: Accept, extension: str, declared: str | None) -> None:
+    """A file that is refused before its first byte would have been refused with whatever bytes it has."""
+    said: dict[str, Any] = {
+        "field": "f",
+        "filename": f"a{extension}",
+        "declared_type": declared,
+        "accept": accept,
+    }
+    if refusal(lambda: foresee(**said)) is not None:
+        for head in HEADS:
+            assert refusal(partial(resolve, head, **said)) is not None
+
+
+def refusal(judge: Callable[[], object]) -> FileRefused | None:
+    """What a judge says against a file; None where it lets it in."""
+    try:
+        judge()
+    except FileRefused as refused:
+        return refused
+    return None
+
+
+@pytest.mark.parametrize(
+    ("name", "declared", "text"),
+    [
+        ("a.exe", None, "file 'f' has a name that ends in '.exe', which the field does not accept"),
+        ("a", "text/html", "file 'f' is declared as 'text/html', which the field does not accept"),
+        ("a.png", "image/jpeg", "declared as 'image/jpeg', which the field does not accept for a name that ends in"),
+    ],
+)
+def test_a_refusal_beforehand_says_what_was_said(name: str, declared: str | None, text: str) -> None:
+    """The name or the declared type: there are no bytes yet."""
+    refused = refusal(lambda: foresee(field="f", filename=name, declared_type=declared, accept=IMAGES))
+    assert refused is not None
+    assert text in str(refused)
+    assert (refused.status, refused.filter, refused.field) == (415, "accept", "f")
+
+
+def test_nothing_is_foreseen_of_what_may_still_be_one_of_the_types() -> None:
+    """Aliases, no type, no extension, and a field that takes everything."""
+    foresee(field="f", filename="a.JPG", declared_type="image/pjpeg", accept=IMAGES)
+    foresee(field="f", filename="a", declared_type=None, accept=IMAGES)
+    foresee(field="f", filename="a.m4a", declared_type="audio/x-m4a", accept=AUDIO)
+    foresee(field="f", filename="a.exe", declared_type="text/html")

@@ -10,6 +10,7 @@ import sys
 import time
 import zipfile
 import zlib
+from pathlib import Path
 
 import pytest
 from filetype.types import TYPES
@@ -42,6 +43,8 @@ SIGNATURES = {
     "gif of no known version": (b"GIF90a\x01\x00\x01\x00\x80\x00\x00", OCTET_STREAM),
     "webp": (b"RIFF\x24\x00\x00\x00WEBPVP8 \x18\x00\x00\x00", "image/webp"),
     "tiff, Intel": (b"II*\x00\x08\x00\x00\x00\x0b\x00" + ZEROS, "image/tiff"),
+    "tiff of more than 4 GB, Intel": (b"II+\x00\x08\x00\x00\x00" + ZEROS, "image/tiff"),
+    "tiff of more than 4 GB, Motorola": (b"MM\x00+\x00\x08\x00\x00" + ZEROS, "image/tiff"),
     "tiff, Motorola": (b"MM\x00*\x00\x00\x00\x08\x00\x0b" + ZEROS, "image/tiff"),
     "bmp": (b"BM\x3a\x00\x00\x00\x00\x00\x00\x00\x36\x00\x00\x00\x28\x00\x00\x00" + ZEROS, "image/bmp"),
     "BM and something else": (b"BM\x00\x01\x02\x03" + bytes(range(64)), OCTET_STREAM),
@@ -59,14 +62,18 @@ SIGNATURES = {
     "mp3, id3": (b"ID3\x04\x00\x00\x00\x00\x00\x00", "audio/mpeg"),
     "mp3, frame": (b"\xff\xfb\x90\x64\x00\x00", "audio/mpeg"),
     "mp3, frame with a checksum": (b"\xff\xfa\x90\x64\x00\x00", "audio/mpeg"),
+    "mp3, frame of MPEG 2.5": (b"\xff\xe3\x18\xc4\x00\x00", "audio/mpeg"),
     "aac": (b"\xff\xf1\x50\x80\x00\x1f", "audio/aac"),
     "wav": (b"RIFF\x24\x00\x00\x00WAVEfmt \x10\x00\x00\x00", "audio/wav"),
+    "wav of more than 4 GB": (b"RF64\xff\xff\xff\xffWAVEds64\x1c\x00\x00\x00", "audio/wav"),
+    "wav, big-endian": (b"RIFX\x00\x00\x00\x24WAVEfmt \x00\x00\x00\x10", "audio/wav"),
     "avi": (b"RIFF\x24\x00\x00\x00AVI LIST\x10\x00\x00\x00", "video/x-msvideo"),
     "flac": (b"fLaC\x00\x00\x00\x22" + ZEROS, "audio/flac"),
     "ogg, opus": (b"OggS\x00\x02" + bytes(22) + b"OpusHead", "audio/ogg"),
     "ogg, theora": (b"OggS\x00\x02" + bytes(22) + b"\x80theora\x03", "video/ogg"),
     "midi": (b"MThd\x00\x00\x00\x06\x00\x01", "audio/midi"),
     "aiff": (b"FORM\x00\x00\x00\x10AIFFCOMM\x00", "audio/x-aiff"),
+    "aiff, compressed": (b"FORM\x00\x00\x00\x10AIFCFVER\x00", "audio/x-aiff"),
     "amr": (b"#!AMR\n\x3c\x00\x00\x00\x00\x00", "audio/amr"),
     "mpeg": (b"\x00\x00\x01\xba\x44\x00", "video/mpeg"),
     "flv": (b"FLV\x01\x05\x00\x00\x00\x09", "video/x-flv"),
@@ -147,6 +154,98 @@ def test_every_kind_of_filetype_has_a_type_of_ours(kind: object) -> None:
     assert types_of("." + extension) or extension == "br"  # which has no magic number
 
 
+# PDF after junk ---------------------------------------------------------------------------------------------------
+
+PDF = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<</Type/Catalog>>\nendobj\n"
+MACBINARY = b"\x00\x08document" + bytes(55) + b"PDF CARO" + bytes(55)
+
+PDF_AFTER = {
+    "blank lines": b"\r\n\r\n",
+    "a mark and spaces": b"\xef\xbb\xbf \t",
+    "as many zeros as readers skip": bytes(1023),
+    "the head of a printer's job": b"\x1b%-12345X@PJL JOB\r\n@PJL ENTER LANGUAGE=PDF\r\n",
+    "an escape character alone": b"\x1b%-12345X",
+    "MacBinary": MACBINARY,
+    "the head of an answer": b"HTTP/1.1 200 OK\r\nContent-Type: application/pdf\r\n\r\n",
+    "the head of a part": b"--x7MA4YWxkTrZu0gW\r\nContent-Disposition: form-data; name=file\r\n\r\n",
+    "a line of a mail": b"Dear all, see below\n",
+    "bytes of no encoding": b"\xe2\xe3\xcf\xd3\r",
+    "the letters of a table": b"name,size\na.pdf,12\n",
+}
+
+
+@pytest.mark.parametrize("name", PDF_AFTER)
+@pytest.mark.parametrize("line", [b"\n", b"\r", b"\r\n"], ids=["lf", "cr", "crlf"])
+def test_a_pdf_after_bytes_that_are_not_its_own_is_a_pdf(name: str, line: bytes) -> None:
+    """Readers look for its beginning in the first 1024 bytes, and so must whoever is asked to take PDFs."""
+    assert detect(PDF_AFTER[name] + PDF.replace(b"\n", line)) == "application/pdf"
+
+
+NO_PDF: dict[str, tuple[bytes, str]] = {
+    "markup": (b"<p>a report</p>\n" + PDF, "text/html"),
+    "markup after a line of text": (b"a report\n<script>alert(1)</script>\n" + PDF, "text/plain"),
+    "markup after zeros": (b"\0\0<script>alert(1)</script>\n" + PDF, OCTET_STREAM),
+    "markup in the head of a printer's job": (b"\x1b%-12345X@PJL <svg onload=alert(1)>\n" + PDF, "text/plain"),
+    "markup in a name of MacBinary": (MACBINARY.replace(b"document", b"<script>") + PDF, OCTET_STREAM),
+    "svg": (b"<svg xmlns='http://www.w3.org/2000/svg'>\n" + PDF, "image/svg+xml"),
+    "php": (b"<?php system($_GET['c']); ?>\n" + PDF, "application/x-httpd-php"),
+    "markup in UTF-16": ("\ufeff<script>".encode("utf-16-le") + PDF, "text/html"),
+    "a script, in a comment": (b"alert(1)/*\n" + PDF + b"*/", "text/plain"),
+    "a script, in a template": (b"a=`\n" + PDF + b"`;alert(1)", "text/plain"),
+    "a script, in a string": (b"a='\\\n%PDF-1.4\\\n1 0 obj'", "text/plain"),
+    "a script that divides": (b"PDF=a=1\na=5\n%PDF-1.4\n;alert(1)", "text/plain"),
+    "a script that has the numbers in a comment": (b"PDF=a=1\na=5\n%PDF-1.4//1 0 obj\n;alert(1)", "text/plain"),
+    "a script that has the numbers in lines": (b"a=5\n%PDF-1.4\n1\n0\nobj", "text/plain"),
+    "a script that has the numbers in a comment after one of the document": (
+        b"PDF=a=1\na=5\n%PDF-1.4\n%a/*\n1 0 obj\n*/;alert(1)",
+        "text/plain",
+    ),
+    "ideographs in UTF-16": ("\ufeff漢字".encode("utf-16-le") + b"\n%PDF-1.4\n1 0 obj\n", "text/plain"),
+    "the numbers in the line of the header": (b"a=5\n%PDF-1.4 1 0 obj\n", "text/plain"),
+    "a script of a shell": (b"#!/bin/sh\nrm -rf /\n" + PDF, "text/plain"),
+    "a program": (b"MZ\x90\x00\n" + PDF, "application/vnd.microsoft.portable-executable"),
+    "another program": (b"\x7fELF\x02\x01\x01\n" + PDF, "application/x-executable"),
+    "binary data of no known kind": (b"\xca\xfe\xba\xbe\x00\x00\x00\x41\n" + PDF, OCTET_STREAM),
+    "a mention in a line": (b"A file begins with %PDF-1.7\n1 0 obj\n", "text/plain"),
+    "a mention that is indented": (b"It begins:\n    %PDF-1.7\n    1 0 obj\n", "text/plain"),
+    "a mention between fences": (b"```\n" + PDF.replace(b"\xe2\xe3\xcf\xd3", b"") + b"```\n", "text/plain"),
+    "the header of a document that does not follow": (b"It begins:\n%PDF-1.7\nand goes on.\n", "text/plain"),
+    "further in than readers look": (b"a" * 1023 + b"\n" + PDF, "text/plain"),
+    "further in than readers look, after zeros": (bytes(1024) + PDF, OCTET_STREAM),
+    "a calendar": (b"BEGIN:VCALENDAR\r\n" + PDF, "text/calendar"),
+    "json": (b'{"a": "%PDF-1.4", "b":\n[1, "%PDF-1.4"]}', "application/json"),
+}
+
+
+@pytest.mark.parametrize("name", NO_PDF)
+def test_what_a_browser_or_a_shell_might_run_is_no_junk(name: str) -> None:
+    """Who hides a page or a script before a PDF is not told that it is one, and text that speaks of PDF is text."""
+    head, shown = NO_PDF[name]
+    assert detect(head) == shown
+
+
+SCRIPT = st.text(alphabet="a1=;/*`\\'\"+-%(){}<>!#\n\r\t é\0\x1b", max_size=30).map(str.encode)
+OPENERS = st.sampled_from([b"<", b"<!--", b"<script>", b"<?php ", b"/*", b"`", b"'\\\n", b'"\\\n'])
+
+
+@given(before=SCRIPT, opener=OPENERS, between=SCRIPT, after=SCRIPT)
+def test_no_junk_opens_markup_or_what_would_hide_the_document_from_a_script(
+    before: bytes, opener: bytes, between: bytes, after: bytes
+) -> None:
+    """A browser that runs the beginning must get over the PDF, and each of the ways to do so makes it no PDF."""
+    for junk in (before + opener + between, opener + between, before + opener):
+        for end in (b"", b"\n"):
+            assert detect(junk + end + PDF + after) != "application/pdf"
+
+
+@given(junk=SCRIPT, after=SCRIPT)
+def test_text_before_a_pdf_is_whole_lines_and_a_whole_beginning_follows(junk: bytes, after: bytes) -> None:
+    """Text and then a header that is not followed by an object is never a PDF: a script may divide by `PDF`."""
+    head = b"x" + junk + b"%PDF-1.4\n" + after
+    assert detect(head) != "application/pdf"
+    assert detect(b"x" + junk + b"." + PDF) != "application/pdf"
+
+
 # Zip containers ---------------------------------------------------------------------------------------------------
 
 
@@ -156,6 +255,15 @@ def content_types(main_part: str) -> bytes:
         '<?xml version="1.0" encoding="UTF-8"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/'
         'content-types"><Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships'
         f'+xml"/><Override PartName="/part.xml" ContentType="application/vnd.{main_part}.main+xml"/></Types>'
+    ).encode()
+
+
+def manifest(kind: str, inside: str = "/") -> bytes:
+    """The list of files of an OpenDocument, where `inside` is a document of this kind."""
+    return (
+        '<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0">'
+        '<manifest:file-entry manifest:full-path="a.png" manifest:media-type="image/png"/>'
+        f'<manifest:file-entry manifest:full-path="{inside}" manifest:media-type="{OASIS}{kind}"/></manifest:manifest>'
     ).encode()
 
 
@@ -201,10 +309,23 @@ ZIPS: dict[str, tuple[dict[str, bytes], str]] = {
     ),
     "epub without its mimetype": ({"META-INF/container.xml": XML, "a.xhtml": XML}, "application/epub+zip"),
     "jar": ({"META-INF/": b"", "META-INF/MANIFEST.MF": MANIFEST, "a/B.class": b"\xca\xfe\xba\xbe"}, JAR),
-    "jar of classes alone": ({"a/B.class": b"\xca\xfe\xba\xbe"}, JAR),
+    "jar of classes alone": ({"a/": b"", "a/B.class": b"\xca\xfe\xba\xbe"}, JAR),
+    "zip of somebody's homework": ({"a/B.java": b"class B {}", "a/B.class": b"\xca\xfe\xba\xbe"}, "application/zip"),
     "apk": ({"META-INF/MANIFEST.MF": MANIFEST, "classes.dex": XML, "AndroidManifest.xml": XML}, APK),
     "zip": ({"notes.txt": b"notes", "photos/": b"", "photos/a.jpg": b"\xff\xd8\xff"}, "application/zip"),
     "zip with a folder called word": ({"word/list.txt": b"words"}, "application/zip"),
+    "odt that tells its kind at the end, and before it in its manifest": (
+        {"META-INF/manifest.xml": manifest("text"), "content.xml": XML, "a": bytes(HEAD_SIZE), "mimetype": b"?"},
+        OASIS + "text",
+    ),
+    "odt with a picture that is a document": (
+        {"META-INF/manifest.xml": manifest("text", inside="Object 1/"), "Object 1/content.xml": XML},
+        "application/zip",
+    ),
+    "zip with a manifest that says it is a page": (
+        {"META-INF/manifest.xml": b'<a full-path="/" media-type="text/html"/>', "a.txt": b"a"},
+        "application/zip",
+    ),
     "zip that says it is a page": ({"mimetype": b"text/html", "a.txt": b"a"}, "application/zip"),
 }
 
@@ -292,6 +413,17 @@ OLE_FILES = {
     "doc, by its first sector": (OLE + b"\xec\xa5\xc1\x00" + bytes(508), "application/msword"),
     "xls, by its first sector": (OLE + b"\x09\x08\x10\x00\x00\x06\x05\x00", "application/vnd.ms-excel"),
     "ppt, by its first sector": (OLE + b"\x00\x6e\x1e\xf0" + bytes(508), "application/vnd.ms-powerpoint"),
+    "ppt, by its program": (
+        OLE
+        + FAT_SECTOR
+        + b"\x01\x00\xfe\xff\x03\x0a\x00\x00\xff\xff\xff\xff"
+        + bytes.fromhex("108d81649b4fcf1186ea00aa00b929e8"),
+        "application/vnd.ms-powerpoint",
+    ),
+    "something of another program": (
+        OLE + FAT_SECTOR + b"\x01\x00\xfe\xff\x03\x0a\x00\x00\xff\xff\xff\xff" + bytes(range(16)),
+        "application/x-ole-storage",
+    ),
     "something that begins with its allocation table": (OLE + FAT_SECTOR, "application/x-ole-storage"),
     "the signature alone": (OLE[:8], "application/x-ole-storage"),
 }
@@ -406,6 +538,13 @@ def ebml(doctype: bytes, *codecs: bytes) -> bytes:
 def test_matroska_and_webm_of_sound_alone_are_audio(head: bytes, shown: str) -> None:
     """Browsers record voices as WebM."""
     assert detect(head) == shown
+
+
+@pytest.mark.parametrize("extension", ["aac", "flac", "m4a", "mka", "webm"])
+def test_sound_that_ffmpeg_has_written_is_audio(extension: str) -> None:
+    """Its index names the list of tracks before the list itself comes."""
+    sample = Path(__file__).parents[1] / "samples/media" / f"sound.{extension}"
+    assert detect(sample.read_bytes()[:HEAD_SIZE]).startswith("audio/")
 
 
 # Text -------------------------------------------------------------------------------------------------------------
@@ -572,6 +711,11 @@ def test_what_follows_the_head_is_not_looked_at() -> None:
     assert detect(head[:HEAD_SIZE]) == detect(head[:HEAD_SIZE] + b"\x00" * 1000)
 
 
+def one_of_a_zip(name: str, data: bytes) -> bytes:
+    """A zip file up to its directory, so that others can follow."""
+    return zipped({name: data}).partition(b"PK\x01\x02")[0]
+
+
 BOMB = zlib.compressobj(9, zlib.DEFLATED, -15)
 
 HOSTILE = {
@@ -587,11 +731,15 @@ HOSTILE = {
     "tabs": b"\t\n",
     "entries of a zip": b"PK\x03\x04" + bytes(26),
     "entries of unknown size": b"PK\x03\x04\x14\x00\x08\x00" + bytes(22),
+    "headers of pdf": b"x\n%PDF-1.4\n%a\n",
+    "comments of a pdf": b"%\n",
     "brands": ftyp(b"isom") + b"mp42",
     "boxes": box(b"ftyp", b"isom") + box(b"free"),
     "chunks of a png": b"\x89PNG\r\n\x1a\n" + bytes(12),
     "a bomb": b"PK\x03\x04\x14\x00\x00\x00\x08\x00" + bytes(8) + b"\xff\xff\x00\x00" + bytes(4) + b"\x13\x00\x00\x00"
     + b"[Content_Types].xml" + BOMB.compress(bytes(8_000_000)) + BOMB.flush(),
+    "many bombs": one_of_a_zip("META-INF/manifest.xml", b"<" + b"a" * 65000),
+    "a manifest that says it again and again": one_of_a_zip("META-INF/manifest.xml", b"<" + b'full-path="/" ' * 4600),
 }  # fmt: skip
 
 

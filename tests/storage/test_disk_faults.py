@@ -9,13 +9,13 @@ import errno
 import fcntl
 import os
 import resource
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.small_disk import small_disk
 from tests.storage.kinds import DISKS, descriptors, files_below, get, put, staged
 from tests.storage.processes import Child
 
@@ -261,20 +261,19 @@ def test_a_process_without_descriptors_leaves_nothing_behind(disk: DiskStorage, 
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def full_soon(tmp_path: Path) -> Iterator[Path]:
     """A file system of 256 KiB and 8 inodes."""
     folder = tmp_path / "small"
     folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,nr_inodes=8", "tmpfs", folder], check=True)
-    yield folder
-    subprocess.run(["umount", folder], check=True)
+    with small_disk(folder, "size=256k,nr_inodes=8"):
+        yield folder
 
 
 @pytest.mark.needs("tmpfs")
 @pytest.mark.parametrize("kind", DISKS.values(), ids=DISKS)
-def test_a_full_disk_is_a_failure_and_gets_its_room_back(kind: type[DiskStorage], small_disk: Path) -> None:
+def test_a_full_disk_is_a_failure_and_gets_its_room_back(kind: type[DiskStorage], full_soon: Path) -> None:
     """A write to a full disk fails as not retryable, nothing is visible, and a discard gives back all of its room."""
-    disk = kind(small_disk)
+    disk = kind(full_soon)
     sink = disk.open("too-big", INFO)
     sink.write(bytes(200_000))
     with pytest.raises(StorageFailed) as raised:
@@ -285,22 +284,20 @@ def test_a_full_disk_is_a_failure_and_gets_its_room_back(kind: type[DiskStorage]
     with pytest.raises(StorageFailed):
         sink.stage()
     sink.discard()
-    assert files_below(small_disk) == set()
+    assert files_below(full_soon) == set()
     assert len(get(disk, put(disk, "fits", bytes(200_000)))) == 200_000
 
 
 @pytest.mark.needs("tmpfs")
 @pytest.mark.parametrize("kind", DISKS.values(), ids=DISKS)
-def test_a_disk_without_inodes_fails_the_commit_and_can_be_used_again(
-    kind: type[DiskStorage], small_disk: Path
-) -> None:
+def test_a_disk_without_inodes_fails_the_commit_and_can_be_used_again(kind: type[DiskStorage], full_soon: Path) -> None:
     """Where no folder can be made any more the commit fails, and the folders that it had made are gone."""
-    disk = kind(small_disk)
+    disk = kind(full_soon)
     object = staged(disk, "a/b/c/d/e/f/g/h/key")
     with pytest.raises(StorageFailed, match="could not publish a file: No space left on device"):
         object.commit()
     object.discard()
-    assert [path.name for path in small_disk.rglob("*")] == [".staging"]
+    assert [path.name for path in full_soon.rglob("*")] == [".staging"]
     assert get(disk, put(disk, "a/b/key")) == b"data"
 
 

@@ -12,12 +12,15 @@ from tests.storage.kinds import get, put, staged
 
 from uploadkit.errors import StorageFailed
 from uploadkit.storage.contract import (
+    CopiesObjects,
     ExclusiveCommit,
+    ListsObjects,
     ObjectInfo,
     ReadableStaged,
     ReadsStaged,
     Sink,
     Staged,
+    Storage,
     SweepsStaging,
 )
 from uploadkit.storage.disk import DiskStorage
@@ -26,7 +29,9 @@ from uploadkit.testing import Corruption, FailingStorage, Hang, check_storage
 from uploadkit.testing.storage_faults import Call
 
 
-@pytest.mark.parametrize("call", ["open", "write", "stage", "open staged", "commit", "read", "stat", "delete"])
+@pytest.mark.parametrize(
+    "call", ["open", "write", "stage", "open staged", "commit", "read", "stat", "list", "copy", "delete"]
+)
 def test_it_fails_one_call_and_lets_the_others_through(call: Call) -> None:
     """`after=1` lets the first call of its kind through, fails the second, and lets the third through."""
     inner = MemoryStorage()
@@ -68,16 +73,31 @@ def test_it_can_what_the_storage_inside_can(tmp_path: Path) -> None:
     assert not isinstance(memory, SweepsStaging)
     assert isinstance(disk, SweepsStaging)
     assert (disk.name, disk.may_block, disk.sweep()) == ("d", True, 0)
+    for storage, other in ((memory, MemoryStorage()), (disk, DiskStorage(tmp_path))):
+        assert isinstance(storage, ListsObjects)
+        assert isinstance(storage, CopiesObjects)
+        assert storage.copies_from(storage)
+        assert storage.copies_from(other)
+        assert not storage.copies_from(FailingStorage(other, after=0, on="read")), "it would be read behind its back"
+    plain = FailingStorage(cast(Storage, Plain()), after=0, on="read")
+    assert not isinstance(plain, ListsObjects | CopiesObjects | ReadsStaged)
 
 
-@pytest.mark.parametrize("after", range(8))
+class Plain:
+    """A storage without abilities."""
+
+    name = "plain"
+    may_block = False
+
+
+@pytest.mark.parametrize("after", range(10))
 def test_any_call_can_be_the_one_that_fails(after: int) -> None:
     """With `on="any"` calls of all kinds are counted together, whatever comes between them."""
     inner = MemoryStorage()
     storage = FailingStorage(inner, after=after, on="any")
     assert attempt(storage, "key") == f"the storage was told to fail at call {after + 1}, retryable: False"
     assert inner.unfinished == []
-    assert (inner.objects == {}) is (after not in (5, 6, 7)), "the first five calls publish nothing"
+    assert (inner.objects == {}) is (after < 5), "the first five calls publish nothing"
 
 
 def test_it_raises_what_it_is_given_and_does_not_translate_it() -> None:
@@ -165,6 +185,8 @@ def attempt(storage: FailingStorage, key: str) -> str | None:
         object.commit()
         get(storage, key)
         storage.stat(key)
+        assert [each.key for each in cast(ListsObjects, storage).list(key)] == [key]
+        cast(CopiesObjects, storage).copy(key, f"{key}-copy")
         storage.delete(key)
     except StorageFailed as error:
         for thing in things:

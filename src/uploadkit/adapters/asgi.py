@@ -12,7 +12,7 @@ from ..errors import ClientDisconnected, MalformedForm, UploadError, UploadTooSl
 from ..intake.asynchronous import akept_if_handled, areceive_form
 from ..intake.plan import OnProgress
 from ..intake.spec import Spec, check_spec
-from .problem import DRAIN_SECONDS, DRAIN_SIZE, problem_body, problem_headers
+from .problem import DRAIN_SECONDS, DRAIN_SIZE, log_failure, problem_body, problem_headers
 
 T = TypeVar("T")
 
@@ -29,7 +29,8 @@ def receive(
     """Decorates an ASGI application that takes what the spec promises as its fourth argument.
 
     Errors are answered with problem details, unless `raise_errors`. A client that went away is not answered. Where
-    the application raises, the files of the request are removed. `progress(scope)` gives the `on_progress` of a
+    the application raises, the files of the request are removed. A pipeline accepts them when the application begins
+    to answer, before anything of that is sent. `progress(scope)` gives the `on_progress` of a
     request, None where nobody watches it. A scope that is no HTTP request, such as "lifespan",
     is a `RuntimeError`: by that a server sees that it is not supported.
     """
@@ -50,7 +51,8 @@ def receive(
                     content_length=content_length,
                     on_progress=None if progress is None else progress(scope),
                 )
-                async with akept_if_handled(spec, received.submission):
+                async with akept_if_handled(spec, received.submission) as kept:
+                    answer.before = kept.accept
                     await app(scope, receive, answer.send, received.given)
             except UploadError as error:
                 if raise_errors or answer.begun:
@@ -123,13 +125,17 @@ def body_length(content_length: str | None) -> int | None:
 
 
 class _Answer:
-    """Notes whether the application has begun to answer: then an error can no longer be answered."""
+    """Notes whether the application has begun to answer: then an error can no longer be answered. `before` it begins
+    something may have to be done; where that raises, nothing is sent."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
+        self.before: Callable[[], Awaitable[None]] | None = None
         self.begun = False
 
     async def send(self, message: Message) -> None:
+        if not self.begun and self.before is not None:
+            await self.before()
         self.begun = True
         await self._send(message)
 
@@ -139,6 +145,7 @@ async def send_problem(scope: Scope, send: Send, error: UploadError, body: Body)
 
     The answer is out before the rest is read. What comes after that rest is the server's to read or to cut off.
     """
+    log_failure(error)
     answer = problem_body(error)
     headers = problem_headers(error) | {"Content-Length": str(len(answer))}
     raw_headers = [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in headers.items()]

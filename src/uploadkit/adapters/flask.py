@@ -30,15 +30,15 @@ except ModuleNotFoundError as _missing:
 from ..errors import MAX_ERRORS, FieldError, FileRefused, InvalidForm, UploadError
 from ..intake.blocking import kept_if_handled, receive_form
 from ..intake.plan import OnProgress
-from ..intake.spec import Received, Spec, TypedForm, check_spec
+from ..intake.spec import Received, Spec, TypedForm, check_spec, check_unregistered
 from ..multipart.headers import MULTIPART, URLENCODED
 from ..policy.fields import FormRules
 from ..policy.limits import Limits
 from ..storage.contract import LocalPaths
 from ..uploads import UploadedFile
 from .asgi import body_length
-from .kept import Keepable, remove_unkept
-from .problem import problem_body, problem_headers
+from .kept import OF_A_FORM, Keepable, remove_unkept
+from .problem import log_failure, problem_body, problem_headers
 from .sockets import READ_SIZE
 from .wsgi import body_chunks, drain
 
@@ -81,6 +81,7 @@ def receive(
             except UploadError as error:
                 if raise_errors:
                     raise
+                log_failure(error)
                 response = Response(problem_body(error), status=error.status, headers=problem_headers(error))
                 return _then_drained(request.environ, error, response)
 
@@ -100,9 +101,10 @@ def request_class(spec: Spec[object], *, errors_in_form: bool = False, base: typ
 
     With `errors_in_form` a file that breaks a rule of its field is no such error. The view has the text values, and the
     file is a `RefusedFile`, of which Flask-WTF shows the reason in the form; no other file of that form is there.
-    Raises `TypeError` where the spec has an async filter.
+    Raises `TypeError` where the spec has an async filter, or a pipeline.
     """
     check_spec(spec, taker="request_class", example="upload.any()")
+    check_unregistered(spec, taker="request_class", why=OF_A_FORM)
     spec.check_blocking()
     return type("UploadRequest", (_UploadRequest, base), {"_spec": spec, "_errors_in_form": errors_in_form})
 
@@ -179,6 +181,7 @@ class UploadProblem(HTTPException):
         self.error = error
 
     def get_body(self, *_: object, **__: object) -> str:
+        log_failure(self.error)
         return problem_body(self.error).decode("ascii")
 
     def get_headers(self, *_: object, **__: object) -> list[tuple[str, str]]:

@@ -6,6 +6,9 @@ from collections.abc import Iterable
 
 from ..uploads import Submission, UploadedFile
 
+OF_A_FORM = "what a form of the framework holds goes when its request ends, after the answer"
+"""Why there is no pipeline: it would accept files after their sender was told that all is well, or none."""
+
 
 class Keepable:
     """The file of a form, in the class that its framework has for one. `uploaded` is the upload behind it."""

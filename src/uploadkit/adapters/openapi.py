@@ -236,7 +236,10 @@ _PROBLEM_SCHEMA: Json = {
         "seen": {"type": "number", "description": "How much had been seen by then."},
         "filter": {"type": "string", "description": "Which rule refused the file.", "examples": ["accept"]},
         "detected": {"type": "string", "description": "The media type that the file's bytes show."},
+        "reason": {"type": "string", "description": "What is wrong with a token.", "examples": ["expired"]},
         "retry_after": {"type": "integer", "description": "Seconds after which the request may succeed."},
+        "retryable": {"type": "boolean", "description": "Whether the same request may succeed later."},
+        "state": {"type": "string", "description": "The state that the upload is in.", "examples": ["completed"]},
         "errors": {
             "type": "array",
             "description": "Every field that was refused.",
@@ -278,7 +281,9 @@ def _responses(field: str) -> Mapping[str, Json]:
             "A field is missing, or was refused.", FieldMissing(f"field {quoted(field)} is missing", field=field)
         ),
         "503": _response(
-            "Too many uploads at once, or the files could not be stored.", Overloaded(retry_after=1), _RETRY_AFTER
+            "Too many uploads at once, or the files could not be checked or stored.",
+            Overloaded(retry_after=1),
+            _RETRY_AFTER,
         ),
     }
 

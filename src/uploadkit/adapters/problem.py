@@ -1,10 +1,16 @@
-"""How adapters answer an error: RFC 9457 problem details, and how long they read on so that the client sees them."""
+"""How adapters answer an error: RFC 9457 problem details, and how long they read on so that the client sees them.
+
+The logger `uploadkit` has what is wrong with a storage or a check.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
 
-from ..errors import Overloaded, UploadError
+from ..errors import CheckFailed, Overloaded, StorageError, UploadError
+
+logger: logging.Logger = logging.getLogger("uploadkit")
 
 PROBLEM_JSON = "application/problem+json"
 
@@ -26,3 +32,12 @@ def problem_headers(error: UploadError) -> dict[str, str]:
     if isinstance(error, Overloaded):
         headers["Retry-After"] = str(error.retry_after)
     return headers
+
+
+def log_failure(error: UploadError) -> None:
+    """Tells the operator, by the log, what is wrong with a storage or a check and why: the sender who is answered can
+    do nothing about it. Of other errors it says nothing."""
+    if isinstance(error, StorageError) and error.status >= 500:
+        logger.error("%s (storage %r, key %r)", error, error.storage, error.key, exc_info=error)
+    elif isinstance(error, CheckFailed):
+        logger.error("%s (check %r): %s", error, error.filter, error.reason, exc_info=error)

@@ -20,13 +20,13 @@ except ModuleNotFoundError as _missing:
 from ..errors import TruncatedForm, UploadError
 from ..intake.asynchronous import akept_if_handled, areceive_form
 from ..intake.plan import OnProgress
-from ..intake.spec import Received, Spec, check_spec
+from ..intake.spec import Received, Spec, check_spec, check_unregistered
 from ..multipart.headers import MULTIPART, URLENCODED, media_type
 from ..storage.threads import in_thread
 from ..uploads import UploadedFile
 from .asgi import Body, Receive, Scope, Send, form_headers, send_problem
-from .kept import Keepable, remove_unkept
-from .problem import problem_body, problem_headers
+from .kept import OF_A_FORM, Keepable, remove_unkept
+from .problem import log_failure, problem_body, problem_headers
 
 T = TypeVar("T")
 
@@ -78,9 +78,11 @@ def request_form(
     The files are `StoredFile`s. What was not kept is removed when the form is closed, at the latest when the endpoint
     ends, before its answer begins. The form is received when it is first asked for; limits are those of the spec, and
     arguments of `form()` change nothing. Errors are answered with problem details, or raised for Starlette's exception
-    handlers with `raise_errors`. Raises `TypeError` where the endpoint is no async function, or a method.
+    handlers with `raise_errors`. Raises `TypeError` where the endpoint is no async function, or a method, and where the
+    spec has a pipeline.
     """
     check_spec(spec, taker="request_form", example="upload.any()")
+    check_unregistered(spec, taker="request_form", why=OF_A_FORM)
 
     def decorate(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
         _check_endpoint(endpoint, "request_form", takes=1)
@@ -189,6 +191,7 @@ class ProblemResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body: Body | None = scope.get(_BODY)
         if body is None:
+            log_failure(self._error)
             await super().__call__(scope, receive, send)
         else:
             await send_problem(scope, send, self._error, body)

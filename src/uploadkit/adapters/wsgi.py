@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from functools import wraps
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import ClientDisconnected, MalformedForm, UploadError, UploadTooSlow
 from ..intake.blocking import kept_if_handled, receive_form
@@ -15,7 +15,7 @@ from ..intake.spec import Spec, check_spec
 from ..policy.limits import Limits
 from ..policy.pace import Pace
 from .asgi import body_length
-from .problem import DRAIN_SECONDS, DRAIN_SIZE, problem_body, problem_headers
+from .problem import DRAIN_SECONDS, DRAIN_SIZE, log_failure, problem_body, problem_headers
 from .sockets import READ_SIZE, body_reader
 
 if TYPE_CHECKING:
@@ -33,8 +33,10 @@ def receive(
     """Decorates a WSGI application that takes what the spec promises as its third argument.
 
     Errors are answered with problem details, unless `raise_errors`. Where the application raises before it returns
-    its iterable, the files of the request are removed. `progress(environ)` gives the `on_progress` of a request, None
-    where nobody watches it. Raises `TypeError` where the spec has an async filter.
+    its iterable, the files of the request are removed; when it has returned, a pipeline accepts them. Who answers by
+    the `write` of PEP 3333 answers before that.
+    `progress(environ)` gives the `on_progress` of a request, None where nobody watches it. Raises `TypeError` where the
+    spec has an async filter.
     """
     check_spec(spec)
     spec.check_blocking()
@@ -52,8 +54,17 @@ def receive(
                         content_length=length,
                         on_progress=None if progress is None else progress(environ),
                     )
-                with kept_if_handled(spec, received.submission):
-                    return app(environ, start_response, received.given)
+                answer: Iterable[bytes] = ()
+                start = _HeldStart(start_response)
+                try:
+                    with kept_if_handled(spec, received.submission):
+                        answer = app(environ, start, received.given)
+                    start.let_go()
+                except BaseException:
+                    getattr(answer, "close", bool)()  # PEP 3333: the server is not given it
+                    raise
+                else:
+                    return answer
             except UploadError as error:
                 if raise_errors:
                     raise
@@ -62,6 +73,37 @@ def receive(
         return receiving
 
     return decorate
+
+
+class _HeldStart:
+    """The `start_response` of an application, told to the server when its files were accepted.
+
+    gunicorn, told once more of another answer, sends the headers of both.
+    """
+
+    def __init__(self, start_response: StartResponse) -> None:
+        self._start = start_response
+        self._said: tuple[Any, ...] | None = None
+        self._write: Callable[[bytes], object] | None = None
+        self._held = True
+
+    def __call__(self, *said: Any) -> Callable[[bytes], object]:
+        if not self._held:
+            return self._start(*said)
+        if self._said is not None and not said[2:]:
+            raise AssertionError("start_response was called before")
+        self._said = said
+        return self._write_at_once
+
+    def let_go(self) -> None:
+        """From here calls go to the server, the one that was held first."""
+        if self._held and self._said is not None:
+            self._write = self._start(*self._said)
+        self._held = False
+
+    def _write_at_once(self, data: bytes) -> object:
+        self.let_go()
+        return None if self._write is None else self._write(data)
 
 
 def body_chunks(environ: WSGIEnvironment, length: int | None, limits: Limits) -> Generator[bytes]:
@@ -101,6 +143,7 @@ _DRAINED = Limits(idle_seconds=DRAIN_SECONDS, min_rate=1 << 40)
 
 
 def _problem(error: UploadError, environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
+    log_failure(error)
     body = problem_body(error)
     title = error.problem()["title"]
     headers = [*problem_headers(error).items(), ("Content-Length", str(len(body)))]

@@ -11,19 +11,20 @@ from __future__ import annotations
 import asyncio
 import inspect
 import math
-from collections.abc import AsyncIterable
-from typing import Any, Generic, TypeVar
+from collections.abc import AsyncIterable, Coroutine
+from dataclasses import replace
+from typing import Any, Generic, Self, TypeVar
 from weakref import WeakKeyDictionary
 
 from ..policy.pace import Pace
 from ..storage.threads import Work, in_thread
 from ..uploads import Submission
-from .blocking import perform
+from .blocking import NOT_ACCEPTED, perform, register_of, take_back
 from .capacity import BUFFER_SIZE, Place
 from .landing import Landing
 from .plan import Gate, OnProgress, Steps, plan
 from .spec import Received, Spec
-from .steps import END, READ, Ask, Commit, Delete, Discard, End, Open, Stage, Step, Write
+from .steps import END, READ, Ask, Commit, Delete, Discard, End, Open, Refuse, Stage, Step, Write
 
 T = TypeVar("T")
 Answer = TypeVar("Answer")
@@ -49,6 +50,9 @@ async def areceive(
     Where the iterable is slower than the limits allow (`idle_seconds`, `min_rate`) it is `UploadTooSlow`.
     """
     received = await areceive_form(spec, content_type, chunks, content_length=content_length, on_progress=on_progress)
+    if spec.register is not None:  # cancelled, nobody is given the files
+        async with akept_if_handled(replace(spec, keeps_on_error=False), received.submission) as kept:
+            await kept.accept()
     return received.given
 
 
@@ -78,23 +82,88 @@ async def areceive_form(
 
 
 class akept_if_handled:
-    """The async twin of `kept_if_handled`."""
+    """The async twin of `kept_if_handled`.
 
-    __slots__ = ("_spec", "_submission")
+    To accept is not broken off: where the request is cancelled meanwhile, the register is waited for. Then the files
+    stay if the handler had returned, and are deleted if it had not.
+    """
+
+    __slots__ = ("_accepted", "_failure", "_spec", "_submission")
 
     def __init__(self, spec: Spec[object], submission: Submission) -> None:
         self._spec = spec
         self._submission = submission
+        self._accepted = False
+        self._failure: BaseException | None = None  # why they were not accepted: they are gone
 
-    async def __aenter__(self) -> None:
-        return None
+    async def __aenter__(self) -> Self:
+        return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if error is not None and not self._spec.keeps_on_error:
+        try:
+            if error is None:
+                await self.accept()
+            elif self._spec.keeps_on_error:
+                await self._accept_after(error)
+            elif self._accepted:
+                await self._delete_after(error)
+            elif self._failure is None:
+                await in_thread(take_back, self._submission, error)
+        finally:
+            self._failure = None  # whose frames hold this
+
+    async def accept(self) -> None:
+        """Accepts the files now, for a handler that sends its answer itself. Once, or raises the same error again."""
+        if self._failure is not None:
+            raise self._failure
+        register = register_of(self._submission)
+        if register is None or self._accepted:
+            return
+        failure, cancelled = await _finished(register.aaccept(self._submission.files))
+        try:
+            if failure is not None:
+                self._failure = failure
+                await in_thread(take_back, self._submission, failure)
+            else:
+                self._accepted = True
+            if cancelled is not None:
+                raise cancelled from failure
+            if failure is not None:
+                raise failure
+        finally:
+            del failure, cancelled  # they are exceptions, whose tracebacks hold this frame
+
+    async def _accept_after(self, error: BaseException) -> None:
+        try:
+            await self.accept()
+        except Exception as also:
+            if also is not error:
+                error.add_note(NOT_ACCEPTED.format(also))
+
+    async def _delete_after(self, error: BaseException) -> None:
+        try:
+            await self._submission.adiscard()
+        except Exception as also:
+            error.add_note(f"and the files of the request could not be removed: {also!r}")
+
+
+async def _finished(
+    coroutine: Coroutine[Any, Any, None],
+) -> tuple[BaseException | None, asyncio.CancelledError | None]:
+    """Waits for the end of a coroutine: what it raised, and the cancellation that came meanwhile."""
+    task = asyncio.create_task(coroutine)
+    cancelled: asyncio.CancelledError | None = None
+    try:
+        while not task.done():
             try:
-                await self._submission.adiscard()
-            except Exception as also:
-                error.add_note(f"and the files of the request could not be removed: {also!r}")
+                await asyncio.wait([task])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if task.cancelled():  # by who ends the whole loop
+            return asyncio.CancelledError(), cancelled
+        return task.exception(), cancelled
+    finally:
+        del task, cancelled
 
 
 class Paced:
@@ -134,8 +203,8 @@ class Paced:
         return chunk
 
     def expire(self, until: float) -> None:
-        """The wait that might last until then has taken too long, if it still lasts."""
-        if self._task is not None and self.until == until:
+        """The wait that might last until then has taken too long, if it still lasts. May be told so more than once."""
+        if self._task is not None and self.until == until and not self._expired:
             self._expired = True
             self._task.cancel()
 
@@ -187,7 +256,7 @@ _LATER = object()
 
 _OF_A_LANDING = (Stage, Commit, Discard)
 
-_WITHDRAWING = (Discard, Delete)
+_WITHDRAWING = (Discard, Delete, Refuse)
 """The steps that no cancellation takes the place of: whatever the reason was, the plan goes through all of them."""
 
 
@@ -215,16 +284,14 @@ class _Driver(Generic[T]):
         else:
             if self._cancelled is None:
                 return received
-            try:
-                await received.submission.adiscard()
-            except Exception as also:
-                self._cancelled.add_note(f"and the files of the request could not be removed: {also!r}")
+            await in_thread(take_back, received.submission, self._cancelled)
             raise self._cancelled
         finally:
             self._reason = self._cancelled = None  # whose frames hold this driver, and with it the request
 
     async def _carry_out(self) -> Received[T]:
         steps = self._steps
+        step: Step | None = None
         try:
             step = next(steps)
             while True:
@@ -242,13 +309,15 @@ class _Driver(Generic[T]):
         except StopIteration as done:
             received: Received[T] = done.value
             return received
+        finally:
+            step = None  # a refusal has the error, whose traceback has this frame
 
     def _at_once(self, step: Step) -> Any:
         """Carries out a step in the event loop, where that is a matter of microseconds, else it is `_LATER`."""
         if isinstance(step, Write):
             return self._hold(step)
         if isinstance(step, Open):
-            blocks = step.rule.storage.may_block or bool(step.rule.stream_checks)
+            blocks = step.rule.lands_in.may_block or bool(step.rule.stream_checks)
         else:
             blocks = not isinstance(step, _OF_A_LANDING) or step.landing.may_block
         if blocks:
@@ -263,7 +332,7 @@ class _Driver(Generic[T]):
         if isinstance(step, Write):
             return await self._write(step)
         if isinstance(step, Ask):
-            return await _ask(step)
+            return await ask(step)
         if isinstance(step, Stage):
             await self._written()
             return await self._finish(Work(_perform_all, self._ended(step)))
@@ -365,7 +434,7 @@ class _Driver(Generic[T]):
         raise failure
 
 
-async def _ask(step: Ask) -> object:
+async def ask(step: Ask) -> object:
     """Calls the user: a coroutine function here, anything else in a thread, since it may block."""
     if inspect.iscoroutinefunction(step.call):
         return await step.call(*step.args)

@@ -10,11 +10,27 @@ from typing import Any, Generic, TypeVar
 
 from ..multipart.events import FormParser
 from ..storage.contract import StoredObject
-from ..uploads import Submission
+from ..uploads import Register, Submission, remove_stored
 from .landing import Landing
 from .plan import Gate, OnProgress, OnRefused, Steps, plan
 from .spec import Received, Spec
-from .steps import END, READ, Ask, Commit, Delete, Discard, Examine, Open, Read, Stage, Step, Write
+from .steps import (
+    END,
+    READ,
+    Ask,
+    Begin,
+    Commit,
+    Delete,
+    Discard,
+    Examine,
+    Move,
+    Open,
+    Read,
+    Refuse,
+    Stage,
+    Step,
+    Write,
+)
 
 T = TypeVar("T")
 
@@ -33,9 +49,11 @@ def receive(
     it is read, and a shorter one than promised is `TruncatedForm`. `on_progress(received, expected)` is called after
     each chunk with the bytes so far and the `content_length`. Raises `SenderError`s, `ServiceError`s, and what
     `chunks` and the user's callables raise; whatever is raised, nothing of the form is left in a storage. How long
-    `chunks` may take is for them to say.
+    `chunks` may take is for them to say. Where the spec has a pipeline, that has accepted the files.
     """
-    return receive_form(spec, content_type, chunks, content_length=content_length, on_progress=on_progress).given
+    received = receive_form(spec, content_type, chunks, content_length=content_length, on_progress=on_progress)
+    accept(received.submission)
+    return received.given
 
 
 def receive_form(
@@ -110,6 +128,7 @@ class Pushed(Generic[T]):
         """Carries steps out up to the next chunk that is wanted, or the end."""
         if self.ended:
             raise RuntimeError("the form has ended: nothing more is taken")
+        step: Step | None = None
         try:
             step = move()
             while step is not READ:
@@ -125,6 +144,8 @@ class Pushed(Generic[T]):
         except BaseException:
             self._end()
             raise
+        finally:
+            step = None  # as in `_drive`
 
     def _end(self) -> None:
         self.ended = True
@@ -133,16 +154,59 @@ class Pushed(Generic[T]):
 
 @contextmanager
 def kept_if_handled(spec: Spec[object], submission: Submission) -> Iterator[None]:
-    """Around a handler: where it raises, the files of its request are removed, unless the spec keeps them."""
+    """Around a handler: where it raises, the files of its request are removed, unless the spec keeps them.
+
+    What is kept is accepted by the register, when the handler has returned or raised. Where that cannot be done, the
+    files are removed, and its error is raised, or noted on the handler's.
+    """
     try:
         yield
     except BaseException as error:
         if not spec.keeps_on_error:
+            take_back(submission, error)
+        else:
             try:
-                submission.discard()
+                accept(submission)
             except Exception as also:
-                error.add_note(f"and the files of the request could not be removed: {also!r}")
+                error.add_note(NOT_ACCEPTED.format(also))
         raise
+    accept(submission)
+
+
+NOT_ACCEPTED = "and the files of the request were not accepted, and are removed: {!r}"
+
+
+def accept(submission: Submission) -> None:
+    """Has the register of its files accept them, where they have one. Where that raises, they are removed."""
+    register = register_of(submission)
+    if register is None:
+        return
+    try:
+        register.accept(submission.files)
+    except BaseException as error:
+        take_back(submission, error)
+        raise
+
+
+def take_back(submission: Submission, error: BaseException) -> None:
+    """Removes the files of a request that came to nothing, and tells their register why. What cannot be done is noted
+    on the error."""
+    try:
+        remove_stored(submission.files)
+    except Exception as also:
+        error.add_note(f"and the files of the request could not be removed: {also!r}")
+    finally:
+        register = register_of(submission)
+        if register is not None:
+            try:
+                register.refuse(tuple(file.id for file in submission.files), error)
+            except Exception as also:
+                error.add_note(f"and their register could not be told: {also!r}")
+
+
+def register_of(submission: Submission) -> Register | None:
+    """What remembers the files of a form: one for all of them, since they came under one spec."""
+    return submission.files[0].register if submission.files else None
 
 
 def perform(step: Step) -> Landing | StoredObject | None:
@@ -150,21 +214,38 @@ def perform(step: Step) -> Landing | StoredObject | None:
     if isinstance(step, Write):
         step.landing.write(step.data)
     elif isinstance(step, Open):
-        return Landing(step.rule, step.key, step.file, digest=step.digest)
+        return Landing(step.rule, step.key, step.file, digest=step.digest, max_size=step.max_size)
     elif isinstance(step, Stage):
         step.landing.stage()
     elif isinstance(step, Examine):
         step.landing.examine(step.check, step.file)
+    elif isinstance(step, Move):
+        step.landing.move()
     elif isinstance(step, Commit):
         return step.landing.commit()
     elif isinstance(step, Discard):
         step.landing.discard()
     elif isinstance(step, Delete):
         step.storage.delete(step.key)
+    elif isinstance(step, Begin):
+        step.register.begin(step.file, storage=step.storage, key=step.key, batch=step.batch)
+    elif isinstance(step, Refuse):
+        step.register.refuse(step.uploads, step.error)
     return None
 
 
+def ask(step: Ask) -> object:
+    """Calls the user. Raises `TypeError` for what is async after all."""
+    answer = step.call(*step.args)
+    if inspect.isawaitable(answer):
+        if inspect.iscoroutine(answer):
+            answer.close()
+        raise TypeError(f"{step.call!r} is async; a blocking driver cannot await it")
+    return answer
+
+
 def _drive(steps: Steps[Received[T]], chunks: Iterator[bytes]) -> Received[T]:
+    step: Step | None = None
     try:
         step = next(steps)
         while True:
@@ -177,16 +258,13 @@ def _drive(steps: Steps[Received[T]], chunks: Iterator[bytes]) -> Received[T]:
     except StopIteration as done:
         received: Received[T] = done.value
         return received
+    finally:
+        step = None  # a refusal has the error, whose traceback has this frame
 
 
 def _answer(step: Step, chunks: Iterator[bytes]) -> Any:
     if isinstance(step, Read):
         return next(chunks, END)
     if isinstance(step, Ask):
-        answer = step.call(*step.args)
-        if inspect.isawaitable(answer):
-            if inspect.iscoroutine(answer):
-                answer.close()
-            raise TypeError(f"{step.call!r} is async; a blocking driver cannot await it")
-        return answer
+        return ask(step)
     return perform(step)

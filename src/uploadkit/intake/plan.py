@@ -3,7 +3,8 @@
 One generator decides everything about one request: it yields steps, is sent their answers, and has their errors
 thrown in. All files are staged; they are published together when the body has ended well and everything agrees.
 Every way out but the good one, cancellation included, first yields a `Discard` or `Delete` for each file that was
-opened. Every limit is checked before a step is made of the bytes that it counts.
+opened, and then a `Refuse` for those that a register was told of. Every limit is checked before a step is made of the
+bytes that it counts.
 
 The first error ends a request. In a typed form an error of one field does not: from there on nothing more is stored,
 and the rest is looked through for further errors, which are told together.
@@ -38,17 +39,18 @@ from ..multipart.parser import MultipartParser
 from ..multipart.urlencoded import UrlencodedParser
 from ..policy.accept import resolve
 from ..policy.accounting import Account, exceeded
+from ..policy.endings import check_head
 from ..policy.fields import FileRule, FormRules
 from ..policy.filenames import safe_filename
 from ..policy.filters import IncomingFile
 from ..policy.limits import Limits
 from ..policy.media_types import extension_of
 from ..policy.signatures import HEAD_SIZE
-from ..storage.contract import StoredObject
-from ..uploads import FieldValues, Submission, UploadedFile
+from ..storage.contract import Storage, StoredObject
+from ..uploads import FieldValues, Register, Submission, UploadedFile
 from .landing import Landing
 from .spec import Received, Spec
-from .steps import END, READ, Ask, Commit, Delete, Discard, Examine, Open, Stage, Step, Write
+from .steps import END, READ, Ask, Begin, Commit, Delete, Discard, Examine, Move, Open, Refuse, Stage, Step, Write
 
 T = TypeVar("T")
 
@@ -153,6 +155,7 @@ class _File:
     size: int = 0
     head: list[bytes] = field(default_factory=list)
     judged: bool = False
+    begun: str | None = None  # its id, when the register knows of it
     landed: _Landed | None = None
 
 
@@ -180,6 +183,9 @@ class _Intake:
         self._account = Account(spec.limits)
         self._open: _Text | _Unchosen | _File | _Refused | None = None
         self._files: list[_Landed] = []  # in the order of their arrival
+        self._register = spec.register
+        self._begun: list[str] = []  # of what the register was told, and not yet that it came to nothing
+        self._batch = ""
         self._values: list[tuple[str, str]] = []
         self._unchosen: list[str] = []
         self._counts: dict[str, int] = {}  # files, and values of declared text fields
@@ -223,8 +229,13 @@ class _Intake:
             self._check_typed(ended=True)
         if self._gate is not None:
             yield Ask(self._gate.end, ())
-        submission = Submission(files=[*map(_uploaded, self._files)], fields=FieldValues(self._values))
+        submission = Submission(
+            files=[_uploaded(file, self._register) for file in self._files], fields=FieldValues(self._values)
+        )
         received = Received(submission, spec.give(submission), unchosen=tuple(self._unchosen))
+        for file in self._files:
+            if file.rule.staging is not None:
+                yield Move(file.landing)
         for file in self._files:
             file.stored = stored = yield Commit(file.landing)
             _check_whole(file, stored)
@@ -247,6 +258,15 @@ class _Intake:
             except BaseException as also:
                 urgent = urgent if isinstance(also, Exception) else also
                 error.add_note(f"and the file in field {quoted(file.incoming.field)} could not be removed: {also!r}")
+        begun, self._begun = self._begun, []  # it is told once, whatever it answers
+        try:
+            if self._register is not None and begun:
+                yield Refuse(self._register, tuple(begun), error)
+        except GeneratorExit:
+            raise
+        except BaseException as also:
+            urgent = urgent if isinstance(also, Exception) else also
+            error.add_note(f"and its register could not be told: {also!r}")
         if urgent is not None:
             raise urgent
 
@@ -274,7 +294,7 @@ class _Intake:
                 if not self._goes_on or not _is_of_a_field(error):
                     raise
                 self._gather(error)
-                yield from self._give_up(event)
+                yield from self._give_up(event, error)
 
     @property
     def _goes_on(self) -> bool:
@@ -300,12 +320,15 @@ class _Intake:
     def _end_storing(self) -> None:
         self._until = min(self._until, self._account.body + GATHER_SIZE)
 
-    def _give_up(self, event: Event) -> Steps[None]:
+    def _give_up(self, event: Event, error: SenderError) -> Steps[None]:
         """The part that had an error: nothing of it is kept, and the rest of it is not looked at."""
         opened, self._open = self._open, None if isinstance(event, PartEnd) else _Refused()
         if isinstance(opened, _File) and opened.landed is not None:
             yield Discard(opened.landed.landing)
             self._files.remove(opened.landed)
+        if isinstance(opened, _File) and opened.begun is not None and self._register is not None:
+            self._begun.remove(opened.begun)
+            yield Refuse(self._register, (opened.begun,), error)
 
     def _check_typed(self, *, ended: bool) -> None:
         """Raises all errors of a typed form."""
@@ -389,18 +412,31 @@ class _Intake:
         self._judge_texts()
         rule = file.rule
         incoming = self._incoming(file, head)
+        check_head(incoming, rule.accept)
         if rule.filter is not None:
             agreed = yield Ask(rule.filter, (incoming,))
-            _check_agreed(agreed, rule.filter, incoming)
+            check_agreed(agreed, rule.filter, incoming)
         if not self._stores:
             return
         if rule.key_maker is None:
             key = self._spec.new_key(extension_of(incoming.content_type))
         else:
             key = yield Ask(rule.key_maker, (incoming,))
-        landing = yield Open(rule=rule, key=key, file=incoming, digest=self._spec.digests)
+        if self._register is not None:
+            yield from self._tell(self._register, file, incoming, key)
+        landing = yield Open(
+            rule=rule, key=key, file=incoming, digest=self._spec.digests, max_size=self._account.file_room
+        )
         file.landed = _Landed(rule, incoming, key, landing)
         self._files.append(file.landed)
+
+    def _tell(self, register: Register, file: _File, incoming: IncomingFile, key: str) -> Steps[None]:
+        """The register knows of a file before anything of it is stored."""
+        self._batch = self._batch or self._spec.new_key("")
+        storage, own = file.rule.storage, file.rule.key_maker is None
+        yield Begin(register=register, file=incoming, storage=storage, key=key if own else None, batch=self._batch)
+        file.begun = incoming.id
+        self._begun.append(incoming.id)
 
     def _judge_texts(self) -> None:
         """What is wrong with the text values of a typed form is known before the next file is stored."""
@@ -420,7 +456,7 @@ class _Intake:
         return IncomingFile(
             id=self._spec.new_key(""),
             field=begin.name,
-            filename=_shown_name(client_filename, content_type),
+            filename=shown_name(client_filename, content_type),
             client_filename=client_filename,
             content_type=content_type,
             declared_type=begin.content_type,
@@ -484,7 +520,8 @@ def _parser_for(content_type: str | None, limits: Limits) -> FormParser:
     raise UnsupportedMediaType(f"a form is sent as {MULTIPART} or {URLENCODED}; the Content-Type is {sent}")
 
 
-def _shown_name(client_filename: str, content_type: str) -> str:
+def shown_name(client_filename: str, content_type: str) -> str:
+    """The client's name for a file, made safe to show and to save."""
     try:
         return safe_filename(client_filename)
     except ValueError:  # nothing of it is left
@@ -497,7 +534,8 @@ def _unexpected(name: str, form: FormRules) -> str:
     return f"{text}, only in {', '.join(map(quoted, form.files))}" if form.files else text
 
 
-def _check_agreed(agreed: object, asked: Callable[..., object], file: IncomingFile) -> None:
+def check_agreed(agreed: object, asked: Callable[..., object], file: IncomingFile) -> None:
+    """Raises `FileRefused` where a filter that was `asked` has not `agreed`, `TypeError` where it has not answered."""
     name = getattr(asked, "__name__", type(asked).__name__)
     if not isinstance(agreed, bool):
         raise TypeError(f"filter {name!r} returned {agreed!r}; a filter returns True or False")
@@ -529,8 +567,21 @@ def _check_whole(file: _Landed, stored: StoredObject) -> None:
         raise StorageFailed(text, storage=file.rule.storage.name, key=stored.key)
 
 
-def _uploaded(file: _Landed) -> UploadedFile:
-    incoming = file.incoming
+def _uploaded(file: _Landed, register: Register | None) -> UploadedFile:
+    digest = file.landing.digest
+    return uploaded(file.incoming, file.key, file.rule.storage, size=file.size, sha256=digest, register=register)
+
+
+def uploaded(
+    incoming: IncomingFile,
+    key: str,
+    storage: Storage,
+    *,
+    size: int,
+    sha256: str | None,
+    register: Register | None = None,
+) -> UploadedFile:
+    """What a handler is given of a file that came in and is stored under `key`."""
     return UploadedFile(
         id=incoming.id,
         field=incoming.field,
@@ -538,8 +589,9 @@ def _uploaded(file: _Landed) -> UploadedFile:
         client_filename=incoming.client_filename,
         content_type=incoming.content_type,
         declared_type=incoming.declared_type,
-        size=file.size,
-        sha256=file.landing.digest,
-        key=file.key,
-        storage=file.rule.storage,
+        size=size,
+        sha256=sha256,
+        key=key,
+        storage=storage,
+        register=register,
     )

@@ -11,7 +11,7 @@ from ..policy.fields import FormRules
 from ..policy.filenames import random_key
 from ..policy.limits import Limits
 from ..policy.rules import Rules, rules_of
-from ..uploads import Submission
+from ..uploads import Register, Submission
 from .capacity import DEFAULT_CAPACITY, Capacity
 
 T_co = TypeVar("T_co", covariant=True)
@@ -45,8 +45,9 @@ class Spec(Generic[T_co]):
     `give` makes what the handler is given, when all files are staged and none is published: where it raises, nothing
     is stored. `keeps_on_error` leaves a request's files where a handler raises;
     `new_key` makes ids and storage keys from an extension; `capacity` bounds what is received at once;
-    `digests` makes the SHA-256 of every file. `gives` is the type that `give` returns, for those who compare it with an
-    annotation; `typed` is the form of `Uploader.form`, whose fields `json_schema` describes; it is given what stands
+    `digests` makes the SHA-256 of every file; `register` remembers them, as the pipeline of their `Uploader` does.
+    `gives` is the type that `give` returns, for those who compare it with an annotation; `typed` is the form of
+    `Uploader.form`, whose fields `json_schema` describes; it is given what stands
     before the names of the schemas in its `$defs`.
     """
 
@@ -60,6 +61,7 @@ class Spec(Generic[T_co]):
     gives: object = object
     typed: TypedForm | None = None
     json_schema: Callable[[str], dict[str, Any]] | None = None
+    register: Register | None = None
 
     def rules(self) -> Rules:
         """What a page may know before it sends anything, ready for `json.dumps`: see `policy.rules`."""
@@ -80,3 +82,9 @@ def check_spec(spec: object, *, taker: str = "receive", example: str = "upload.s
     """Raises `TypeError` for what newcomers hand to `receive`, or to another `taker`, in place of a spec."""
     if not isinstance(spec, Spec):
         raise TypeError(f"{taker} takes a spec, as in {taker}({example}), and not {spec!r}")
+
+
+def check_unregistered(spec: Spec[Any], *, taker: str, why: str) -> None:
+    """Raises `TypeError` where a `taker` cannot keep what a register is promised."""
+    if spec.register is not None:
+        raise TypeError(f"{taker} takes no spec of an Uploader with a pipeline: {why}; such a spec is for receive(...)")

@@ -1,7 +1,8 @@
 """What a driver is to do next. A plan yields steps, and is sent what each of them came to.
 
 A step says what, never how: it holds no open file and no socket. `Open` is answered by a landing, which the plan only
-hands back. Every landing is closed by a `Commit` that succeeds or by a `Discard`.
+hands back. Every landing is closed by a `Commit` that succeeds or by a `Discard`. What was told by `Begin` and is not
+received is told by a `Refuse`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, TypeAlias
 from ..policy.fields import FileRule
 from ..policy.filters import IncomingFile, StagedCheck
 from ..storage.contract import Buffer, Storage
+from ..uploads import Register
 from .landing import Landing
 
 
@@ -43,13 +45,27 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Begin:
+    """Tell the register of a file that is about to be opened in `storage`, under `key` (None: the user has chosen it).
+    `batch` is the same for all files of a request."""
+
+    register: Register
+    file: IncomingFile
+    storage: Storage
+    key: str | None
+    batch: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Open:
-    """Open a sink under `key`, with or without a digest of what is written. Answered by a landing."""
+    """Open a sink under `key`, with or without a digest of what is written, for at most `max_size` bytes (None: nobody
+    knows). Answered by a landing."""
 
     rule: FileRule
     key: str
     file: IncomingFile
     digest: bool
+    max_size: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +93,13 @@ class Examine:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """Bring a file that was staged elsewhere for its checks into its storage; it is staged there."""
+
+    landing: Landing
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """Make the file visible. Answered by the `StoredObject`."""
 
@@ -98,4 +121,13 @@ class Delete:
     key: str
 
 
-Step: TypeAlias = Read | Ask | Open | Write | Stage | Examine | Commit | Discard | Delete
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Tell the register that uploads which were begun came to nothing. What was stored of them is gone by now."""
+
+    register: Register
+    uploads: tuple[str, ...]
+    error: BaseException
+
+
+Step: TypeAlias = Read | Ask | Begin | Open | Write | Stage | Examine | Move | Commit | Discard | Delete | Refuse

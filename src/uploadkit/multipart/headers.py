@@ -67,6 +67,12 @@ def media_type(content_type: str | None) -> str:
     return content_type.partition(";")[0].strip(" \t").lower()
 
 
+def declared_type(content_type: str) -> str | None:
+    """The media type that a part's Content-Type begins with, lower-cased; None where it is not readable."""
+    match = _media_type(content_type)
+    return None if match is None else match[1].lower()
+
+
 def boundary_of(content_type: str) -> bytes:
     """The boundary of a multipart Content-Type: 1 to 80 characters of RFC 2046's alphabet.
 
@@ -257,13 +263,10 @@ def _read_extended(value: str) -> str:
 def _read_type(raw: bytes | None, *, is_text: bool) -> tuple[str | None, str]:
     """The declared type, None where there is none or it is not readable (a claim only), and a text's codec."""
     value = "" if raw is None else raw.decode("utf-8", "replace")
-    match = _media_type(value)
-    if match is None:
-        return None, "utf-8"
-    declared = match[1].lower()
-    if not is_text:
+    declared = declared_type(value)
+    if declared is None or not is_text:
         return declared, "utf-8"
-    charset = _read_parameters(value, match.end(1)).get("charset", "utf-8").lower()
+    charset = _read_parameters(value, len(declared)).get("charset", "utf-8").lower()
     if charset not in _CHARSETS:
         raise UnsupportedMediaType("a text value is in a charset that is not read; send UTF-8")
     return declared, _CHARSETS[charset]

@@ -13,8 +13,17 @@ from typing import TypeAlias
 
 from ..errors import FileRefused, quoted
 from .filenames import extension_of_name
-from .media_types import ACTIVE, EXTENSIONS, OCTET_STREAM, canonical, contradicts, told_by_extension, types_of
-from .signatures import detect
+from .media_types import (
+    ACTIVE,
+    EXTENSIONS,
+    MAY_BE_MORE,
+    OCTET_STREAM,
+    canonical,
+    contradicts,
+    told_by_extension,
+    types_of,
+)
+from .signatures import HEAD_SIZE, detect
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +73,27 @@ def resolve(
         return content_type
     if not accept.admits(content_type):
         what = f"is {content_type}" if head else "is empty"
-        raise _refused(field, f"{what}, which the field does not accept", content_type)
+        raise not_accepted(field, f"{what}, which the field does not accept", content_type)
     if not _agrees(extension, content_type):
-        raise _refused(field, f"is {content_type}, and its name ends in {quoted(extension)}", content_type)
+        raise not_accepted(field, f"is {content_type}, and its name ends in {quoted(extension)}", content_type)
     if declared_type is not None and contradicts(declared_type, content_type):
-        raise _refused(field, f"is {content_type}, and was declared as {quoted(declared_type)}", content_type)
+        raise not_accepted(field, f"is {content_type}, and was declared as {quoted(declared_type)}", content_type)
     return content_type
+
+
+def foresee(*, field: str, filename: str, declared_type: str | None = None, accept: Accept | None = None) -> None:
+    """Raises `FileRefused` with status 415 where `resolve` would refuse the file whatever its bytes are."""
+    if accept is None:
+        return
+    extension = extension_of_name(filename)
+    agreeing = [content_type for content_type in accept.types if _agrees(extension, content_type)]
+    if not agreeing:
+        text = f"file {quoted(field)} has a name that ends in {quoted(extension)}, which the field does not accept"
+        raise FileRefused(text, field=field, filter="accept", status=415)
+    if declared_type is not None and all(contradicts(declared_type, content_type) for content_type in agreeing):
+        what = f" for a name that ends in {quoted(extension)}" if extension else ""
+        text = f"file {quoted(field)} is declared as {quoted(declared_type)}, which the field does not accept{what}"
+        raise FileRefused(text, field=field, filter="accept", status=415)
 
 
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]*/(?:\*|[a-z0-9][a-z0-9!#$&^_.+-]*)")  # RFC 6838, 4.2
@@ -123,6 +147,9 @@ def _types_of_wildcard(item: str, beginning: str) -> frozenset[str]:
 
 def _content_type(head: bytes, extension: str, accept: Accept | None) -> str:
     shown = detect(head)
+    if accept is not None and len(head) == HEAD_SIZE:
+        # The entries that tell may come later: `endings` asks the directory.
+        shown = min(accept.types.intersection(MAY_BE_MORE.get(shown, ()), types_of(extension)), default=shown)
     told = told_by_extension(shown, extension)
     if told in ACTIVE and (accept is None or not accept.admits(told)):
         return shown  # a name alone makes no text a script
@@ -135,7 +162,8 @@ def _agrees(extension: str, content_type: str) -> bool:
     return content_type == OCTET_STREAM and not types_of(extension)  # neither says anything
 
 
-def _refused(field: str, why: str, detected: str) -> FileRefused:
+def not_accepted(field: str, why: str, detected: str) -> FileRefused:
+    """The error of a file whose bytes, name and client do not say the same, or say what is not let in."""
     return FileRefused(f"file {quoted(field)} {why}", field=field, filter="accept", detected=detected, status=415)
 
 

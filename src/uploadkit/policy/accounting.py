@@ -38,6 +38,7 @@ class Account:
         self._limits = limits
         self._parts = self._files = self._fields = 0
         self._body = self._files_size = self._fields_size = 0
+        self._longest = _NO_LIMIT if limits.body_size is None else limits.body_size  # what the body can have
         # The file or text value that is open: how many bytes of it may come, and which limit says so.
         self._seen = 0
         self._room = _NO_LIMIT
@@ -50,9 +51,16 @@ class Account:
         """The bytes of the body that were counted."""
         return self._body
 
+    @property
+    def file_room(self) -> int | None:
+        """The most bytes that the file which is open can have; None where nothing says so."""
+        room = min(self._room, self._longest)
+        return None if room == _NO_LIMIT else room
+
     def expect_body(self, size: int) -> None:
         """The client said how long its body is: one that is too long is refused before it is read."""
         _check("body_size", self._limits.body_size, size)
+        self._longest = size
 
     def count_body(self, size: int) -> int:
         """Counts the next `size` bytes and returns how many of them may be looked at; `check_body` follows."""

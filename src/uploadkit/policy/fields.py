@@ -6,7 +6,7 @@ No I/O. A mistake in the rules is a `TypeError` or `ValueError` when they are bu
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Literal, TypeAlias, TypedDict, TypeVar
@@ -107,20 +107,17 @@ class File:
         unsaid: dict[str, Any] = {name: rule for name, rule in defaults.items() if getattr(self, name) is None}
         return replace(self, **unsaid)
 
-    def rule(self, storage: Storage) -> FileRule:
-        """What the plan needs to know, complete and checked against what the storage can do."""
+    def rule(self, storage: Storage, staging: Storage | None = None) -> FileRule:
+        """What the plan needs to know, complete and checked against what the storages can do."""
         storage = storage if self.storage is None else self.storage
-        _check_storage(storage)
+        check_storage(storage)
         stream, staged = _sorted_checks(self.check)
-        if staged and not (isinstance(storage, ReadsStaged) and storage.reads_staged):
-            raise TypeError(
-                f"field {self.name!r}: {_named(staged[0])} reads the staged file, "
-                f"and storage {storage.name!r} cannot read what is staged"
-            )
+        examined_on = staging_for(staged, storage, staging, field=self.name)
         if self.filename is not None and not (isinstance(storage, ExclusiveCommit) and storage.exclusive_commit):
             raise TypeError(
                 f"field {self.name!r}: filename= proposes keys that may meet, and storage {storage.name!r} "
-                "does not promise that it never replaces an object"
+                "does not promise that it never replaces an object; where a server of S3 keeps that, say "
+                "S3Storage(exclusive=True)"
             )
         max_count = 1 if self.max_count is UNSAID else self.max_count
         self._check_counts(max_count)
@@ -139,6 +136,7 @@ class File:
             filter=self.filter,
             stream_checks=stream,
             staged_checks=staged,
+            staging=examined_on,
         )
 
 
@@ -164,7 +162,10 @@ class Text:
 
 @dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class FileRule:
-    """The rules of one file field, complete: what `File` and the defaults of its `Uploader` come to."""
+    """The rules of one file field, complete: what `File` and the defaults of its `Uploader` come to.
+
+    `staging` takes the bytes first, where checks have to read them and `storage` cannot.
+    """
 
     accept: Accept | None
     max_size: int | None
@@ -176,6 +177,12 @@ class FileRule:
     filter: Filter | None
     stream_checks: tuple[StreamCheck, ...]
     staged_checks: tuple[StagedCheck, ...]
+    staging: Storage | None = None
+
+    @property
+    def lands_in(self) -> Storage:
+        """Which storage takes the bytes as they arrive."""
+        return self.storage if self.staging is None else self.staging
 
     @property
     def asks_async(self) -> bool:
@@ -202,6 +209,27 @@ class FormRules:
         return self.files.get(name, self.any_file)
 
 
+def reads_staged(storage: Storage) -> bool:
+    """Whether checks can read what is staged in it."""
+    return isinstance(storage, ReadsStaged) and storage.reads_staged
+
+
+def staging_for(
+    checks: Sequence[StagedCheck], storage: Storage, staging: Storage | None, *, field: str | None = None
+) -> Storage | None:
+    """Where a file is staged whose checks `storage` cannot show it; None where it needs no other place. Raises
+    `TypeError` where there is none."""
+    if not checks or reads_staged(storage):
+        return None
+    if staging is None:
+        place = "" if field is None else f"field {field!r}: "
+        raise TypeError(
+            f"{place}{_named(checks[0])} reads the staged file, and storage {storage.name!r} cannot read what is "
+            "staged; say where it may lie meanwhile: Uploader(..., staging=DiskStorage(...))"
+        )
+    return staging
+
+
 def _check_name(name: str) -> None:
     if not isinstance(name, str):
         raise TypeError(f"a field's name is a str, not {name!r}")
@@ -221,7 +249,8 @@ def _check_callable(what: str, call: object) -> None:
         raise TypeError(f"{what} is something to call, not {call!r}")
 
 
-def _check_storage(storage: object) -> None:
+def check_storage(storage: object) -> None:
+    """Raises `TypeError` for what newcomers give in place of a storage."""
     if isinstance(storage, type) or not hasattr(storage, "may_block"):
         raise TypeError(f"{storage!r} is no storage; write DiskStorage(...) or another one")
 

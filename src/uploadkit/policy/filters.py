@@ -54,6 +54,15 @@ class Watch(Protocol):
 
 
 @runtime_checkable
+class ClosableWatch(Watch, Protocol):
+    """A watch that holds something, a connection for example."""
+
+    def close(self) -> None:
+        """Lets it go. Called on every way out, after `end` or in its place, where the others run. Idempotent."""
+        ...
+
+
+@runtime_checkable
 class StagedCheck(Protocol):
     """A check that reads the whole staged file before it is published. Needs a storage with `ReadsStaged`."""
 

@@ -11,6 +11,7 @@ from typing import Final
 
 OCTET_STREAM: Final = "application/octet-stream"
 PLAIN: Final = "text/plain"
+ZIP: Final = "application/zip"
 
 OFFICE: Final = "application/vnd.openxmlformats-officedocument."
 OASIS: Final = "application/vnd.oasis.opendocument."
@@ -266,6 +267,13 @@ ZIP_KINDS: Final = frozenset(
 )
 """The types of files that are zip archives inside."""
 
+MAY_BE_MORE: Final[Mapping[str, frozenset[str]]] = {
+    ZIP: ZIP_KINDS,
+    # What is signed for Android begins with the manifest of every jar, which names each file and may be long.
+    "application/java-archive": frozenset({"application/vnd.android.package-archive"}),
+}
+"""What an archive may turn out to be whose first entries show no more than this."""
+
 _OLE_KINDS = frozenset(
     {"application/msword", "application/vnd.ms-excel", "application/vnd.ms-powerpoint", "application/vnd.ms-outlook"}
 )
@@ -316,7 +324,7 @@ _DECLARED_FOR: Final[Mapping[str, frozenset[str]]] = {
     # Types that clients declare for other content, never the reverse.
     "application/vnd.ms-excel": frozenset({"text/csv", "text/tab-separated-values"}),  # on Windows with Excel
     "application/msword": frozenset({"application/rtf"}),  # on Windows with Word
-    "application/zip": ZIP_KINDS,
+    ZIP: ZIP_KINDS,
 }
 
 

@@ -12,12 +12,12 @@ import csv
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from filetype.types import TYPES as _FILETYPE_KINDS
 
-from .media_types import OCTET_STREAM, OFFICE, PLAIN, ZIP_KINDS, types_of
+from .media_types import OCTET_STREAM, OFFICE, PLAIN, ZIP, ZIP_KINDS, types_of
 
 HEAD_SIZE: Final = 8192
 """How many of a file's first bytes are looked at."""
@@ -72,7 +72,17 @@ _SIGNATURES = (
     (b"\x00\x00\x00\x0cJXL \x0d\x0a\x87\x0a", "image/jxl"),
     (b"\x28\xb5\x2f\xfd", "application/zstd"),
     (b"\xff\xfa", "audio/mpeg"),
+    (b"\xff\xe3", "audio/mpeg"),  # MPEG 2.5, for speech
+    (b"II+\x00\x08\x00\x00\x00", "image/tiff"),  # BigTIFF
+    (b"MM\x00+\x00\x08\x00\x00", "image/tiff"),
 )
+
+_CHUNKED = {
+    # By the four bytes before and after a size.
+    (b"RF64", b"WAVE"): "audio/wav",  # of more than 4 GB
+    (b"RIFX", b"WAVE"): "audio/wav",  # big-endian
+    (b"FORM", b"AIFC"): "audio/x-aiff",
+}
 
 _WRITTEN_AS_TEXT = frozenset({"application/pdf", "application/postscript", "application/rtf"})
 
@@ -89,9 +99,10 @@ def detect(head: bytes) -> str:
     text = _as_text(head)
     binary = _binary_kind(head)
     if not text:
-        return binary or OCTET_STREAM
+        return binary or ("application/pdf" if _is_pdf_after_junk(head) else OCTET_STREAM)
     if binary is None or binary in _FAINT:
-        return _text_kind(text)
+        kind = _text_kind(text)
+        return "application/pdf" if kind in _WITHOUT_A_BEGINNING and _is_pdf_after_junk(head) else kind
     if binary in _WRITTEN_AS_TEXT or not head[:4].isascii():
         return binary
     return _text_kind(text)  # it only begins with the letters of a binary format: "BMW", "GIF89a=1;alert(1)"
@@ -107,15 +118,54 @@ def _binary_kind(head: bytes) -> str | None:
     for magic, kind in _SIGNATURES:
         if head.startswith(magic):
             return kind
+    if chunked := _CHUNKED.get((head[:4], head[8:12])):
+        return chunked
     for matcher, kind in _KINDS_BY_FIRST_BYTE[head[0]] if head else ():
         if matcher.match(head) and (kind not in _STRICTER or _STRICTER[kind].match(head)):
             return _with_tracks(head, kind)
     return None
 
 
+# PDF after bytes that are not its own. Readers search the first 1024 bytes for its header (ISO 32000-1, Annex H.3, note
+# 13), since mail programs, printers and old Macs have put something there. So would the author of a page or a script
+# that is to pass for a PDF, and nothing is taken for junk that a browser might run:
+#
+# - no markup begins in it, since it has no "<";
+# - no script is valid with it. Zeros, escape characters and the header itself begin none. After text, which has no "*",
+#   "`" or "\\", a script is past its comments and strings where the header's line ends, and "1 0 obj" is an error.
+
+_PDF_HEADER = b"%PDF-"
+_PDF_SEARCHED = 1024
+_HARMLESS = rb"\t -)+-;=-\[\]-_a-\xff"  # printable, without * < \ `
+_PDF_JUNK = re.compile(
+    rb"(?:\xef\xbb\xbf)?[\x00\t\n\f\r ]*"
+    rb"|\x1b%-12345X[\r\n" + _HARMLESS + rb"]*"  # the head of a printer's job
+    rb"|\x00[\x01-\x3f][^*<\\`]{63}PDF .{59}",  # MacBinary: the length of the name, the name, the type; 128 bytes
+    re.DOTALL,
+)
+_PDF_TEXT_JUNK = re.compile(rb"(?!#!|\xff\xfe|\xfe\xff)[\r\n" + _HARMLESS + rb"]*[\r\n]")
+_PDF_BODY = re.compile(rb"%PDF-[12]\.\d[\t ]*[\r\n]\s*+(?:%[" + _HARMLESS + rb"]*+[\r\n]\s*+)*+\d+[\t ]+\d+[\t ]+obj\b")
+_WITHOUT_A_BEGINNING = frozenset({PLAIN, "text/csv", "text/tab-separated-values"})
+
+
+def _is_pdf_after_junk(head: bytes) -> bool:
+    at = head.find(_PDF_HEADER, 0, _PDF_SEARCHED + len(_PDF_HEADER) - 1)
+    if at < 0:
+        return False
+    if _PDF_JUNK.fullmatch(head, 0, at):
+        return True
+    return _PDF_TEXT_JUNK.fullmatch(head, 0, at) is not None and _PDF_BODY.match(head, at) is not None
+
+
 # Zip containers
 
+_MIMETYPE = b"mimetype"
 _CONTENT_TYPES = b"[Content_Types].xml"
+_TELLING = frozenset({_MIMETYPE, _CONTENT_TYPES, b"META-INF/manifest.xml"})
+
+# The document itself in the manifest of OpenDocument, which has a type for every file.
+_OASIS_ROOT = re.compile(rb'<(?>[^<>]*?full-path="/")[^<>]*+>')
+_OASIS_TYPE = re.compile(rb'media-type="([a-z.+/-]+)"')
 
 _ZIP_MAIN_PARTS = {
     # The content type that [Content_Types].xml of an Office document gives its main part.
@@ -141,11 +191,11 @@ _ZIP_NAMES = (
     (re.compile(rb"ppt/.*\.(?:xml|rels)"), OFFICE + "presentationml.presentation"),
     (re.compile(rb"META-INF/container\.xml"), "application/epub+zip"),
     (re.compile(rb"AndroidManifest\.xml|classes\d*\.dex|resources\.arsc"), "application/vnd.android.package-archive"),
-    (re.compile(rb"META-INF/MANIFEST\.MF|.*\.class"), "application/java-archive"),
+    (re.compile(rb"META-INF/MANIFEST\.MF"), "application/java-archive"),
 )
 
 _LOCAL_HEADER = struct.Struct("<4s2xHH8xI4xHH")  # signature, flags, method, size, length of name, of extra field
-_MIMETYPE_LETTERS = b"abcdefghijklmnopqrstuvwxyz.+-/"  # what follows may be a record of the size
+_MIMETYPE_LETTERS = b"abcdefghijklmnopqrstuvwxyz.+-/"
 _DEFLATED = 8
 _SIZE_FOLLOWS_DATA = 0x08
 
@@ -154,20 +204,32 @@ def _zip_kind(head: bytes) -> str:
     """What the entries in the head tell, in whatever order they stand."""
     names: list[bytes] = []
     for name, method, data in _zip_entries(head):
+        if name in _TELLING and name not in names:  # once: a zip of lists that unpack to 64 KiB each has work for long
+            kind = _told_by_entry(name, _inflated(data) if method == _DEFLATED else data)
+            if kind in ZIP_KINDS:
+                return kind
         names.append(name)
-        if name == b"mimetype":  # stored, by the rules of its formats
-            declared = data[: len(data) - len(data.lstrip(_MIMETYPE_LETTERS))].decode()
-            if declared in ZIP_KINDS:
-                return declared
-        if name == _CONTENT_TYPES:
-            types = _inflated(data) if method == _DEFLATED else data
-            for main_part, office in _ZIP_MAIN_PARTS.items():
-                if main_part in types:
-                    return office
-    for pattern, kind_by_name in _ZIP_NAMES:
+    return zip_kind_of(names)
+
+
+def zip_kind_of(names: Collection[bytes]) -> str:
+    """What a zip archive with entries of these names is: `application/zip` where they tell no more."""
+    for pattern, kind in _ZIP_NAMES:
         if any(pattern.fullmatch(name) for name in names):
-            return kind_by_name
-    return "application/zip"
+            return kind
+    if any(name.endswith(b".class") for name in names) and all(name.endswith((b".class", b"/")) for name in names):
+        return "application/java-archive"  # classes beside other files are somebody's work
+    return ZIP
+
+
+def _told_by_entry(name: bytes, content: bytes) -> str | None:
+    if name == _MIMETYPE:  # what follows the type may be a record of the size
+        return content[: len(content) - len(content.lstrip(_MIMETYPE_LETTERS))].decode()
+    if name == _CONTENT_TYPES:
+        return next((kind for main_part, kind in _ZIP_MAIN_PARTS.items() if main_part in content), None)
+    root = _OASIS_ROOT.search(content)
+    told = _OASIS_TYPE.search(root[0]) if root else None
+    return told[1].decode() if told else None
 
 
 def _zip_entries(head: bytes) -> Iterator[tuple[bytes, int, bytes]]:
@@ -197,7 +259,8 @@ def _inflated(data: bytes) -> bytes:
 
 
 # OLE containers: old Office documents. Their directory may lie anywhere in the file; where it lies in the head it has
-# the name of the main stream. Else the first sector tells, where it holds that stream's beginning.
+# the name of the main stream. Else the stream that names the program tells (LibreOffice writes it first), or the first
+# sector, where it holds the main stream's beginning.
 
 _OLE_STREAMS = {
     "WordDocument".encode("utf-16-le"): "application/msword",
@@ -205,6 +268,13 @@ _OLE_STREAMS = {
     "PowerPoint Document".encode("utf-16-le"): "application/vnd.ms-powerpoint",
     "__properties_version".encode("utf-16-le"): "application/vnd.ms-outlook",
 }
+_OLE_CLASSES = {
+    # Identifiers of programs, as [MS-OLEDS] has them in the stream CompObj.
+    bytes.fromhex("0609020000000000c000000000000046"): "application/msword",
+    bytes.fromhex("2008020000000000c000000000000046"): "application/vnd.ms-excel",
+    bytes.fromhex("108d81649b4fcf1186ea00aa00b929e8"): "application/vnd.ms-powerpoint",
+}
+_OLE_CLASS = re.compile(rb"\x01\x00\xfe\xff.{4}\xff{4}(.{16})", re.DOTALL)
 _OLE_FIRST_SECTOR = {
     b"\xec\xa5\xc1\x00": "application/msword",
     b"\x09\x08\x10\x00": "application/vnd.ms-excel",
@@ -218,6 +288,8 @@ def _ole_kind(head: bytes) -> str:
     for stream, kind in _OLE_STREAMS.items():
         if stream in head:
             return kind
+    if (found := _OLE_CLASS.search(head)) and found[1] in _OLE_CLASSES:
+        return _OLE_CLASSES[found[1]]
     return _OLE_FIRST_SECTOR.get(head[512:516], "application/x-ole-storage")
 
 
@@ -282,23 +354,29 @@ def _moov(head: bytes) -> bytes:
     return b""
 
 
+_TRACKS = re.compile(rb"\x16\x54\xae\x6b(?=.)", re.DOTALL)
+_TRACKS_BEGIN = (b"\xae", b"\xbf", b"\xec")  # with a track, with a checksum, or with room
+
+
 def _matroska_tracks(head: bytes) -> bytes:
     """The Tracks element of Matroska, or nothing where it is not whole. Its size is a number of 1 to 8 bytes, of
-    which the leading zero bits of the first tell how many."""
-    at = head.find(b"\x16\x54\xae\x6b") + 4
-    if at < 4 or at >= len(head):
-        return b""
-    width = 9 - head[at].bit_length()
-    start = at + width
-    end = start + (int.from_bytes(head[at:start], "big") & ((1 << 7 * width) - 1))
-    return head[start:end] if end <= len(head) else b""
+    which the leading zero bits of the first tell how many. The index before it names the element, too."""
+    for found in _TRACKS.finditer(head):
+        at = found.end()
+        width = 9 - head[at].bit_length()
+        start = at + width
+        if head[start : start + 1] not in _TRACKS_BEGIN:
+            continue
+        end = start + (int.from_bytes(head[at:start], "big") & ((1 << 7 * width) - 1))
+        return head[start:end] if end <= len(head) else b""
+    return b""
 
 
 # Text
 
 # The bytes that make a file binary for a browser: https://mimesniff.spec.whatwg.org/#binary-data-byte
-_BINARY_CHARACTER = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
-_BINARY_BYTE = re.compile(_BINARY_CHARACTER.pattern.encode())
+_BINARY_BYTES = bytes([*range(0x09), 0x0B, *range(0x0E, 0x1B), *range(0x1C, 0x20)])
+_BINARY_CHARACTER = re.compile(f"[{_BINARY_BYTES.decode()}]")
 _SPACE = "\ufeff \t\r\n\f"
 
 _BYTE_ORDER_MARKS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
@@ -323,14 +401,19 @@ def _as_text(head: bytes) -> str | None:
     What has no mark of UTF-16 or UTF-32 is read as Latin-1: the structure that is looked for is ASCII in every
     encoding of the web, and a table that Excel saved in windows-1251 is text too.
     """
-    if not head.startswith(_MARKS) and _BINARY_BYTE.search(head):  # most files that are no text
-        return None
-    mark, encoding = next((mark for mark in _BYTE_ORDER_MARKS if head.startswith(mark[0])), (b"", "latin-1"))
+    if not head.startswith(_MARKS):
+        is_binary = _has_binary_bytes(head[:64]) or _has_binary_bytes(head)  # most that are show it at once
+        return None if is_binary else head.decode("latin-1")
+    mark, encoding = next(mark for mark in _BYTE_ORDER_MARKS if head.startswith(mark[0]))
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(head[len(mark) :])  # the last character may be cut
     except UnicodeDecodeError:
         return None
-    return None if not text or _BINARY_CHARACTER.search(text) else text
+    return None if _BINARY_CHARACTER.search(text) else text
+
+
+def _has_binary_bytes(data: bytes) -> bool:
+    return len(data.translate(None, _BINARY_BYTES)) < len(data)  # four times as fast as a search by `re`
 
 
 def _text_kind(text: str) -> str:

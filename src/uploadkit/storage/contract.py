@@ -12,8 +12,9 @@ Errors: `StorageFailed`, `ObjectMissing`, `ObjectExists`, `KeyRefused`; a storag
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeAlias, runtime_checkable
 
@@ -23,18 +24,28 @@ Buffer: TypeAlias = bytes | bytearray | memoryview
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectInfo:
-    """What is known of an object before its first byte."""
+    """What is known of an object before its first byte.
+
+    `filename` is the one to show and to save. `max_size` is the most bytes that it will have, None where nobody knows:
+    a storage that sends parts chooses their size by it. It is no limit that a storage has to guard.
+    """
 
     content_type: str = "application/octet-stream"
     filename: str | None = None
+    max_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredObject:
-    """An object that is visible under its key. `size` is in bytes."""
+    """An object that is visible under its key.
+
+    `size` is in bytes. `modified` is when it was written, with its time zone and as exactly as the storage knows, where
+    it said so. What is still to come may have been written before: a long upload is seen when it is whole.
+    """
 
     key: str
     size: int
+    modified: datetime | None = field(default=None, compare=False)
 
 
 class Staged(Protocol):
@@ -142,8 +153,150 @@ class LocalPaths(Protocol):
 
 @runtime_checkable
 class SweepsStaging(Protocol):
-    """Removes what processes that died have left in staging."""
+    """Knows what lies in staging, and removes what processes that died have left there."""
+
+    def in_staging(self) -> Sequence[str]:
+        """Names what has a name there and is not visible, of live uploads too. Changes nothing."""
+        ...
 
     def sweep(self) -> int:
         """Removes every staged object that no live process holds; returns how many. Safe beside live uploads."""
+        ...
+
+
+@runtime_checkable
+class ListsObjects(Protocol):
+    """Tells which objects it has."""
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        """Every visible object whose key begins with `prefix`, each with its `modified`, in no promised order.
+
+        What becomes visible or is deleted meanwhile may be among them or not. Raises `StorageFailed`.
+        """
+        ...
+
+
+@runtime_checkable
+class CopiesObjects(Protocol):
+    """Copies objects without their bytes going through this process."""
+
+    def copies_from(self, source: Storage) -> bool:
+        """Whether `copy` takes this source. One that does not take itself copies nothing."""
+        ...
+
+    def copy(self, key: str, new_key: str, *, source: Storage | None = None) -> StoredObject:
+        """Makes the object under `key` of `source` (None: of this storage) visible under `new_key` too, whole or not
+        at all, with what is known of it (its content type and the like). From then on each is an object of its own.
+
+        Raises `ObjectMissing`, `KeyRefused`, `StorageFailed`, from a storage with `ExclusiveCommit` `ObjectExists`, and
+        `TypeError` for a source that it does not take.
+        """
+        ...
+
+
+@runtime_checkable
+class SignsUrls(Protocol):
+    """Gives addresses under which its objects can be fetched for a while, without any other credentials."""
+
+    def sign_url(
+        self,
+        key: str,
+        *,
+        expires_seconds: int = 3600,
+        filename: str | None = None,
+        content_type: str | None = None,
+        inline: bool = False,
+    ) -> str:
+        """An address for GET. Whether there is such an object is not asked.
+
+        `filename` and `content_type` take the place of what the object was stored with; with `inline` a browser shows
+        the file in place of saving it. All of them are inside the signature: who has the address cannot change them.
+        Raises `KeyRefused`, `StorageFailed`.
+        """
+        ...
+
+
+@runtime_checkable
+class PublicUrls(Protocol):
+    """Its objects can be fetched by everybody, as from a CDN in front of a bucket."""
+
+    def public_url(self, key: str) -> str | None:
+        """The address of the object for everybody; None where the storage was told of none. Raises `KeyRefused`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedPost:
+    """A form that a client may send straight to a storage: a POST to `url` with these `fields` and then its file."""
+
+    url: str
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPart:
+    """A part of a direct upload that has arrived. Parts are numbered from 1; `size` is in bytes."""
+
+    number: int
+    size: int
+    etag: str
+
+
+class DirectObject(Protocol):
+    """What a client has sent straight to a storage: nobody sees it before the commit."""
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        ...
+
+    def open(self) -> BinaryIO:
+        """A seekable file over its bytes, for one reader; the caller closes it."""
+        ...
+
+    def commit(self, key: str, info: ObjectInfo) -> StoredObject:
+        """Makes exactly the bytes that `open` showed visible under `key`, whole or not at all, even if the client has
+        sent others meanwhile. Leaves nothing else behind. Raises what `Staged.commit` raises."""
+        ...
+
+    def discard(self) -> None:
+        """Leaves nothing behind. Idempotent."""
+        ...
+
+
+@runtime_checkable
+class AcceptsDirectUploads(Protocol):
+    """Takes objects from clients themselves. What they send is staged, and what they may send is signed.
+
+    `upload` is the name of one such upload, random and made by the caller: `secrets.token_hex(16)`.
+    """
+
+    def sign_post(
+        self, upload: str, info: ObjectInfo, *, min_size: int, max_size: int, expires_seconds: int
+    ) -> SignedPost:
+        """A form for one file of `min_size` to `max_size` bytes and exactly the content type of `info`."""
+        ...
+
+    def begin_parts(self, upload: str, info: ObjectInfo) -> str:
+        """Begins an upload in parts; returns the id that the other calls take as `parts_id`."""
+        ...
+
+    def sign_part(self, upload: str, parts_id: str, number: int, *, expires_seconds: int) -> str:
+        """An address for a PUT of part `number`. The answer's ETag names the part to `complete_parts`."""
+        ...
+
+    def list_parts(self, upload: str, parts_id: str) -> Sequence[StoredPart]:
+        """The parts that have arrived, by number. Raises `ObjectMissing` where there is no such upload."""
+        ...
+
+    def complete_parts(self, upload: str, parts_id: str, parts: Sequence[StoredPart]) -> None:
+        """Makes one object of the parts, still staged. Raises `ObjectMissing` where there is no such upload."""
+        ...
+
+    def abort_parts(self, upload: str, parts_id: str) -> None:
+        """Leaves nothing of the parts behind. Idempotent."""
+        ...
+
+    def arrived(self, upload: str) -> DirectObject:
+        """What has arrived, whole. Raises `ObjectMissing` where nothing has."""
         ...

@@ -17,21 +17,25 @@ import stat
 import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime
 from io import BufferedReader, FileIO
 from itertools import takewhile
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 from ..errors import KeyRefused, ObjectExists, ObjectMissing, StorageFailed
-from .contract import Buffer, ObjectInfo, StoredObject
-from .keys import STAGING, check_key
+from .contract import Buffer, ObjectInfo, Storage, StoredObject
+from .keys import STAGING, check_key, is_key
+from .reading import check_range
 
 if sys.platform != "win32":
     import fcntl
 
 BLOCK_SIZE = 2**20
+
+_COPY_SIZE = 2**26  # what the kernel copies in one call, which nothing interrupts
 
 # By getattr what Windows lacks: this module can be imported there, and says why it cannot be used.
 _NOFOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
@@ -53,8 +57,13 @@ _PASSING = {
 # The key is at fault: a link (ELOOP) or a file (ENOTDIR) is in its way, or this file system takes no such name.
 _BAD_KEY = {errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EILSEQ}
 
+# The kernel cannot copy between these two files by itself.
+_CANNOT_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
+
 # In staging, but gone by now or nothing that this storage made.
 _NOT_OURS = {errno.ENOENT, errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EACCES, errno.EPERM}
+
+_Names: TypeAlias = list[str]  # in a class with a method of that name `list` would be the method
 
 
 class DiskStorage:
@@ -94,17 +103,14 @@ class DiskStorage:
 
     def read(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """As `Storage.read`; what is missing is said by the call and not by the first `next`."""
-        if start < 0 or (end is not None and end < 0):
-            raise ValueError(f"a range has no negative ends: {start}, {end}")
-        with self._expecting(key, "open a file"), self._place_of(key) as (name, folder):
-            file = _opened(name, os.O_RDONLY | _NOFOLLOW | _NONBLOCK, folder)
-        blocks = self._blocks(file, key, start, end)
+        check_range(start, end)
+        blocks = self._blocks(self._object(key), key, start, end)
         next(blocks)  # begun, so that blocks which nobody takes close their file too
         return blocks
 
     def stat(self, key: str) -> StoredObject:
         with self._expecting(key, "look at a file"), self._place_of(key) as (name, folder):
-            return StoredObject(key=key, size=_look(name, folder).st_size)
+            return _stored(key, _look(name, folder))
 
     def delete(self, key: str) -> None:
         with suppress(ObjectMissing), self._expecting(key, "delete a file"), self._place_of(key) as (name, folder):
@@ -113,10 +119,46 @@ class DiskStorage:
             if self.durable:
                 self._flush_folder(folder)
 
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        """As `ListsObjects.list`, folder after folder: the names of one are held at a time. Links and what else is no
+        object of this storage are not among them."""
+        folder, _, _ = prefix.rpartition("/")
+        return self._below(folder, prefix) if not folder or is_key(folder) else iter(())
+
+    def copies_from(self, source: Storage) -> bool:
+        return isinstance(source, DiskStorage)
+
+    def copy(self, key: str, new_key: str, *, source: Storage | None = None) -> StoredObject:
+        """As `CopiesObjects.copy`, by the kernel, and in no time where the file system shares blocks. It is never a
+        link: who changes one file by its path does not change the other."""
+        source = self if source is None else source
+        if not isinstance(source, DiskStorage):
+            raise TypeError(f"a disk storage copies from others of its kind, not from {source.name!r}")
+        with source._object(key) as original:
+            sink = self.open(new_key, ObjectInfo())
+            begun: _Sink | _Staged = sink
+            try:
+                sink.fill(original)
+                begun = staged = sink.stage()
+                return staged.commit()
+            except BaseException:
+                with suppress(StorageFailed):  # a sweep removes it
+                    begun.discard()
+                raise
+
     def path(self, key: str) -> Path:
         """Where the object of `key` lies. Only the key is looked at: whether the object is there is not said."""
         check_key(key, storage=self.name)
         return Path(self._root, key)
+
+    def in_staging(self) -> Sequence[str]:
+        """As `SweepsStaging.in_staging`. Where Linux takes files without a name, uploads have none."""
+        with self._translated("look at the staging folder"):
+            try:
+                with self._staging() as folder:
+                    return os.listdir(folder)
+            except FileNotFoundError:
+                return []
 
     def sweep(self) -> int:
         """Removes what dead processes left in staging; returns how many files. A live upload's file is locked."""
@@ -220,18 +262,18 @@ class DiskStorage:
                     os.unlink(name, dir_fd=folder)
             raise
 
-    def _unmake(self, made: list[str]) -> None:
+    def _unmake(self, made: _Names) -> None:
         for path in reversed(made):
             with suppress(OSError), self._place_of(path) as (name, folder):  # one that is in use by now is not empty
                 os.rmdir(name, dir_fd=folder)
 
     # The way from the root to a key
 
-    def _place_of(self, path: str, made: list[str] | None = None) -> _Place:
+    def _place_of(self, path: str, made: _Names | None = None) -> _Place:
         """The last name of `path` and a descriptor of its folder. With `made` missing folders are made and added."""
         return _Place(self, path, made)
 
-    def _reached(self, names: list[str], made: list[str] | None) -> int:
+    def _reached(self, names: _Names, made: _Names | None) -> int:
         """A descriptor of a folder, reached without following a link. The caller closes it."""
         folder = os.open(self._root, _FOLDER)
         try:
@@ -264,6 +306,39 @@ class DiskStorage:
             _flush(root)
 
     # Reading
+
+    def _object(self, key: str) -> FileIO:
+        with self._expecting(key, "open a file"), self._place_of(key) as (name, folder):
+            return _opened(name, os.O_RDONLY | _NOFOLLOW | _NONBLOCK, folder)
+
+    def _below(self, folder: str, prefix: str) -> Iterator[StoredObject]:
+        folders = [folder]
+        while folders:
+            folder = folders.pop()
+            for name, found in self._inside(folder):
+                key = f"{folder}/{name}" if folder else name
+                if not is_key(key):
+                    continue
+                if stat.S_ISDIR(found.st_mode) and f"{key}/".startswith(prefix):
+                    folders.append(key)
+                elif stat.S_ISREG(found.st_mode) and key.startswith(prefix):
+                    yield _stored(key, found)
+
+    def _inside(self, path: str) -> Iterator[tuple[str, os.stat_result]]:
+        """What is in a folder now. Nothing is, where it is gone or was none."""
+        with self._translated("list a folder"):
+            try:
+                folder = self._reached(path.split("/") if path else [], None)
+            except OSError as error:
+                if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                    return
+                raise
+            try:
+                for name in os.listdir(folder):
+                    with suppress(FileNotFoundError):  # it was deleted meanwhile
+                        yield name, os.stat(name, dir_fd=folder, follow_symlinks=False)
+            finally:
+                os.close(folder)
 
     def _blocks(self, file: FileIO, key: str, start: int, end: int | None) -> Iterator[bytes]:
         with file:
@@ -373,6 +448,16 @@ class _Sink:
                 rest -= written
         except OSError as error:
             raise self._storage._failed("write a file", self._key, error) from error
+        self._broken = False
+
+    def fill(self, original: FileIO) -> None:
+        """Writes all of a file."""
+        file = self._writable().file
+        self._broken = True
+        try:
+            self._size += _copied(original.fileno(), file)
+        except OSError as error:
+            raise self._storage._failed("copy a file", self._key, error) from error
         self._broken = False
 
     def stage(self) -> _Staged:
@@ -529,6 +614,29 @@ def _opened(name: str, flags: int, folder: int | None = None) -> FileIO:
     except BaseException:
         os.close(file)
         raise
+
+
+def _copied(source: int, target: int) -> int:
+    """Copies all that is in a file; returns how many bytes. The kernel does it where it can, else this process."""
+    size, at = os.fstat(source).st_size, 0
+    copy: Callable[[int, int, int], int] | None = getattr(os, "copy_file_range", None)  # Linux only
+    try:
+        while copy is not None and at < size and (count := copy(source, target, _COPY_SIZE)):
+            at += count
+    except OSError as error:
+        if error.errno not in _CANNOT_COPY:
+            raise
+    while block := memoryview(os.read(source, BLOCK_SIZE)):  # from where the kernel has left both
+        at += len(block)
+        while block:
+            block = block[os.write(target, block) :]
+    if at != size:
+        raise OSError(errno.EIO, "somebody has cut the file")
+    return at
+
+
+def _stored(key: str, found: os.stat_result) -> StoredObject:
+    return StoredObject(key=key, size=found.st_size, modified=datetime.fromtimestamp(found.st_mtime, UTC))
 
 
 def _look(name: str, folder: int | None) -> os.stat_result:

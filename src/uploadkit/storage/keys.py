@@ -1,8 +1,8 @@
 """Which keys an object may have: one rule for every storage, so that an object can move from any to any other.
 
 A key is a relative path of `/`-separated names. Whatever could mean something else than itself somewhere (`..`, an
-absolute path, a backslash, a control character) is refused, never repaired. The rule reads the text alone: links and
-folders that stand in a key's way are for the storage to see.
+absolute path, a backslash, a control character, a letter in pieces) is refused, never repaired. The rule reads the text
+alone: links and folders that stand in a key's way are for the storage to see.
 """
 
 from __future__ import annotations
@@ -37,11 +37,18 @@ def check_key(key: str, *, storage: str) -> None:
         raise KeyRefused(f"the storage key {fault}", storage=storage, key=key)
 
 
+def is_key(text: str) -> bool:
+    """Whether a storage takes it."""
+    return _plain(text) is not None or _fault(text) is None
+
+
 def _fault(key: str) -> str | None:
     if not key:
         return "is empty"
     if _FORBIDDEN.search(key):
         return "has a control character, a backslash or a surrogate"
+    if not unicodedata.is_normalized("NFC", key):  # HFS+ takes both of such twins for one name
+        return "is not in Unicode's composed form (NFC)"
     if len(key.encode()) > KEY_SIZE:
         return f"has more than {KEY_SIZE} bytes"
     names = key.split("/")

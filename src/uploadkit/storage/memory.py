@@ -5,13 +5,16 @@ Nothing outlives the process. An object is the `_Staged` that was committed: ide
 
 from __future__ import annotations
 
+import builtins  # in a class with a method of that name `list` would be the method
 import io
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import BinaryIO
 
 from ..errors import ObjectExists, ObjectMissing
-from .contract import Buffer, ObjectInfo, StoredObject
+from .contract import Buffer, ObjectInfo, Storage, StoredObject
 from .keys import check_key
+from .reading import check_range
 
 BLOCK_SIZE = 2**20
 
@@ -34,7 +37,7 @@ class MemoryStorage:
         return {key: staged.data for key, staged in self._objects.copy().items()}
 
     @property
-    def unfinished(self) -> list[str]:
+    def unfinished(self) -> builtins.list[str]:
         """The keys of sinks and staged objects that were neither committed nor discarded: what a driver leaks."""
         return list(self._unfinished.copy().values())
 
@@ -43,17 +46,34 @@ class MemoryStorage:
         return _Sink(self, key)
 
     def read(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-        if start < 0 or (end is not None and end < 0):
-            raise ValueError(f"a range has no negative ends: {start}, {end}")
+        check_range(start, end)
         data = self._object(key).data[start:end]
         return (data[at : at + BLOCK_SIZE] for at in range(0, len(data), BLOCK_SIZE))
 
     def stat(self, key: str) -> StoredObject:
-        return StoredObject(key=key, size=len(self._object(key).data))
+        return self._object(key).stored
 
     def delete(self, key: str) -> None:
         check_key(key, storage=self.name)
         self._objects.pop(key, None)
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        return (staged.stored for key, staged in self._objects.copy().items() if key.startswith(prefix))
+
+    def copies_from(self, source: Storage) -> bool:
+        return isinstance(source, MemoryStorage)
+
+    def copy(self, key: str, new_key: str, *, source: Storage | None = None) -> StoredObject:
+        source = self if source is None else source
+        if not isinstance(source, MemoryStorage):
+            raise TypeError(f"a memory storage copies from others of its kind, not from {source.name!r}")
+        data = source._object(key).data
+        check_key(new_key, storage=self.name)
+        staged = _Staged(self, new_key, data)
+        try:
+            return staged.commit()
+        finally:
+            staged.discard()
 
     def _object(self, key: str) -> _Staged:
         check_key(key, storage=self.name)
@@ -92,6 +112,7 @@ class _Staged:
         self._storage = storage
         self._key = key
         self.data = data
+        self.stored: StoredObject = StoredObject(key=key, size=len(data), modified=datetime.now(UTC))
         storage._unfinished[self] = key
 
     def open(self) -> BinaryIO:
@@ -103,7 +124,7 @@ class _Staged:
         if self._storage._objects.setdefault(self._key, self) is not self:
             raise ObjectExists("the object exists already", storage=self._storage.name, key=self._key)
         self._storage._unfinished.pop(self, None)
-        return StoredObject(key=self._key, size=len(self.data))
+        return self.stored
 
     def discard(self) -> None:
         self._storage._unfinished.pop(self, None)

@@ -37,6 +37,15 @@ async def in_thread(call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) 
     return result
 
 
+async def in_own_thread(call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """As `in_thread`, for a call that may itself wait for one in a worker thread, as the application's code does: were
+    all of those taken by such calls, none would ever end."""
+    result, cancelled = await _OwnWork(call, *args, **kwargs).finish()
+    if cancelled is not None:
+        raise cancelled
+    return result
+
+
 class Work(Generic[T]):
     """A call that was begun in a worker thread. Whoever begins one waits for it with `finish`.
 
@@ -50,7 +59,7 @@ class Work(Generic[T]):
         self._done = False
         self._waiter: asyncio.Future[None] | None = None
         self._outcome: T | _Raised | None = None
-        _threads().submit(self._run, contextvars.copy_context(), partial(call, *args, **kwargs))
+        self._begin(contextvars.copy_context(), partial(call, *args, **kwargs))
 
     def done(self) -> bool:
         """Whether `finish` returns, or raises, at once."""
@@ -78,6 +87,12 @@ class Work(Generic[T]):
         finally:
             del outcome, cancelled  # they hold exceptions, whose tracebacks hold this frame
 
+    def _begin(self, context: contextvars.Context, call: Callable[[], T]) -> None:
+        try:
+            _threads().submit(self._run, context, call)
+        except RuntimeError:  # the process ends, and no thread may be begun: what is under way goes on all the same
+            self._run(context, call)
+
     def _run(self, context: contextvars.Context, call: Callable[[], T]) -> None:
         try:
             self._outcome = context.run(call)
@@ -90,6 +105,15 @@ class Work(Generic[T]):
         self._done = True
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+class _OwnWork(Work[T]):
+    """In a thread that ends with the call."""
+
+    __slots__ = ()
+
+    def _begin(self, context: contextvars.Context, call: Callable[[], T]) -> None:
+        threading.Thread(target=self._run, args=(context, call), name=f"{THREAD_NAME}-own").start()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,9 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from types import TracebackType
 from typing import TypeAlias
 
-from ..storage.contract import Storage
-from ..storage.disk import DiskStorage
-from ..storage.keys import STAGING
+from ..content import sandbox
+from ..storage import event_loop
+from ..storage.contract import Storage, SweepsStaging
 from ..storage.memory import MemoryStorage
 from ..storage.threads import THREAD_NAME
 from .storage_faults import FailingStorage
@@ -36,7 +36,8 @@ Watched: TypeAlias = Storage | Callable[[], Iterable[str]]
 class assert_no_leaks:
     """Raises `AssertionError` at the end of its block, and names what is left after `seconds` of waiting for it to go:
 
-    - open descriptors of this process, by what they are open on (where there is a /proc);
+    - open descriptors of this process, by what they are open on (where there is a /proc), but for the channels to the
+      child processes that uploadkit keeps for its next picture;
     - temporary files: within the block `tempfile` makes them in a folder that nobody else uses, which is removed;
     - what a watched storage holds that is neither visible nor discarded;
     - threads, but for the workers that uploadkit, asyncio and AnyIO keep for their next call;
@@ -111,23 +112,22 @@ class assert_no_leaks:
         return seen
 
 
-_KEPT = (f"{THREAD_NAME}_", "asyncio_", "AnyIO worker thread")
+_KEPT = (f"{THREAD_NAME}_", event_loop.THREAD_NAME, "asyncio_", "AnyIO worker thread")
 """How the names of threads begin that wait for their next call."""
 
 
 def leftovers(storage: Storage) -> list[str]:
-    """What a `MemoryStorage` or `DiskStorage` holds that is neither visible nor discarded: keys, or names in staging.
+    """What a `MemoryStorage`, or a storage that `SweepsStaging`, holds that is neither visible nor discarded.
 
-    A file that has no name yet is seen by its descriptor alone. Fits `check_storage(..., leftovers=leftovers)`.
-    Raises `TypeError` for a storage that it does not know.
+    A file on disk that has no name yet is seen by its descriptor alone. Fits `check_storage(..., leftovers=leftovers)`.
+    Raises `TypeError` for a storage that cannot tell.
     """
     if isinstance(storage, FailingStorage):
         return leftovers(storage.inner)
     if isinstance(storage, MemoryStorage):
         return storage.unfinished
-    if isinstance(storage, DiskStorage):
-        staging = storage.path("any").parent / STAGING
-        return os.listdir(staging) if staging.exists() else []
+    if isinstance(storage, SweepsStaging):
+        return [*storage.in_staging()]
     raise TypeError(
         f"what a storage of type {type(storage).__name__} has left is not known; give a function that names it"
     )
@@ -135,7 +135,10 @@ def leftovers(storage: Storage) -> list[str]:
 
 def _descriptors() -> Iterator[str]:
     folder = "/proc/self/fd"
+    kept = {str(number) for number in sandbox.descriptors()}
     for number in os.listdir(folder) if os.path.isdir(folder) else ():
+        if number in kept:
+            continue
         try:
             yield os.readlink(f"{folder}/{number}")
         except FileNotFoundError:  # it was that of the folder itself

@@ -8,17 +8,28 @@ storage does not offer does nothing: the suite can run against a bucket that is 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from itertools import pairwise
 from secrets import token_hex
 from typing import TypeAlias, TypeVar, cast
 
-from ..errors import KeyRefused, ObjectExists, ObjectMissing, UploadError
-from ..storage.contract import ObjectInfo, ReadableStaged, Sink, Staged, Storage, StoredObject, SweepsStaging
+from ..errors import KeyRefused, ObjectExists, ObjectMissing
+from ..storage.contract import (
+    CopiesObjects,
+    ListsObjects,
+    ObjectInfo,
+    ReadableStaged,
+    Sink,
+    Staged,
+    Storage,
+    StoredObject,
+    SweepsStaging,
+)
 
 _T = TypeVar("_T")
 
@@ -30,6 +41,9 @@ Leftovers: TypeAlias = Callable[[Storage], Iterable[str]]
 
 BLOCK_SIZE = 2**20
 """The most that one block of `Storage.read` may have."""
+
+CLOCK_SKEW = timedelta(minutes=15)
+"""How far the clock of a storage may be from ours: S3 takes no request of a clock that is further off."""
 
 
 def check_storage(
@@ -73,11 +87,11 @@ class StorageCheck:
         storage = make_storage()
         if not self.applies_to(storage):
             return
-        trial = _Trial(storage, part_size)
+        trial = _Trial(storage, part_size, make_storage)
         try:
             self._body(trial)
             trial.remove_objects()
-            for left in () if leftovers is None else leftovers(storage):
+            for left in () if leftovers is None else (name for each in trial.storages for name in leftovers(each)):
                 raise AssertionError(f"{left} was left behind")
         except Exception as error:
             # What is no AssertionError came out of the storage where the contract knows no such error.
@@ -88,7 +102,7 @@ class StorageCheck:
 
     def applies_to(self, storage: Storage) -> bool:
         """Whether the storage makes this promise."""
-        return self.ability is None or bool(getattr(storage, _ABILITIES[self.ability], False))
+        return self.ability is None or _OFFERS[self.ability](storage)
 
     def __str__(self) -> str:
         return self.name
@@ -97,11 +111,21 @@ class StorageCheck:
 class _Trial:
     """A storage under one check, and what the check has to clear away."""
 
-    def __init__(self, storage: Storage, part_size: int) -> None:
+    def __init__(self, storage: Storage, part_size: int, make_storage: MakeStorage) -> None:
         self.storage = storage
+        self.storages = [storage]
         self.part_size = part_size
+        self._make_storage = make_storage
         self._keys: list[str] = []
         self._open: list[Sink | Staged] = []
+        self._others: list[_Trial] = []
+
+    def another(self) -> _Trial:
+        """Another storage of the same kind, under the same check."""
+        other = _Trial(self._make_storage(), self.part_size, self._make_storage)
+        self.storages.append(other.storage)
+        self._others.append(other)
+        return other
 
     def key(self, end: str = "") -> str:
         """A new key, random like those that the library makes."""
@@ -146,6 +170,12 @@ class _Trial:
         _expect(size == len(data), f"{what} has {len(data)} bytes and stat says {size}")
         _expect_bytes(self.get(key), data, what)
 
+    def expect_now(self, key: str) -> None:
+        """Where stat says when the object was written, it says that it was now."""
+        modified = self.storage.stat(key).modified
+        if modified is not None:
+            _expect_now(modified, key)
+
     def expect_nothing(self, key: str, when: str) -> None:
         """Nothing is visible under `key`."""
         error = _raised(ObjectMissing, lambda: self.storage.stat(key), f"stat {when}")
@@ -153,9 +183,23 @@ class _Trial:
         _expect(error.storage == self.storage.name, f"the ObjectMissing of stat names the storage {error.storage!r}")
         _raised(ObjectMissing, lambda: self.get(key), f"read {when}")
 
+    def listed(self, prefix: str) -> dict[str, StoredObject]:
+        """What a listing gives, by its keys. Each is given once, and begins with the prefix."""
+        objects = list(cast(ListsObjects, self.storage).list(prefix))
+        by_key = {each.key: each for each in objects}
+        _expect(len(by_key) == len(objects), f"a listing of {len(by_key)} objects gave {len(objects)}")
+        for key in by_key:
+            _expect(key.startswith(prefix), f"the listing of {prefix!r} has the key {key!r}")
+        return by_key
+
+    def copy(self, key: str, new_key: str, *, source: Storage | None = None) -> StoredObject:
+        return cast(CopiesObjects, self.storage).copy(key, new_key, source=source)
+
     def remove_objects(self) -> None:
         for key in self._keys:
             self.storage.delete(key)
+        for other in self._others:
+            other.remove_objects()
 
     def give_up(self) -> None:
         for thing in self._open:
@@ -164,10 +208,22 @@ class _Trial:
         for key in self._keys:
             with suppress(Exception):
                 self.storage.delete(key)
+        for other in self._others:
+            other.give_up()
 
 
-# The attribute that says whether a storage has an ability.
-_ABILITIES = {"ReadsStaged": "reads_staged", "ExclusiveCommit": "exclusive_commit", "SweepsStaging": "sweep"}
+def _is_exclusive(storage: Storage) -> bool:
+    return bool(getattr(storage, "exclusive_commit", False))
+
+
+# What says whether a storage has an ability.
+_OFFERS: dict[str, Callable[[Storage], bool]] = {
+    "ReadsStaged": lambda storage: bool(getattr(storage, "reads_staged", False)),
+    "ExclusiveCommit": _is_exclusive,
+    "SweepsStaging": lambda storage: isinstance(storage, SweepsStaging),
+    "ListsObjects": lambda storage: isinstance(storage, ListsObjects),
+    "CopiesObjects": lambda storage: isinstance(storage, CopiesObjects) and storage.copies_from(storage),
+}
 
 
 _CHECKS: list[StorageCheck] = []
@@ -511,6 +567,20 @@ def reads_staged_then_discards(trial: _Trial) -> None:
 
 
 @_promise(of="SweepsStaging")
+def in_staging(trial: _Trial) -> None:
+    """What lies in staging is named by texts, and looking there changes nothing."""
+    sweeps = cast(SweepsStaging, trial.storage)
+    begun, ended = trial.key(), trial.key()
+    sink, staged = trial.sink(begun, b"begun"), trial.stage(ended, b"ended")
+    seen = [*sweeps.in_staging()]
+    _expect(all(isinstance(name, str) for name in seen), f"it named {seen!r}")
+    sink.stage().commit()
+    staged.commit()
+    for key, data in ((begun, b"begun"), (ended, b"ended")):
+        trial.expect(data, key, f"the object {data!r}")
+
+
+@_promise(of="SweepsStaging")
 def sweep(trial: _Trial) -> None:
     """A sweep does no harm to live uploads and to objects."""
     sweeps = cast(SweepsStaging, trial.storage)
@@ -530,13 +600,195 @@ def sweep(trial: _Trial) -> None:
         trial.expect(data, key, f"the object {data!r}")
 
 
+@_promise(of="ListsObjects")
+def lists(trial: _Trial) -> None:
+    """A listing has every object once, with its size and with when it was written, and none that was deleted."""
+    sizes = dict(zip(trial.keys(*(f"{number % 7}/{number}.bin" for number in range(40))), range(40), strict=True))
+    for key, size in sizes.items():
+        trial.put(_bytes(size), key=key)
+    folder = next(iter(sizes)).partition("/")[0]
+    _expect(trial.listed(folder).keys() == sizes.keys(), f"of 40 objects it has {len(trial.listed(folder))}")
+    for gone in list(sizes)[::3]:
+        trial.storage.delete(gone)
+        del sizes[gone]
+    objects = trial.listed(folder)
+    seen = {key: each.size for key, each in objects.items()}
+    _expect(seen.keys() == sizes.keys(), f"of {len(sizes)} objects and {40 - len(sizes)} deleted ones it has {[*seen]}")
+    _expect(seen == sizes, f"the sizes {sizes} are listed as {seen}")
+    for each in objects.values():
+        _expect_now(each.modified, each.key)
+        trial.expect_now(each.key)
+
+
+@_promise(of="ListsObjects")
+def lists_all(trial: _Trial) -> None:
+    """A listing without a prefix has all objects, with whatever names."""
+    keys = {trial.put(b"x", key=key) for key in trial.keys(*PLAIN_NAMES, "a%2Fb", "a+b", "a&amp;b", "a?b", "a*", "~a")}
+    _expect(not (missing := keys - trial.listed("").keys()), f"it lacks {sorted(missing)}")
+
+
+@_promise(of="ListsObjects")
+def lists_visible_objects(trial: _Trial) -> None:
+    """A listing has nothing that is not visible yet, under whatever name."""
+    key = trial.key()
+    for begun in (trial.open(key), trial.sink(key, _bytes(3 * trial.part_size)), trial.stage(key, b"staged")):
+        for prefix in (key, ".staging", ".staging/"):
+            _expect(not (seen := trial.listed(prefix)), f"before the commit the prefix {prefix!r} lists {[*seen]}")
+        begun.discard()
+    trial.put(b"visible", key=key)
+    _expect([*trial.listed(key)] == [key], "after the commit the object is not listed")
+
+
+@_promise(of="ListsObjects")
+def lists_by_prefix(trial: _Trial) -> None:
+    """A prefix is a text, with which a key begins, and no folder and no pattern."""
+    keys = trial.keys("a/b", "a/bc", "a/d/e", "a/d/f/g", "ab", "a.b", "a b", "a*", "[a]", "A")
+    folder = keys[0].partition("/")[0]
+    for key in keys:
+        trial.put(b"x", key=key)
+    ends = ("", "/", "/a", "/a/", "/a/b", "/a/b/", "/a/bc", "/a/bcd", "/a/d", "/a/d/", "/a/d/f", "/a/d/e/", "/ab")
+    for end in (*ends, "/A", "/b", "/?", "/*", "/a*", "/[a]", "/[", "/a%2Fb", "/.", "/a/../a/b", "/./a", "//a"):
+        expected = [key for key in keys if key.startswith(folder + end)]
+        seen = sorted(trial.listed(folder + end))
+        _expect(seen == sorted(expected), f"of {keys} the prefix {folder + end!r} has {seen} and not {expected}")
+
+
+@_promise(of="ListsObjects")
+def lists_hostile_prefixes(trial: _Trial) -> None:
+    """A prefix with which no key begins has no objects, wherever it leads."""
+    [victim] = trial.keys("victim")
+    trial.put(b"x", key=victim)
+    leading = (f"/{victim}", f"./{victim}", f"x/../{victim}", victim.replace("/", "//"), f"{victim}/", f"{victim}/..")
+    for prefix in (*HOSTILE_KEYS, *leading):
+        # A key may begin with the dots or letters of some of these. `listed` sees that no other is there.
+        seen = trial.listed(prefix) if prefix else {}
+        _expect(victim not in seen, f"the prefix {prefix[:80]!r} lists {victim!r}")
+
+
+@_promise(of="ListsObjects")
+def lists_beside_changes(trial: _Trial) -> None:
+    """A listing goes on while what it has given is deleted."""
+    keys = {trial.put(b"x", key=key) for key in trial.keys(*(f"{number % 3}/{number}" for number in range(20)))}
+    folder = next(iter(keys)).partition("/")[0]
+    for each in cast(ListsObjects, trial.storage).list(folder):
+        trial.storage.delete(each.key)
+        keys.discard(each.key)
+    _expect(not keys, f"it left out {sorted(keys)}")
+    _expect(not (seen := trial.listed(folder)), f"after all were deleted it has {[*seen]}")
+
+
+@_promise(of="CopiesObjects")
+def copies(trial: _Trial) -> None:
+    """A copy has the bytes of its object, which stays as it is."""
+    for size, new_key in zip((0, 1, 2 * trial.part_size + 1), trial.keys("a", "b.bin", "c/d/e.bin"), strict=True):
+        key = trial.put(_bytes(size))
+        copied = trial.copy(key, new_key)
+        _expect(copied == StoredObject(key=new_key, size=size), f"copy returned {copied!r} of {size} bytes")
+        trial.expect(_bytes(size), new_key, "the copy")
+        trial.expect_now(new_key)
+        trial.expect(_bytes(size), key, "the object that was copied")
+
+
+@_promise(of="CopiesObjects")
+def copies_stand_alone(trial: _Trial) -> None:
+    """An object and its copy are deleted independently of each other."""
+    first, second = trial.put(b"first"), trial.put(b"second")
+    of_first, of_second = trial.key(), trial.key()
+    trial.copy(first, of_first)
+    trial.copy(second, of_second)
+    trial.storage.delete(first)
+    trial.storage.delete(of_second)
+    trial.expect_nothing(first, "of an object that was deleted after it was copied")
+    trial.expect_nothing(of_second, "of a copy that was deleted")
+    trial.expect(b"first", of_first, "the copy")
+    trial.expect(b"second", second, "the object")
+
+
+@_promise(of="CopiesObjects")
+def copies_nothing(trial: _Trial) -> None:
+    """To copy what is not there, or not visible yet, raises ObjectMissing and makes nothing."""
+    unfinished, deleted = trial.key(), trial.put(b"deleted")
+    staged = trial.stage(unfinished, b"staged")
+    trial.storage.delete(deleted)
+    for key in (trial.key(), unfinished, deleted):
+        new_key = trial.key()
+        error = _raised(ObjectMissing, partial(trial.copy, key, new_key), "copy of a key under which nothing is")
+        _expect(error.key == key, f"the ObjectMissing names the key {error.key!r} and not {key!r}")
+        trial.expect_nothing(new_key, "after a copy of nothing")
+    staged.discard()
+
+
+@_promise(of="CopiesObjects")
+def copies_to_taken_key(trial: _Trial) -> None:
+    """A copy to a key that is taken is refused as a commit is, or replaces what is there as a commit does."""
+    key, taken = trial.put(b"the copied"), trial.put(b"what was there")
+    if not _is_exclusive(trial.storage):
+        replaced = _copies(trial, key, taken)
+        trial.expect(b"the copied" if replaced else b"what was there", taken, "the object under the key that was taken")
+        return
+    for new_key, data in ((taken, b"what was there"), (key, b"the copied")):
+        error = _raised(ObjectExists, partial(trial.copy, key, new_key), "copy to a key that is taken")
+        _expect(error.key == new_key, f"the ObjectExists names the key {error.key!r} and not {new_key!r}")
+        trial.expect(data, new_key, "the object that was there")
+
+
+@_promise(of="CopiesObjects")
+def copies_race(trial: _Trial) -> None:
+    """Of copies that race for a key of a storage with ExclusiveCommit one wins, and it is whole."""
+    for _ in range(4):
+        keys = [trial.put(_bytes(1000 + number)) for number in range(4)]
+        new_key = trial.key()
+        won = _at_once([partial(_copies, trial, key, new_key) for key in keys])
+        if _is_exclusive(trial.storage):
+            _expect(sum(won) == 1, f"{sum(won)} of 4 copies to one key went well")
+            trial.expect(_bytes(1000 + won.index(True)), new_key, "the copy that won")
+        else:
+            size = trial.storage.stat(new_key).size
+            _expect(1000 <= size < 1004, f"the copy has {size} bytes")
+            trial.expect(_bytes(size), new_key, "the last copy")
+
+
+@_promise(of="CopiesObjects")
+def copies_no_hostile_keys(trial: _Trial) -> None:
+    """A copy goes to no key that is refused elsewhere, and comes from none."""
+    [victim] = trial.keys("victim")
+    trial.put(b"untouched", key=victim)
+    for hostile in (*HOSTILE_KEYS, f"{victim}/", f"/{victim}", f"./{victim}", f"x/../{victim}"):
+        _raised(KeyRefused, partial(trial.copy, victim, hostile), f"copy to the key {hostile[:80]!r}")
+        new_key = trial.key()
+        asked = f"copy of the key {hostile[:80]!r}"
+        _raised((KeyRefused, ObjectMissing), partial(trial.copy, hostile, new_key), asked)
+        trial.expect_nothing(new_key, f"after a {asked}")
+    trial.expect(b"untouched", victim, "an object that hostile keys lead to")
+
+
+@_promise(of="CopiesObjects")
+def copies_from_another(trial: _Trial) -> None:
+    """Copies come from another storage where copies_from says so, and elsewhere they are a TypeError."""
+    other, storage = trial.another(), cast(CopiesObjects, trial.storage)
+    key, new_key = other.put(_bytes(trial.part_size)), trial.key()
+    _raised(TypeError, partial(trial.copy, key, new_key, source=_Unknown()), "copy from a storage of another kind")
+    trial.expect_nothing(new_key, "after a copy from a storage that is not taken")
+    if not storage.copies_from(other.storage):
+        refused = partial(trial.copy, key, new_key, source=other.storage)
+        _raised(TypeError, refused, "copy from a storage that copies_from does not take")
+        return
+    copied = trial.copy(key, new_key, source=other.storage)
+    _expect(copied == StoredObject(key=new_key, size=trial.part_size), f"copy returned {copied!r}")
+    other.storage.delete(key)
+    trial.expect(_bytes(trial.part_size), new_key, "the copy from another storage")
+    missing = partial(trial.copy, key, trial.key(), source=other.storage)
+    _raised(ObjectMissing, missing, "copy of what is not in the other storage")
+
+
 # Many at once
 
 
 @_promise()
 def interleaved(trial: _Trial) -> None:
     """Many sinks can be open at once, and each keeps its own bytes."""
-    data = {trial.key(): _bytes(trial.part_size + number) for number in range(20)}
+    # A few of more than a part: in a bucket a part has megabytes.
+    data = {trial.key(): _bytes(number + (trial.part_size if number < 4 else 1000)) for number in range(20)}
     sinks = {key: trial.open(key) for key in data}
     half = trial.part_size // 2
     for key, sink in sinks.items():
@@ -553,7 +805,7 @@ def interleaved(trial: _Trial) -> None:
 @_promise()
 def many_threads(trial: _Trial) -> None:
     """One storage serves many threads at once."""
-    data = {trial.key(): _bytes(2 * trial.part_size + number) for number in range(8)}
+    data = {trial.key(): _bytes(number + (2 * trial.part_size if number < 3 else 1000)) for number in range(8)}
 
     def upload(key: str) -> None:
         trial.sink(trial.key(), b"given up").discard()
@@ -621,6 +873,7 @@ HOSTILE_KEYS = (
         "//a",
     ),
     *("a\0b", "a\nb", "a\rb", "a\x7fb", "a\x85b", "\0", "a\\b", "..\\..\\a", "C:\\a", "a\udc80b"),
+    *("re\u0301sume\u0301.pdf", "\u212b"),
     *("x" * 256, "a/" * 512 + "a", "é" * 128, ".staging", ".staging/a", ".Staging/a", ".stag\u200cing/a"),
 )
 """Keys that no storage takes."""
@@ -629,10 +882,41 @@ STORAGE_CHECKS: tuple[StorageCheck, ...] = tuple(_CHECKS)
 """Every promise of the contract, in the order in which `check_storage` tries them."""
 
 
-@lru_cache(maxsize=100)
 def _bytes(size: int) -> bytes:
     """Bytes of which no two parts are alike, so that a part which is lost, doubled or moved is seen."""
-    return b"".join(b"%07d\n" % number for number in range(size // 8 + 1))[:size]
+    return _all_bytes(size.bit_length())[:size]
+
+
+@lru_cache
+def _all_bytes(bits: int) -> bytes:
+    return b"".join(b"%07d\n" % number for number in range(2**bits // 8 + 1))
+
+
+def _copies(trial: _Trial, key: str, new_key: str) -> bool:
+    try:
+        trial.copy(key, new_key)
+    except ObjectExists:
+        return False
+    return True
+
+
+class _Unknown:
+    """A storage of which no other one can know how it keeps its objects."""
+
+    name = "unknown"
+    may_block = False
+
+    def open(self, key: str, info: ObjectInfo) -> Sink:
+        raise KeyRefused("this storage takes nothing", storage=self.name, key=key)
+
+    def read(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        raise ObjectMissing("this storage has nothing", storage=self.name, key=key)
+
+    def stat(self, key: str) -> StoredObject:
+        raise ObjectMissing("this storage has nothing", storage=self.name, key=key)
+
+    def delete(self, key: str) -> None:
+        """There is nothing."""
 
 
 def _commits(staged: Staged) -> bool:
@@ -656,7 +940,7 @@ def _at_once(calls: list[Callable[[], _T]]) -> list[_T]:
         return [future.result() for future in [threads.submit(begin, call) for call in calls]]
 
 
-_E = TypeVar("_E", bound=UploadError)
+_E = TypeVar("_E", bound=Exception)
 
 
 def _raised(expected: type[_E] | tuple[type[_E], ...], call: Callable[[], object], what: str) -> _E:
@@ -668,6 +952,13 @@ def _raised(expected: type[_E] | tuple[type[_E], ...], call: Callable[[], object
     except Exception as error:
         raise AssertionError(f"{what} raised {error!r} and not {names}") from error
     raise AssertionError(f"{what} returned {str(result)[:80]} and raised no {names}")
+
+
+def _expect_now(modified: datetime | None, key: str) -> None:
+    if modified is None:
+        raise AssertionError(f"when {key!r} was written is not said")
+    _expect(modified.tzinfo is not None, f"{modified!r} has no time zone")
+    _expect(abs(modified - datetime.now(UTC)) < CLOCK_SKEW, f"{key!r} was written just now, and not at {modified}")
 
 
 def _expect(condition: object, otherwise: str) -> None:

@@ -13,9 +13,21 @@ from itertools import chain, count
 from typing import BinaryIO, Literal, TypeAlias, cast
 
 from ..errors import StorageFailed
-from ..storage.contract import Buffer, ObjectInfo, ReadableStaged, Sink, Staged, Storage, StoredObject
+from ..storage.contract import (
+    Buffer,
+    CopiesObjects,
+    ListsObjects,
+    ObjectInfo,
+    ReadableStaged,
+    Sink,
+    Staged,
+    Storage,
+    StoredObject,
+)
 
-Call: TypeAlias = Literal["open", "write", "stage", "open staged", "commit", "discard", "read", "stat", "delete"]
+Call: TypeAlias = Literal[
+    "open", "write", "stage", "open staged", "commit", "discard", "read", "stat", "delete", "list", "copy"
+]
 
 
 class Hang:
@@ -57,7 +69,11 @@ class Corruption(Enum):
 
 Fault: TypeAlias = BaseException | Hang | Corruption
 
-_ABILITIES = ("reads_staged", "exclusive_commit", "sweep", "path")
+# Those of `AcceptsDirectUploads` are not among them: its objects would never fail.
+_ABILITIES = (
+    *("reads_staged", "exclusive_commit", "in_staging", "sweep", "path", "sign_url", "public_url"),
+    *("list", "copies_from", "copy"),  # which are also methods below
+)
 
 
 class FailingStorage:
@@ -66,7 +82,8 @@ class FailingStorage:
     `FailingStorage(inner, after=0, on="commit")` fails the first commit of any of its objects; `on="any"` counts all
     calls as one kind. Without a `fault` the call raises `StorageFailed`, which is `retryable` or not; an exception is
     raised as it is. A call that raises does not reach `inner`, and a sink whose write or stage has raised can only be
-    discarded. What `inner` can do, this can; with a `Hang` it may block. `failed` tells whether it has happened.
+    discarded. What `inner` can do, this can, but to take uploads from clients; with a `Hang` it may block. `failed`
+    tells whether it has happened.
 
     Raises `ValueError` for a `Corruption` of calls that carry no bytes.
     """
@@ -93,7 +110,7 @@ class FailingStorage:
         self._calls = count()
         for ability in _ABILITIES:  # as attributes of its own: a runtime-checkable protocol looks for nothing else
             if hasattr(inner, ability):
-                setattr(self, ability, getattr(inner, ability))
+                setattr(self, ability, getattr(self, f"_{ability}", getattr(inner, ability)))
 
     def open(self, key: str, info: ObjectInfo) -> Sink:
         self._meet("open", key)
@@ -113,6 +130,17 @@ class FailingStorage:
     def delete(self, key: str) -> None:
         self._meet("delete", key)
         self.inner.delete(key)
+
+    def _list(self, prefix: str = "") -> Iterator[StoredObject]:
+        self._meet("list", prefix)
+        return cast(ListsObjects, self.inner).list(prefix)
+
+    def _copies_from(self, source: Storage) -> bool:
+        return cast(CopiesObjects, self.inner).copies_from(self.inner if source is self else source)
+
+    def _copy(self, key: str, new_key: str, *, source: Storage | None = None) -> StoredObject:
+        self._meet("copy", new_key)
+        return cast(CopiesObjects, self.inner).copy(key, new_key, source=None if source is self else source)
 
     def _meet(self, call: Call, key: str) -> Corruption | None:
         """Where this is the call that fails, it raises, or is held, or is told what happens to its bytes."""

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 from tests.storage.kinds import DISKS
 
+from uploadkit.errors import LedgerFailed
 from uploadkit.intake.plan import OnProgress
 from uploadkit.intake.spec import Spec
-from uploadkit.policy.accept import IMAGES
+from uploadkit.policy.accept import DOCUMENTS, IMAGES
 from uploadkit.policy.fields import File, Text
 from uploadkit.policy.filters import IncomingFile
 from uploadkit.policy.limits import Limits
@@ -54,6 +56,41 @@ class Profile(BaseModel):
     photos: list[UploadedFile]
 
 
+class LoggedRegister:
+    """A register that writes what it is told into `register.log`. It accepts no file of the name `unaccepted.bin`."""
+
+    def __init__(self, log: str) -> None:
+        self.log = Path(log)
+
+    def write(self, line: str) -> None:
+        """One line, whoever else writes."""
+        with self.log.open("a") as log:
+            log.write(f"{line}\n")
+
+    def knows(self, storage: Storage) -> None: ...
+
+    def begin(self, file: IncomingFile, *, storage: Storage, key: str | None, batch: str) -> None:
+        self.write(f"begin {file.filename}")
+
+    def accept(self, files: Sequence[UploadedFile]) -> None:
+        self.write(" ".join(["accept", *(file.filename for file in files)]))
+        if any(file.filename == "unaccepted.bin" for file in files):
+            raise LedgerFailed("not this one")
+
+    async def aaccept(self, files: Sequence[UploadedFile]) -> None:
+        self.accept(files)
+
+    def refuse(self, uploads: Sequence[str], error: BaseException) -> None:
+        self.write(f"refuse {len(uploads)} for {type(error).__name__}")
+
+    def delete(self, file: UploadedFile) -> None:
+        self.write(f"delete {file.filename}")
+        file.storage.delete(file.key)
+
+
+REGISTER = LoggedRegister("register.log")
+
+
 def server_storage() -> DiskStorage:
     """The storage of a server's process."""
     if os.environ.get("UPLOADKIT_GARBAGE") == "kept":
@@ -66,6 +103,7 @@ def specs(storage: Storage) -> dict[str, Spec[Any]]:
     upload = Uploader(storage)
     routes: dict[str, Spec[Any]] = {
         "single": upload.single("avatar", accept=IMAGES, max_size="1 MB"),
+        "documents": upload.single("document", accept=[DOCUMENTS, "application/zip"]),
         "optional": upload.single("avatar", required=False, min_size=10),
         "array": upload.array("photos", max_count=3),
         "fields": upload.fields(
@@ -83,6 +121,7 @@ def specs(storage: Storage) -> dict[str, Spec[Any]]:
         "slow": Uploader(storage, limits=Limits(idle_seconds=2, min_rate=1024)).any(),
         "impatient": Uploader(storage, limits=Limits(idle_seconds=0.2)).any(),
         "progress": upload.any(),
+        "registered": Uploader(storage, pipeline=REGISTER, limits=Limits(files=3)).any(),
     }
     for name, limit in LIMITED.items():
         routes[f"limit/{name}"] = Uploader(storage, limits=Limits(**{name: limit})).any()
@@ -118,6 +157,10 @@ def handled(route: str, received: Any) -> tuple[int, dict[str, Any]]:
         return 409, {"rejected": True}
     if route == "progress":
         return 200, {"progress": _progress}
+    if route == "registered":
+        REGISTER.write("handler")
+        if received.fields.get("do") == "raise":
+            raise RuntimeError("the handler raises, as it should")
     return 200, shown(received)
 
 

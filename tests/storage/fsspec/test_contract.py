@@ -11,7 +11,15 @@ from tests.storage.fsspec.conftest import Locate, Place
 from tests.storage.kinds import get, staged
 
 from uploadkit.errors import ObjectExists
-from uploadkit.storage.contract import ExclusiveCommit, LocalPaths, ReadsStaged, Storage, SweepsStaging
+from uploadkit.storage.contract import (
+    CopiesObjects,
+    ExclusiveCommit,
+    ListsObjects,
+    LocalPaths,
+    ReadsStaged,
+    Storage,
+    SweepsStaging,
+)
 from uploadkit.testing import STORAGE_CHECKS, StorageCheck
 
 
@@ -30,13 +38,17 @@ def test_a_filesystem_keeps_the_promise(check: StorageCheck, locate: Locate) -> 
 
 
 def test_what_a_storage_offers_is_what_its_filesystem_keeps(kind: str, place: Place) -> None:
-    """All can read what is staged and sweep; a name that is taken is refused by local files and SFTP alone."""
+    """All can read what is staged, list and sweep; a name that is taken is refused by local files and SFTP alone, and
+    SFTP alone copies nothing by itself."""
     storage = place.storage()
     assert isinstance(storage, ReadsStaged)
     assert storage.reads_staged
     assert isinstance(storage, SweepsStaging)
     assert isinstance(storage, ExclusiveCommit)
     assert not isinstance(storage, LocalPaths)
+    assert isinstance(storage, ListsObjects)
+    assert isinstance(storage, CopiesObjects)
+    assert storage.copies_from(storage) == (kind != "sftp")
     assert storage.exclusive_commit == (kind in ("local", "sftp"))
     assert storage.may_block
 

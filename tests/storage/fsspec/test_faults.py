@@ -287,7 +287,7 @@ def test_a_server_that_falls_silent_is_not_waited_for_without_end(
     server: SftpServer, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a time its connections are taken to be lost, and others are made."""
-    monkeypatch.setattr("uploadkit.storage.fsspec.SILENT_SECONDS", 0.5)
+    monkeypatch.setattr("uploadkit.storage.fsspec.ways.SILENT_SECONDS", 0.5)
     storage = storage_on(server, root)
     sink = storage.open("key", INFO)
     sink.write(b"data")

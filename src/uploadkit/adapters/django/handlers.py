@@ -20,10 +20,11 @@ from django.utils.deprecation import MiddlewareMixin
 
 from ...errors import FieldMissing, FieldRefused, LimitExceeded, SenderError, UploadError
 from ...intake.blocking import kept_if_handled, receive_form
-from ...intake.spec import Spec, check_spec, whole
+from ...intake.spec import Spec, check_spec, check_unregistered, whole
 from ...uploads import Submission
 from ..asgi import body_length
-from ..problem import problem_body, problem_headers
+from ..kept import OF_A_FORM
+from ..problem import log_failure, problem_body, problem_headers
 from ..sockets import Readable
 from ..wsgi import drain
 from .body import body_of, is_left_to_view, post_of, read_chunks
@@ -49,7 +50,7 @@ def upload_handler(spec: Spec[Any] | Callable[[HttpRequest], Spec[Any]]) -> Call
 
     The limits are those of the spec, and no longer Django's `DATA_UPLOAD_MAX_...`, which still hold for URL-encoded
     forms: these Django reads itself. What a form needs it says itself: `required` and `min_count` have no say, and
-    neither has a model of `upload.form`. Raises `TypeError` where the spec has an async filter.
+    neither has a model of `upload.form`. Raises `TypeError` where the spec has an async filter, or a pipeline.
     """
     if isinstance(spec, Spec) or not callable(spec):
         _check(spec, "upload_handler")
@@ -184,11 +185,13 @@ class UploadErrors(MiddlewareMixin):
         error: UploadError | None = getattr(request, _ERROR, None)
         if error is None or response.status_code not in (400, 500):
             return response
+        log_failure(error)
         return HttpResponse(problem_body(error), status=error.status, headers=problem_headers(error))
 
 
 def _check(spec: Any, taker: str) -> None:
     check_spec(spec, taker=taker, example="upload.any()")
+    check_unregistered(spec, taker=taker, why=OF_A_FORM)
     spec.check_blocking()
 
 

@@ -27,7 +27,7 @@ from ...intake.plan import OnProgress
 from ...intake.spec import Spec, check_spec
 from ...uploads import Submission
 from ..asgi import body_length
-from ..problem import problem_body, problem_headers
+from ..problem import log_failure, problem_body, problem_headers
 from ..wsgi import drain
 from .body import abody_of, body_of, is_left_to_view, post_of
 
@@ -273,4 +273,5 @@ def _answer(error: UploadError | _Forbidden, *, raise_errors: bool) -> HttpRespo
         return error.response
     if raise_errors:
         raise error
+    log_failure(error)
     return HttpResponse(problem_body(error), status=error.status, headers=problem_headers(error))

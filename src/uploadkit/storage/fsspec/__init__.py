@@ -15,17 +15,20 @@ import io
 import os
 import re
 import secrets
-import socket
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ..errors import KeyRefused, ObjectExists, ObjectMissing, StorageError, StorageFailed
-from .contract import Buffer, ObjectInfo, StoredObject
-from .keys import STAGING, check_key
+from ...errors import KeyRefused, ObjectExists, ObjectMissing, StorageError, StorageFailed
+from ..contract import Buffer, ObjectInfo, Storage, StoredObject
+from ..keys import STAGING, check_key, is_key
+from ..reading import check_range
+from .connections import Connection, Pools, class_of, filesystem_of, giver, maker
+from .ways import copied, info_of, leave, make_folder, way_of, way_of_given
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -33,9 +36,6 @@ if TYPE_CHECKING:
 BLOCK_SIZE = 2**20
 
 STALE_SECONDS = 24 * 60 * 60
-
-SILENT_SECONDS = 60
-"""After so long without an answer an SFTP connection is taken to be lost: paramiko alone would wait without end."""
 
 # A connection or a lack that passes by itself. Not a full disk: somebody has to make room.
 _PASSING = {
@@ -61,11 +61,12 @@ class FsspecStorage:
     after a fork.
 
     `exclusive_commit` is true where a move refuses a name that is taken: local files and SFTP. Elsewhere a commit
-    replaces what is there: names at random, as the library makes them, never meet. Staged objects can be read.
+    replaces what is there: names at random, as the library makes them, never meet. Staged objects can be read. It
+    copies where the filesystem does, which SFTP does not, also from another storage over the same filesystem.
 
     Nothing is touched before a process's first `open`, which makes the staging folder and sweeps it. A sweep takes what
     is older than `stale_seconds` and not this storage's own: choose more than your longest upload can last. Links that
-    stand below the root are followed.
+    stand below the root are followed, but not listed.
     """
 
     may_block = True
@@ -91,15 +92,17 @@ class FsspecStorage:
         if isinstance(url_or_filesystem, str):
             if root is not None:
                 raise TypeError("the root is a part of the URL: FsspecStorage('sftp://host/srv/uploads')")
-            self._way = _way_of(_class_of(url_or_filesystem))
-            make = _maker(url_or_filesystem, dict(options or {}), self._way)
-            self._pools = _Pools(make, self._way, 1 if self._way.shared else connections)
+            self._way = way_of(class_of(url_or_filesystem))
+            make = maker(url_or_filesystem, dict(options or {}), self._way)
+            self._filesystem: object = filesystem_of(url_or_filesystem, dict(options or {}))
+            self._pools = Pools(make, self._way, 1 if self._way.shared else connections)
         else:
             if root is None or options is not None:
                 raise TypeError("a filesystem has its options, and needs a root: FsspecStorage(filesystem, '/uploads')")
-            self._way = replace(_way_of(type(url_or_filesystem)), end=_leave)  # it is not ours to end
+            self._way = replace(way_of_given(url_or_filesystem), end=leave)  # it is not ours to end
+            self._filesystem = url_or_filesystem
             self._given_to = None if self._way.forks else os.getpid()
-            self._pools = _Pools(_giver(url_or_filesystem, root), self._way, 1)
+            self._pools = Pools(giver(url_or_filesystem, root), self._way, 1)
         self._prepared_by: int | None = None  # a process's id: a fork's copy has to prepare for itself
         self._preparing: dict[int, threading.Lock] = {}  # by process: a fork's copy of a held lock stays held
         self._live: set[str] = set()  # the names in staging that are not given up
@@ -116,35 +119,63 @@ class FsspecStorage:
     def read(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """As `Storage.read`; what is missing is said by the call and not by the first `next`. No file is held open:
         every block is asked for by itself."""
-        if start < 0 or (end is not None and end < 0):
-            raise ValueError(f"a range has no negative ends: {start}, {end}")
+        check_range(start, end)
         size = self.stat(key).size
         return self._blocks(key, key, start, size if end is None else min(end, size))
 
     def stat(self, key: str) -> StoredObject:
         check_key(key, storage=self.name)
-        size = self._size(key, key)
-        if size is None:
+        found = self._look(key, key)
+        if found is None:
             raise ObjectMissing("there is no such object", storage=self.name, key=key)
-        return StoredObject(key=key, size=size)
+        return _stored(key, found)
 
     def delete(self, key: str) -> None:
         check_key(key, storage=self.name)
         if self._size(key, key) is not None:
             self._remove(key, key, "delete a file")
 
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        """As `ListsObjects.list`, one folder after the other: what is in one is held at a time."""
+        folder, _, _ = prefix.rpartition("/")
+        return self._below(folder, prefix) if not folder or is_key(folder) else iter(())
+
+    def copies_from(self, source: Storage) -> bool:
+        if not isinstance(source, FsspecStorage):
+            return False
+        return self._way.copies and (source is self or source._filesystem == self._filesystem)
+
+    def copy(self, key: str, new_key: str, *, source: Storage | None = None) -> StoredObject:
+        """As `CopiesObjects.copy`, into staging and on from there. What is known of an object beside its bytes is as
+        the filesystem copies it."""
+        source = self if source is None else source
+        if not self.copies_from(source) or not isinstance(source, FsspecStorage):
+            raise TypeError(f"storage {self.name!r} cannot copy from {source.name!r}: see copies_from")
+        original = source.stat(key)
+        check_key(new_key, storage=self.name)
+        self._prepare()
+        staged = _Staged(self, new_key, _staging_name_now(), original.size)
+        try:
+            staged.copy(source, original)
+            return staged.commit()
+        except BaseException:
+            with suppress(StorageFailed):  # a sweep removes it
+                staged.discard()
+            raise
+
+    def in_staging(self) -> Sequence[str]:
+        with self._using("look at the staging folder") as (fs, root):
+            try:
+                return [str(name).rpartition("/")[2] for name in fs.ls(f"{root}/{STAGING}", detail=False)]
+            except FileNotFoundError:
+                return []
+
     def sweep(self) -> int:
         """Removes what was begun in staging more than `stale_seconds` ago and is not this storage's own; returns how
         many files. An upload of another process that takes longer than that is lost: its commit fails."""
-        with self._using("sweep the staging folder") as (fs, root):
-            try:
-                found = [str(name).rpartition("/")[2] for name in fs.ls(f"{root}/{STAGING}", detail=False)]
-            except FileNotFoundError:
-                return 0
         before = time.time() - self.stale_seconds
-        return sum(
-            self._remove(f"{STAGING}/{name}", None, "sweep a file") for name in found if self._dead(name, before)
-        )
+        dead = [name for name in self.in_staging() if self._dead(name, before)]
+        return sum(self._remove(f"{STAGING}/{name}", None, "sweep a file") for name in dead)
 
     def close(self) -> None:
         """Ends this process's connections, those in use with their last sink. The next call connects again."""
@@ -165,20 +196,51 @@ class FsspecStorage:
             if self._prepared_by == process:  # another thread was faster
                 return
             with self._using("make the staging folder") as (fs, root):
-                _make_folder(fs, f"{root}/{STAGING}")
+                make_folder(fs, f"{root}/{STAGING}")
             self.sweep()
             self._prepared_by = process
 
     # What the filesystem is asked. A path is below the root: a key, or a name in staging.
 
+    def _look(self, path: str, key: str | None) -> Mapping[str, Any] | None:
+        """What is known of a file. None where there is none."""
+        with self._using("look at a file", key) as (fs, root):
+            found = info_of(fs, f"{root}/{path}")
+        return found if found is not None and found["type"] == "file" else None
+
     def _size(self, path: str, key: str | None) -> int | None:
         """The bytes of a file. None where there is none."""
-        with self._using("look at a file", key) as (fs, root):
-            try:
-                found = fs.info(f"{root}/{path}")
-            except (FileNotFoundError, NotADirectoryError):  # or a file stands where the key has a folder
-                return None
-        return int(found["size"]) if found["type"] == "file" else None
+        found = self._look(path, key)
+        return None if found is None else int(found["size"])
+
+    def _below(self, folder: str, prefix: str) -> Iterator[StoredObject]:
+        folders = [folder]
+        while folders:
+            folder = folders.pop()
+            for found in self._inside(folder):
+                name = str(found["name"]).rstrip("/").rpartition("/")[2]
+                key = f"{folder}/{name}" if folder else name
+                if found.get("islink") or not is_key(key):
+                    continue
+                if found["type"] == "directory" and f"{key}/".startswith(prefix):
+                    folders.append(key)
+                elif found["type"] == "file" and key.startswith(prefix):
+                    yield _stored(key, found)
+
+    def _inside(self, folder: str) -> Sequence[Mapping[str, Any]]:
+        """What is in a folder now. Nothing is, where it is gone or was none."""
+        with self._using("list a folder") as (fs, root):
+            path = f"{root}/{folder}" if folder else root or fs.root_marker
+            for last in (False, False, True):
+                found = info_of(fs, path)
+                if found is None or found["type"] != "directory":
+                    return ()
+                try:
+                    return list(fs.ls(path, detail=True))
+                except FileNotFoundError:  # it is gone, or only something in it while it was being listed
+                    if last:
+                        raise
+        return ()
 
     def _remove(self, path: str, key: str | None, doing: str) -> bool:
         """Whether it was there."""
@@ -208,7 +270,7 @@ class FsspecStorage:
             folder, _, _ = key.rpartition("/")
             try:
                 if folder:
-                    _make_folder(fs, f"{root}/{folder}")
+                    make_folder(fs, f"{root}/{folder}")
                 self._way.move(fs, f"{root}/{STAGING}/{name}", f"{root}/{key}")
             except FileExistsError as error:
                 raise ObjectExists("the object exists already", storage=self.name, key=key) from error
@@ -235,7 +297,7 @@ class FsspecStorage:
         finally:
             self._pools.give_back(connection)
 
-    def _taken(self, key: str | None) -> _Connection:
+    def _taken(self, key: str | None) -> Connection:
         if self._given_to not in (None, os.getpid()):
             raise RuntimeError("the filesystem was made before a fork: give the storage a URL, or make both after it")
         try:
@@ -249,7 +311,7 @@ class FsspecStorage:
             raise self._failed("connect", key, error, retryable=passing) from error
 
     @contextmanager
-    def _translated(self, connection: _Connection, doing: str, key: str | None) -> Generator[None]:
+    def _translated(self, connection: Connection, doing: str, key: str | None) -> Generator[None]:
         try:
             yield
         except StorageError:
@@ -274,11 +336,11 @@ class _Sink:
     def __init__(self, storage: FsspecStorage, key: str) -> None:
         self._storage = storage
         self._key = key
-        self._name = f"{int(time.time()):08x}-{secrets.token_hex(16)}"
+        self._name = _staging_name_now()
         self._size = 0
         self._broken = True
         self._file: Any = None
-        self._connection: _Connection | None = storage._taken(key)
+        self._connection: Connection | None = storage._taken(key)
         storage._live.add(self._name)
         try:
             with self._working("open a file") as connection:
@@ -329,7 +391,7 @@ class _Sink:
             self._storage._live.discard(self._name)
 
     @contextmanager
-    def _working(self, doing: str) -> Generator[_Connection]:
+    def _working(self, doing: str) -> Generator[Connection]:
         connection = self._connection
         if connection is None:
             raise RuntimeError("the sink was staged or discarded")
@@ -358,6 +420,20 @@ class _Staged:
     def open(self) -> BinaryIO:
         raw = _StagedFile(self._storage, f"{STAGING}/{self._held()}", self._object)
         return io.BufferedReader(raw, BLOCK_SIZE)
+
+    def copy(self, source: FsspecStorage, original: StoredObject) -> None:
+        """Puts a copy of an object into staging."""
+        storage, name = self._storage, self._held()
+        with source._using("look at a file", original.key) as (_, root):
+            path = f"{root}/{original.key}"
+        storage._live.add(name)
+        with storage._using("copy a file", self._object.key) as (fs, root):
+            copied(fs, path, f"{root}/{STAGING}/{name}")
+        size = storage._size(f"{STAGING}/{name}", self._object.key)
+        if size != original.size:
+            source.stat(original.key)  # it may have been deleted meanwhile
+            text = f"the storage could not copy a file: of {original.size} bytes {size or 0} are there"
+            raise StorageFailed(text, storage=storage.name, key=self._object.key)
 
     def commit(self) -> StoredObject:
         name = self._held()
@@ -416,251 +492,31 @@ class _StagedFile(io.RawIOBase):
         return len(block)
 
 
-# How each filesystem makes a file visible, and what else is its own
+# When a file was written, as SFTP and local files say it, Azure, S3, Google, and memory.
+_TIMES = ("mtime", "last_modified", "LastModified", "updated", "created")
 
 
-_Move: TypeAlias = Callable[[Any, str, str], None]
+def _stored(key: str, found: Mapping[str, Any]) -> StoredObject:
+    time = next((found[name] for name in _TIMES if found.get(name)), None)
+    return StoredObject(key=key, size=int(found["size"]), modified=_as_datetime(time))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Way:
-    """What is known of a kind of filesystem.
-
-    `exclusive`: the move raises `FileExistsError` where the name is taken, for all but one of those that race.
-    `shared`: many threads may use one filesystem object at a time. `forks`: so may a child of the process.
-    """
-
-    move: _Move
-    exclusive: bool = False
-    shared: bool = False
-    forks: bool = False
-    begin: Callable[[Any], None]
-    end: Callable[[Any], None]
-
-
-def _leave(fs: Any) -> None:
-    """Nothing is to be done."""
-
-
-def _link(fs: Any, source: str, target: str) -> None:
-    """`LocalFileSystem.mv` replaces; a link is refused where the name is taken."""
-    fs.link(source, target)
-    with suppress(OSError):  # the object is there: a sweep removes its other name
-        fs.rm_file(source)
-
-
-def _rename(fs: Any, source: str, target: str) -> None:
-    """SFTP's own rename is refused where the name is taken; `SFTPFileSystem.mv`, an extension of OpenSSH, replaces."""
-    try:
-        fs.ftp.rename(source, target)
-    except (FileNotFoundError, TimeoutError):
-        raise
-    except OSError as error:
-        with suppress(FileNotFoundError):  # SFTP has one number for every failure: look
-            fs.ftp.lstat(target)
-            raise FileExistsError(errno.EEXIST, "the name is taken") from error
-        raise
-
-
-def _move(fs: Any, source: str, target: str) -> None:
-    """What a filesystem has of its own: a rename, mostly. Into a folder it may move as `mv` of a shell does."""
-    if fs.isdir(target):
-        raise IsADirectoryError(errno.EISDIR, "the name is that of a folder")
-    fs.mv(source, target)
-
-
-def _copy(fs: Any, source: str, target: str) -> None:
-    """A bucket shows a copy when it is whole. Not fsspec's own `mv`, which takes a `*` in a name for a pattern."""
-    fs.cp_file(source, target)
-    with suppress(Exception):  # the object is there: a sweep removes what it was copied from
-        fs.rm_file(source)
-
-
-def _copy_in_memory(fs: Any, source: str, target: str) -> None:
-    """`MemoryFileSystem.cp_file` puts a file below a file, and the upper one is a folder from then on."""
-    try:
-        fs.pipe_file(target, fs.cat_file(source))
-    except FileExistsError as error:
-        raise NotADirectoryError(errno.ENOTDIR, "a file is in the way") from error
-    with suppress(FileNotFoundError):
-        fs.rm_file(source)
-
-
-def _tune(fs: Any) -> None:
-    """Without the first a lost connection is waited for without end; without the second each 32 KiB wait for 40 ms."""
-    fs.ftp.get_channel().settimeout(SILENT_SECONDS)
-    with suppress(AttributeError):  # a ProxyCommand is no socket
-        fs.client.get_transport().sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _hang_up(fs: Any) -> None:
-    fs.client.close()
-
-
-_LOCAL = _Way(move=_link, exclusive=True, shared=True, forks=True, begin=_leave, end=_leave)
-_MEMORY = _Way(move=_copy_in_memory, shared=True, forks=True, begin=_leave, end=_leave)
-_SFTP = _Way(move=_rename, exclusive=True, begin=_tune, end=_hang_up)
-
-_KNOWN = {
-    "fsspec.implementations.local.LocalFileSystem": _LOCAL,
-    "fsspec.implementations.memory.MemoryFileSystem": _MEMORY,
-    "fsspec.implementations.sftp.SFTPFileSystem": _SFTP,
-}
-
-
-def _way_of(kind: Any) -> _Way:
-    """Raises `TypeError` for a filesystem that cannot move a file."""
-    shared = kind.async_impl is True  # these work in a loop of their own
-    own: set[str] = set()  # what is not fsspec's default
-    for each in kind.__mro__:
-        if known := _KNOWN.get(f"{each.__module__}.{each.__name__}"):
-            return known
-        if each.__module__ not in ("fsspec.spec", "fsspec.asyn"):
-            own.update(vars(each))
-    if "mv" in own:
-        return _Way(move=_move, shared=shared, begin=_leave, end=_leave)
-    if {"cp_file", "_cp_file"} & own:
-        return _Way(move=_copy, shared=shared, begin=_leave, end=_leave)
-    raise TypeError(f"{kind.__name__} cannot move a file: no object would appear whole")
-
-
-# The filesystem objects of a process
-
-
-_Make: TypeAlias = Callable[[], tuple[Any, str]]
-
-
-@dataclass(eq=False, slots=True)
-class _Connection:
-    """A filesystem object. Whoever calls it holds its lock. A broken one is not taken again."""
-
-    fs: Any
-    root: str
-    lock: AbstractContextManager[Any]
-    users: int = 0
-    broken: bool = False
-
-    def opened(self, path: str) -> Any:
-        """A file for writing."""
-        path = f"{self.root}/{path}"
+def _as_datetime(time: object) -> datetime | None:
+    """Seconds, a text of ISO 8601, or a datetime, which is in UTC where it says nothing else."""
+    if isinstance(time, int | float):
+        return datetime.fromtimestamp(time, UTC)
+    if isinstance(time, str):
         try:
-            return self.fs.open(path, "wb")
-        except FileNotFoundError:  # somebody has cleared the folder away
-            _make_folder(self.fs, path.rpartition("/")[0])
-            return self.fs.open(path, "wb")
-
-    def is_dead(self) -> bool:
-        """Whether it does not even find its root."""
-        try:
-            with self.lock:
-                self.fs.info(self.root or self.fs.root_marker)
-        except (FileNotFoundError, PermissionError):
-            return False
-        except Exception:
-            return True
-        return False
+            time = datetime.fromisoformat(time)
+        except ValueError:
+            return None
+    if not isinstance(time, datetime):
+        return None
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
-class _Pools:
-    """The connections of each process: at most `most`, and the least used is taken first."""
-
-    def __init__(self, make: _Make, way: _Way, most: int) -> None:
-        self._make = make
-        self._way = way
-        self._most = most
-        self._pools: dict[int, tuple[threading.Lock, list[_Connection]]] = {}  # by process: a fork uses none of these
-
-    def take(self) -> _Connection:
-        """Whoever takes one gives it back."""
-        lock, pool = self._mine()
-        with lock:
-            least = min((each for each in pool if not each.broken), key=lambda each: each.users, default=None)
-            if least is None or (least.users and len(pool) < self._most):
-                fs, root = self._make()
-                self._way.begin(fs)
-                least = _Connection(fs, root, nullcontext() if self._way.shared else threading.Lock())
-                pool.append(least)
-            least.users += 1
-            return least
-
-    def give_back(self, connection: _Connection) -> None:
-        lock, pool = self._mine()
-        with lock:
-            connection.users -= 1
-            self._end_unused(pool)
-
-    def close(self) -> None:
-        lock, pool = self._mine()
-        with lock:
-            for each in pool:
-                each.broken = True
-            self._end_unused(pool)
-
-    def _end_unused(self, pool: list[_Connection]) -> None:
-        for each in [each for each in pool if each.broken and not each.users]:
-            pool.remove(each)
-            with suppress(Exception):  # it is broken
-                self._way.end(each.fs)
-
-    def _mine(self) -> tuple[threading.Lock, list[_Connection]]:
-        return self._pools.setdefault(os.getpid(), (threading.Lock(), []))
-
-
-def _class_of(url: str) -> Any:
-    fsspec = _imported()
-    return fsspec.get_filesystem_class(fsspec.core.split_protocol(url.partition("::")[0])[0] or "file")
-
-
-def _maker(url: str, options: dict[str, Any], way: _Way) -> _Make:
-    def make() -> tuple[Any, str]:
-        with _ended_if_refused(options) if way is _SFTP else nullcontext(options) as own:
-            fs, root = _imported().core.url_to_fs(url, **own, skip_instance_cache=True)
-        return fs, str(root).rstrip("/")
-
-    return make
-
-
-@contextmanager
-def _ended_if_refused(options: dict[str, Any]) -> Generator[dict[str, Any]]:
-    """paramiko does not end a connection on which it was not let in."""
-    import paramiko
-
-    begun: list[Any] = []
-
-    def begin(*args: Any, **words: Any) -> Any:
-        begun.append(options.get("transport_factory", paramiko.Transport)(*args, **words))
-        return begun[-1]
-
-    try:
-        yield options | {"transport_factory": begin}
-    except BaseException:
-        for transport in begun:
-            transport.close()
-        raise
-
-
-def _giver(fs: Any, root: str) -> _Make:
-    return lambda: (fs, str(fs._strip_protocol(root)).rstrip("/"))
-
-
-def _imported() -> Any:
-    try:
-        import fsspec
-    except ModuleNotFoundError as missing:
-        text = "FsspecStorage needs fsspec: pip install 'pyuploadkit[fsspec]'"
-        raise ModuleNotFoundError(text, name=missing.name) from missing
-    return fsspec
-
-
-def _make_folder(fs: Any, path: str) -> None:
-    try:
-        fs.makedirs(path, exist_ok=True)
-    except Exception as error:
-        if fs.isdir(path):  # another upload made it at the same time
-            return
-        if isinstance(error, FileExistsError):
-            raise NotADirectoryError(errno.ENOTDIR, "a file is in the way") from error
-        raise
+def _staging_name_now() -> str:
+    return f"{int(time.time()):08x}-{secrets.token_hex(16)}"
 
 
 def _is_passing(error: Exception) -> bool:

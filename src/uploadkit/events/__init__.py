@@ -1,0 +1,1 @@
+"""What has happened to an upload, as facts, and who hears of it."""

@@ -1,0 +1,1 @@
+"""What remains to be done with an upload, and who does it."""

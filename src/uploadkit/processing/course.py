@@ -1,0 +1,151 @@
+"""The way of an upload through its steps: what comes next is asked of the ledger each time, so that nothing is lost
+where a process dies in between, and nothing is doubled where it is asked twice."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Unpack
+
+from ..errors import RecordMissing, SenderError, UploadChanged
+from ..events.bus import Events
+from ..events.facts import Fact, FileFailed, FileProcessed, FileProgressed, FileRejected, FileScanned
+from ..records.ledger import Changes, Ledger
+from ..records.lifecycle import State
+from ..records.record import Concerning, UploadRecord, concerning
+from ..storage.threads import in_thread
+from .observing import Observer, Outcome, observing
+from .processor import Quarantined
+from .queue import DeadJob, Queue, Running
+from .rules import Rule, Rules
+from .steps import Steps
+
+ALIVE = frozenset({State.STAGED, State.PROCESSING})
+
+_log = logging.getLogger("uploadkit.processing")
+
+
+class Course:
+    """Brings uploads from step to step, over one queue. `remove` deletes the bytes of an upload and all that was made
+    of it, as far as its state allows."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        rules: Rules,
+        steps: Steps,
+        events: Events,
+        remove: Callable[[UploadRecord], None],
+    ) -> None:
+        self._ledger = ledger
+        self._rules = rules
+        self._steps = steps
+        self._events = events
+        self._remove = remove
+        self.observers: list[Observer] = []
+
+    async def advance(self, upload: str, queue: Queue) -> None:
+        """Has the next step of an upload made, or takes it to its end. May be called at any time, and any number of
+        times. Raises `QueueFailed`, `LedgerFailed`."""
+        try:
+            record = await self._ledger.aget(upload)
+            if record.state is State.STAGED:
+                record = await self._ledger.amove(upload, State.PROCESSING, since={State.STAGED})
+        except RecordMissing:
+            return
+        except UploadChanged:  # somebody else is faster
+            record = await self._ledger.aget(upload)
+        if record.state is not State.PROCESSING:
+            return
+        results = await self._ledger.aresults(upload)
+        if undone := self._rules.undone(record, results):
+            await queue.aadd(undone[0].job(record))
+            return
+        told = {result.processor: result.told["results"] for result in results}
+        fact = FileProcessed(**concerning(record), results=told)
+        with suppress(UploadChanged, RecordMissing):
+            await self._ledger.amove(upload, State.COMPLETED, since={State.PROCESSING}, facts=[fact])
+
+    async def handle(self, running: Running, queue: Queue) -> None:
+        """Does a job, and has the next one added."""
+        job = running.job
+        try:
+            record = await self._ledger.aget(job.upload)
+        except RecordMissing:
+            return
+        if record.state not in ALIVE:
+            return
+        rule = self._rules.step(record, job.processor, job.digest)
+        if rule is not None:
+            with observing(self.observers, running, size=record.size) as ending:
+                ending.outcome = await self._made(rule, record, running)
+            if ending.outcome != "done":
+                return
+        await self.advance(job.upload, queue)
+
+    async def dead(self, dead: DeadJob) -> None:
+        """A step was given up: so is the upload."""
+        with suppress(UploadChanged, RecordMissing):
+            record = await self._ledger.aget(dead.job.upload)
+            fact = FileFailed(
+                **concerning(record),
+                processor=dead.job.processor,
+                reason=dead.reason,
+                attempts=dead.attempts,
+            )
+            reason = f"{dead.job.processor}: {dead.reason}"
+            await self._ledger.amove(record.id, State.FAILED, since=ALIVE, reason=reason, facts=[fact])
+
+    async def _made(self, rule: Rule, record: UploadRecord, running: Running) -> Outcome:
+        """The upload goes on where it is "done". Raises what is a failed attempt."""
+        of = concerning(record)
+        try:
+            await self._steps.make(
+                rule,
+                record,
+                attempt=running.attempt,
+                steal=running.deaths > 0,
+                tell=self._teller(rule, of, running),
+                is_cancelled=lambda: running.is_cancelled,
+            )
+        except UploadChanged:  # it is gone, or somebody else makes the step
+            return "cancelled"
+        except SenderError as error:
+            fact = FileRejected(**of, code=error.code, reason=str(error))
+            await self._end(record.id, State.REJECTED, reason=str(error), facts=[fact])
+            return "refused"
+        except Quarantined as found:
+            scanned = FileScanned(**of, outcome="infected", signature=found.signature)
+            storage, key = found.moved or (None, None)
+            await self._end(record.id, State.QUARANTINED, reason=str(found), facts=[scanned], storage=storage, key=key)
+            return "quarantined"
+        return "done"
+
+    async def _end(
+        self, upload: str, state: State, *, reason: str, facts: list[Fact], **changes: Unpack[Changes]
+    ) -> None:
+        with suppress(RecordMissing):
+            with suppress(UploadChanged):
+                await self._ledger.amove(upload, state, since=ALIVE, reason=reason, facts=facts, **changes)
+            await in_thread(self._remove, await self._ledger.aget(upload))
+
+    def _teller(self, rule: Rule, of: Concerning, running: Running) -> Callable[[int, str | None], None]:
+        """Tells progress to the queue and to subscribers, from any thread; where it cannot be told, that is no
+        failure of the step."""
+        home = asyncio.get_running_loop()
+
+        async def tell(percent: int, note: str | None) -> None:
+            fact = FileProgressed(**of, processor=rule.processor.name, percent=percent, note=note)
+            await _tried(running.progress(percent, note))
+            await _tried(self._events.apublish(fact))
+
+        return lambda percent, note: asyncio.run_coroutine_threadsafe(tell(percent, note), home).result()
+
+
+async def _tried(telling: Awaitable[None]) -> None:
+    try:
+        await telling
+    except Exception:
+        _log.warning("the progress of a job could not be told", exc_info=True)

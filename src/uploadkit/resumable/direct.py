@@ -1,0 +1,531 @@
+"""Uploads that go from a client straight to a storage, under the rules of a spec.
+
+A client says what it wants to send, is given a signed form or signed addresses of parts, and sends its bytes to the
+storage itself. What has arrived is judged then, as `receive` judges what passes through it, and is an upload only when
+everything agrees. Knows no framework and keeps nothing: what has to be known again goes with the client, in a token
+that is signed.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+import secrets
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import astuple, dataclass
+from typing import Any, TypeAlias
+
+from ..errors import (
+    FileRefused,
+    LimitExceeded,
+    MalformedForm,
+    ObjectExists,
+    ObjectMissing,
+    SenderError,
+    StorageFailed,
+    TokenRefused,
+    TruncatedForm,
+    quoted,
+)
+from ..intake import asynchronous, blocking
+from ..intake.landing import begin_watches
+from ..intake.plan import check_agreed, shown_name, uploaded
+from ..intake.spec import Spec, check_spec, check_unregistered
+from ..intake.steps import Ask
+from ..multipart.headers import declared_type
+from ..policy.accept import foresee, resolve
+from ..policy.accounting import exceeded
+from ..policy.endings import check_ending, end_size
+from ..policy.fields import FileRule
+from ..policy.filters import IncomingFile
+from ..policy.media_types import OCTET_STREAM, canonical, extension_of
+from ..policy.rules import largest
+from ..policy.signatures import HEAD_SIZE
+from ..storage.contract import AcceptsDirectUploads, DirectObject, ListsObjects, ObjectInfo, Storage, StoredPart
+from ..storage.threads import Work, in_thread
+from ..uploads import UploadedFile
+
+_MIN_SECRET_SIZE = 16
+
+MIN_PART_SIZE = 5 * 2**20
+"""Bytes of every part but the last: what S3 asks for."""
+
+MAX_PARTS = 10_000
+"""Of one file: what S3 takes."""
+
+_LARGEST = 5 * 2**40
+"""Bytes of a file where neither its field nor its limits say: the most that S3 keeps as one object."""
+
+_LONGEST_SECONDS = 7 * 24 * 60 * 60
+"""What S3 takes as the life of a signed address."""
+
+_BLOCK_SIZE = 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectForm:
+    """What a client needs to send one file in one request: a multipart form to `url` with these `fields` and then the
+    file, in a field `file`. `token` is what it comes back with."""
+
+    url: str
+    fields: Mapping[str, str]
+    token: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectParts:
+    """An upload in parts that has begun. `id` is that of the file, `token` what the client comes back with."""
+
+    id: str
+    token: str
+
+
+class DirectUploads:
+    """Takes the one file of `spec` straight into its storage, which is one with `AcceptsDirectUploads`.
+
+    Everything that the rules say of the file holds: its type, its size, its filter, its checks. Names, types and sizes
+    come from the client; every method may be called with what it sent. `secret` signs the tokens: at least 16 bytes
+    that nobody else knows and every process of the application has. A token is good for `expires_seconds`, which is
+    more than the longest upload takes and less than the storage's `stale_seconds`. Who has a token may finish its
+    upload: whose it is your application knows.
+
+    With `digest` the SHA-256 of every file is made, for which all of it is read back. A check of the passing bytes
+    reads them too, and the digest comes with it.
+    """
+
+    def __init__(
+        self,
+        spec: Spec[UploadedFile] | Spec[UploadedFile | None],
+        *,
+        secret: str | bytes,
+        expires_seconds: int = 3600,
+        digest: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Raises `TypeError` for a spec that is not of one file, whose storage takes nothing from clients, or which has
+        a pipeline."""
+        check_spec(spec, taker="DirectUploads", example="upload.single('video')")
+        check_unregistered(spec, taker="DirectUploads", why="nobody would have it accept what has arrived")
+        self._spec: Spec[Any] = spec
+        self._field, self._rule = _only_file(spec)
+        _accepting(self._rule.storage)
+        self._secret = secret.encode() if isinstance(secret, str) else bytes(secret)
+        if len(self._secret) < _MIN_SECRET_SIZE:
+            raise ValueError(f"the secret has {len(self._secret)} bytes, and at least {_MIN_SECRET_SIZE} are needed")
+        if not 1 <= expires_seconds <= _LONGEST_SECONDS:
+            raise ValueError(f"a token is good for 1 to {_LONGEST_SECONDS} seconds, not for {expires_seconds}")
+        self._expires_seconds = expires_seconds
+        self._digest = digest
+        self._clock = clock
+
+    def begin(self, filename: str, content_type: str | None = None, size: int | None = None) -> DirectForm:
+        """A form for one file. `size` is in bytes; where it is said no other will be taken.
+
+        Raises `FileRefused` and `LimitExceeded` where no bytes could make that file one that the field accepts,
+        `MalformedForm` where what the client said is no name, type or size.
+        """
+        claim = self._new_claim(filename, content_type, size)
+        form = self._taking.sign_post(
+            claim.upload,
+            self._staged_info(claim),
+            min_size=claim.min_size,
+            max_size=claim.max_size,
+            expires_seconds=self._expires_seconds,
+        )
+        return DirectForm(url=form.url, fields=form.fields, token=self._token(claim))
+
+    def begin_parts(self, filename: str, content_type: str | None = None, size: int | None = None) -> DirectParts:
+        """Begins an upload in parts. Raises what `begin` raises."""
+        claim = self._new_claim(filename, content_type, size)
+        parts_id = self._taking.begin_parts(claim.upload, self._staged_info(claim))
+        return DirectParts(id=claim.id, token=self._token(claim, parts_id))
+
+    def sign_part(self, token: str, number: int) -> str:
+        """An address for a PUT of part `number`, from 1. Every part but the last has at least 5 MiB.
+
+        Raises `TokenRefused`, and `LimitExceeded` for more parts than a file of the largest size can have.
+        """
+        claim, parts_id = self._claim_of_parts(token)
+        if not _is_count(number) or number < 1:
+            raise MalformedForm("the parts of an upload are numbered from 1", field=self._field)
+        if number > min(MAX_PARTS, max(1, -(-claim.max_size // MIN_PART_SIZE))):
+            seen = min(claim.max_size + 1, (number - 1) * MIN_PART_SIZE)
+            text = f"a file of at most {claim.max_size} bytes has no part {number}"
+            raise LimitExceeded(text, limit="max_size", allowed=claim.max_size, seen=seen, field=self._field)
+        left = max(1, int(claim.expires - self._clock()))
+        return self._taking.sign_part(claim.upload, parts_id, number, expires_seconds=left)
+
+    def list_parts(self, token: str) -> Sequence[StoredPart]:
+        """The parts that have arrived, by number. Raises `TokenRefused`, and `ObjectMissing` where the upload was
+        completed or aborted."""
+        claim, parts_id = self._claim_of_parts(token)
+        return self._taking.list_parts(claim.upload, parts_id)
+
+    def complete(self, token: str) -> None:
+        """All parts have arrived: makes one object of them, which `finish` judges. May be called again.
+
+        Raises `LimitExceeded` and `TruncatedForm` where they are more or fewer bytes than they may be: then nothing is
+        left of them. Raises `TokenRefused`, and `ObjectMissing` where there is no such upload.
+        """
+        claim, parts_id = self._claim_of_parts(token)
+        try:
+            parts = self._taking.list_parts(claim.upload, parts_id)
+        except ObjectMissing:
+            self._arrived(claim)  # raises where it was not completed before
+            return
+        try:
+            if not parts:
+                raise TruncatedForm("no part of the file has arrived")
+            self._check_size(claim, sum(part.size for part in parts))
+        except SenderError:
+            self._taking.abort_parts(claim.upload, parts_id)
+            raise
+        self._taking.complete_parts(claim.upload, parts_id, parts)
+
+    def abort(self, token: str) -> None:
+        """Gives up an upload in parts: nothing is left of those that have arrived. May be called again."""
+        claim, parts_id = self._claim_of_parts(token)
+        self._taking.abort_parts(claim.upload, parts_id)
+
+    def finish(self, token: str) -> UploadedFile:
+        """Judges what has arrived, and makes it an upload.
+
+        Raises what `receive` raises of a file: what was refused is removed, and is no upload. Raises `TokenRefused`,
+        `ObjectMissing` where nothing has arrived, `ObjectExists` where the upload is finished already, `StorageFailed`
+        where the storage fails: then `finish` may be called again. Of two that finish one upload at once, one succeeds.
+        """
+        self._spec.check_blocking()
+        return _carry_out(self._finishing(token))
+
+    async def abegin(self, filename: str, content_type: str | None = None, size: int | None = None) -> DirectForm:
+        """The async twin of `begin`."""
+        return await in_thread(self.begin, filename, content_type, size)
+
+    async def abegin_parts(
+        self, filename: str, content_type: str | None = None, size: int | None = None
+    ) -> DirectParts:
+        """The async twin of `begin_parts`."""
+        return await in_thread(self.begin_parts, filename, content_type, size)
+
+    async def asign_part(self, token: str, number: int) -> str:
+        """The async twin of `sign_part`."""
+        return await in_thread(self.sign_part, token, number)
+
+    async def alist_parts(self, token: str) -> Sequence[StoredPart]:
+        """The async twin of `list_parts`."""
+        return await in_thread(self.list_parts, token)
+
+    async def acomplete(self, token: str) -> None:
+        """The async twin of `complete`."""
+        await in_thread(self.complete, token)
+
+    async def aabort(self, token: str) -> None:
+        """The async twin of `abort`."""
+        await in_thread(self.abort, token)
+
+    async def afinish(self, token: str) -> UploadedFile:
+        """The async twin of `finish`. Its filter and its `filename=` may be async. Cancelled, it leaves no upload."""
+        return await _acarry_out(self._finishing(token))
+
+    # What the client says, and what it is given
+
+    @property
+    def _taking(self) -> AcceptsDirectUploads:
+        return _accepting(self._rule.storage)
+
+    def _new_claim(self, filename: str, content_type: str | None, size: int | None) -> _Claim:
+        name = self._said("the name of a file", filename, self._spec.limits.filename_size, "filename_size")
+        kind = self._said("a type", content_type or "", self._spec.limits.header_size, "header_size")
+        declared = declared_type(kind)
+        foresee(field=self._field, filename=name, declared_type=declared, accept=self._rule.accept)
+        smallest, largest_ = self._rule.min_size, _most(largest(self._rule, self._spec.limits))
+        if size is not None:
+            if not _is_count(size):
+                raise MalformedForm("the size of a file is a number of bytes", field=self._field)
+            self._check_allowed(size)
+            smallest = largest_ = size
+        return _Claim(
+            upload=secrets.token_hex(16),
+            id=self._spec.new_key(""),
+            key=self._spec.new_key(""),
+            filename=name,
+            declared_type=declared,
+            min_size=smallest,
+            max_size=largest_,
+            expires=self._clock() + self._expires_seconds,
+        )
+
+    def _said(self, what: str, text: object, limit: int | None, name: str) -> str:
+        """A text of the client's, without what no form could have brought."""
+        if not isinstance(text, str):  # it comes from JSON
+            raise MalformedForm(f"{what} is a text", field=self._field)
+        text = _in_no_form.sub("\ufffd", text)
+        size = len(text.encode())
+        if limit is not None and size > limit:
+            raise LimitExceeded(
+                f"{what} has more than {limit} bytes", limit=name, allowed=limit, seen=size, field=self._field
+            )
+        return text
+
+    def _staged_info(self, claim: _Claim) -> ObjectInfo:
+        """The type that the storage shows while nobody has looked: none that the field would not accept."""
+        declared = canonical(claim.declared_type or "")
+        accept = self._rule.accept
+        known = accept is not None and accept.admits(declared)
+        return ObjectInfo(
+            content_type=declared if known else OCTET_STREAM, filename=claim.filename, max_size=claim.max_size
+        )
+
+    def _token(self, claim: _Claim, parts_id: str | None = None) -> str:
+        said = json.dumps([*astuple(claim), parts_id], separators=(",", ":"))
+        payload = base64.urlsafe_b64encode(said.encode()).decode().rstrip("=")
+        return f"{payload}.{self._signature(payload)}"
+
+    def _signature(self, payload: str) -> str:
+        """Of another field or storage with the same secret it is another one."""
+        signed = json.dumps(["uploadkit direct 1", self._rule.storage.name, self._field, payload])
+        return hmac.new(self._secret, signed.encode(), hashlib.sha256).hexdigest()
+
+    def _claim(self, token: object) -> tuple[_Claim, str | None]:
+        payload, _, signature = token.rpartition(".") if isinstance(token, str) else ("", "", "")
+        expected = self._signature(payload) if payload.isascii() else ""
+        if not expected or not hmac.compare_digest(expected.encode(), signature.encode(errors="replace")):
+            raise TokenRefused("the token of the upload is not valid", reason="invalid", field=self._field)
+        *said, parts_id = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        claim = _Claim(**dict(zip(_Claim.__slots__, said, strict=True)))
+        if claim.expires <= self._clock():
+            raise TokenRefused("the token of the upload has expired", reason="expired", field=self._field)
+        return claim, parts_id
+
+    def _claim_of_parts(self, token: str) -> tuple[_Claim, str]:
+        claim, parts_id = self._claim(token)
+        if parts_id is None:
+            text = "the token is that of a form, and not of an upload in parts"
+            raise TokenRefused(text, reason="invalid", field=self._field)
+        return claim, parts_id
+
+    # What has arrived
+
+    def _finishing(self, token: str) -> _Steps:
+        rule = self._rule
+        claim, _ = self._claim(token)
+        yield _Do(self._check_unfinished, (claim,))
+        arrived: DirectObject = yield _Do(self._arrived, (claim,))
+        try:
+            incoming: IncomingFile = yield _Do(self._incoming, (claim, arrived))
+            if rule.filter is not None:
+                agreed = yield Ask(rule.filter, (incoming,))
+                check_agreed(agreed, rule.filter, incoming)
+            sha256: str | None = yield _Do(self._checked, (arrived, incoming))
+            if rule.key_maker is None:
+                key = claim.key + extension_of(incoming.content_type)
+            else:
+                key = yield Ask(rule.key_maker, (incoming,))
+            info = ObjectInfo(content_type=incoming.content_type, filename=incoming.filename, max_size=arrived.size)
+            yield _Do(arrived.commit, (key, info))
+        except GeneratorExit:
+            raise
+        except StorageFailed:  # what has arrived is still there, for another call or for a sweep
+            yield _Do(self._check_unfinished, (claim,))
+            raise
+        except BaseException as error:
+            try:
+                yield _Do(arrived.discard, ())
+            except Exception as also:
+                error.add_note(f"and what has arrived could not be removed: {also!r}")
+            raise
+        return uploaded(incoming, key, rule.storage, size=arrived.size, sha256=sha256)
+
+    def _check_unfinished(self, claim: _Claim) -> None:
+        """A form may be sent again for as long as it is signed, and with it another type, which makes another key."""
+        if self._is_finished(claim):
+            storage = self._rule.storage.name
+            raise ObjectExists("the upload is finished already", storage=storage, key=claim.key)
+
+    def _is_finished(self, claim: _Claim) -> bool:
+        storage = self._rule.storage
+        if self._rule.key_maker is not None or not isinstance(storage, ListsObjects):
+            return False
+        return next(iter(storage.list(claim.key)), None) is not None
+
+    def _arrived(self, claim: _Claim) -> DirectObject:
+        try:
+            return self._taking.arrived(claim.upload)
+        except StorageFailed:
+            self._check_unfinished(claim)  # somebody else was faster
+            raise
+        except ObjectMissing:
+            self._check_unfinished(claim)
+            text = "nothing has arrived of this upload, or nothing is left of it"
+            raise ObjectMissing(text, storage=self._rule.storage.name, field=self._field) from None
+
+    def _incoming(self, claim: _Claim, arrived: DirectObject) -> IncomingFile:
+        self._check_size(claim, arrived.size)
+        with arrived.open() as opened:
+            head = opened.read(HEAD_SIZE)
+        content_type = resolve(
+            head,
+            field=self._field,
+            filename=claim.filename,
+            declared_type=claim.declared_type,
+            accept=self._rule.accept,
+        )
+        return IncomingFile(
+            id=claim.id,
+            field=self._field,
+            filename=shown_name(claim.filename, content_type),
+            client_filename=claim.filename,
+            content_type=content_type,
+            declared_type=claim.declared_type,
+            head=head,
+        )
+
+    def _check_size(self, claim: _Claim, size: int) -> None:
+        self._check_allowed(size)
+        if size > claim.max_size:
+            raise exceeded("max_size", claim.max_size, size, self._field)
+        if size < claim.min_size:
+            raise TruncatedForm(f"{size} bytes of the file have arrived, and {claim.min_size} were announced")
+
+    def _check_allowed(self, size: int) -> None:
+        rule = self._rule
+        allowed = largest(rule, self._spec.limits)
+        if allowed is not None and size > allowed:
+            raise exceeded("file_size" if rule.max_size is None else "max_size", allowed, size, self._field)
+        if size < rule.min_size:
+            text = f"the file in field {quoted(self._field)} has fewer than {rule.min_size} bytes"
+            raise FileRefused(text, field=self._field, filter="min_size")
+
+    def _checked(self, arrived: DirectObject, incoming: IncomingFile) -> str | None:
+        """Lets the checks of the rule see the file; returns its digest where all of it was read, or one is wanted."""
+        looked_at = end_size(incoming, self._rule.accept)
+        if looked_at:
+            with arrived.open() as opened:
+                opened.seek(max(0, arrived.size - looked_at))
+                check_ending(incoming, opened.read(), arrived.size)
+        with ExitStack() as held:
+            watches = begin_watches(self._rule, incoming, held)
+            digest = hashlib.sha256() if self._digest or watches else None
+            if digest is not None:
+                with arrived.open() as opened:
+                    while block := opened.read(_BLOCK_SIZE):
+                        digest.update(block)
+                        for watch in watches:
+                            watch.feed(block)
+            for watch in watches:
+                watch.end()
+        for check in self._rule.staged_checks:
+            with arrived.open() as opened:
+                check.examine(incoming, opened)
+        return None if digest is None else digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Claim:
+    """What was agreed with a client: which upload it is, what the file is called, and how large it may be.
+
+    `key` is the beginning of the storage key: with the extension of the detected type it is the whole. So a second
+    upload under one token finds its place taken.
+    """
+
+    upload: str
+    id: str
+    key: str
+    filename: str
+    declared_type: str | None
+    min_size: int
+    max_size: int
+    expires: float
+
+
+def _is_count(number: object) -> bool:
+    """Whether a number that comes from JSON is one of bytes, or of parts."""
+    return isinstance(number, int) and not isinstance(number, bool) and number >= 0
+
+
+# Controls but the tab, and surrogates, which JSON can bring and a form cannot.
+_in_no_form = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
+
+
+def _only_file(spec: Spec[Any]) -> tuple[str, FileRule]:
+    form = spec.form
+    fits = len(form.files) == 1 and form.any_file is None and not form.texts and spec.typed is None
+    if fits:
+        [(field, rule)] = form.files.items()
+        if rule.max_count == 1:
+            return field, rule
+    raise TypeError("DirectUploads takes a spec of one file: upload.single('video', ...)")
+
+
+def _accepting(storage: Storage) -> AcceptsDirectUploads:
+    if not isinstance(storage, AcceptsDirectUploads):
+        raise TypeError(f"storage {storage.name!r} takes nothing from clients themselves; S3Storage does")
+    return storage
+
+
+def _most(allowed: int | None) -> int:
+    return _LARGEST if allowed is None else allowed
+
+
+# Finishing is decided once and carried out twice, as a form is.
+
+
+@dataclass(frozen=True, slots=True)
+class _Do:
+    """Call something that may block."""
+
+    call: Callable[..., Any]
+    args: tuple[object, ...]
+
+
+_Steps: TypeAlias = Generator[_Do | Ask, Any, UploadedFile]
+
+
+def _carry_out(steps: _Steps) -> UploadedFile:
+    try:
+        step = next(steps)
+        while True:
+            try:
+                answer = blocking.ask(step) if isinstance(step, Ask) else step.call(*step.args)
+            except BaseException as error:
+                step = steps.throw(error)
+            else:
+                step = steps.send(answer)
+    except StopIteration as done:
+        file: UploadedFile = done.value
+        return file
+
+
+async def _acarry_out(steps: _Steps) -> UploadedFile:
+    """A cancellation is thrown in where the steps go on: nothing that was begun is lost."""
+    cancelled: BaseException | None = None
+    try:
+        step = next(steps)
+        while True:
+            try:
+                if cancelled is not None:
+                    pending, cancelled = cancelled, None
+                    raise pending
+                if isinstance(step, Ask):
+                    answer = await asynchronous.ask(step)
+                else:
+                    answer, cancelled = await Work(step.call, *step.args).finish()
+            except BaseException as error:
+                step = steps.throw(error)
+            else:
+                step = steps.send(answer)
+    except StopIteration as done:
+        file: UploadedFile = done.value
+    except BaseException as error:
+        if cancelled is not None:
+            raise cancelled from error
+        raise
+    if cancelled is not None:
+        await in_thread(file.delete)
+        raise cancelled
+    return file

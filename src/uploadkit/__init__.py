@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .errors import ObjectMissing as ObjectMissing
     from .errors import Overloaded as Overloaded
     from .errors import QueueFailed as QueueFailed
+    from .errors import QuotaExceeded as QuotaExceeded
     from .errors import RecordError as RecordError
     from .errors import RecordExists as RecordExists
     from .errors import RecordMissing as RecordMissing
@@ -84,9 +85,9 @@ _MODULES = {
     "errors": (
         "CheckFailed", "ClientDisconnected", "DeliveryFailed", "FieldError", "FieldMissing", "FieldRefused",
         "FileRefused", "InvalidForm", "KeyRefused", "LedgerFailed", "LimitExceeded", "MalformedForm", "ObjectExists",
-        "ObjectMissing", "Overloaded", "QueueFailed", "RecordError", "RecordExists", "RecordMissing", "SenderError",
-        "ServiceError", "SignatureRefused", "StorageError", "StorageFailed", "TokenRefused", "TruncatedForm",
-        "UnexpectedField", "UnsupportedMediaType", "UploadChanged", "UploadError", "UploadTooSlow",
+        "ObjectMissing", "Overloaded", "QueueFailed", "QuotaExceeded", "RecordError", "RecordExists", "RecordMissing",
+        "SenderError", "ServiceError", "SignatureRefused", "StorageError", "StorageFailed", "TokenRefused",
+        "TruncatedForm", "UnexpectedField", "UnsupportedMediaType", "UploadChanged", "UploadError", "UploadTooSlow",
     ),
     "intake.asynchronous": ("areceive",),
     "intake.blocking": ("receive",),

@@ -5,6 +5,7 @@
     │   ├── MalformedForm           400  the body or its Content-Type breaks the format
     │   ├── TruncatedForm           400  the body ended too early
     │   ├── LimitExceeded           413  limit, allowed, seen
+    │   ├── QuotaExceeded           413  limit, allowed, seen: of all that an owner has
     │   ├── UnsupportedMediaType    415  not a form, or an encoding that is not read
     │   ├── FileRefused             415 or 422  filter, detected
     │   ├── UnexpectedField         422  a file in a field that takes none
@@ -120,6 +121,23 @@ class LimitExceeded(SenderError):
 
     def __init__(self, text: str, *, limit: str, allowed: int, seen: int, field: str | None = None) -> None:
         super().__init__(text, field=field)
+        self.limit = limit
+        self.allowed = allowed
+        self.seen = seen
+
+
+class QuotaExceeded(SenderError):
+    """An owner would have more than is allowed: uploads that are still being received count as well.
+
+    `limit` is "files" or "bytes"; `allowed` is its value; `seen` is what the owner would have had.
+    """
+
+    code = "quota_exceeded"
+    status = 413
+    _facts = ("limit", "allowed", "seen")
+
+    def __init__(self, text: str, *, limit: str, allowed: int, seen: int) -> None:
+        super().__init__(text)
         self.limit = limit
         self.allowed = allowed
         self.seen = seen
@@ -498,13 +516,21 @@ def _title(status: int) -> str:
 # RFC 9110 §15. The phrases of http.HTTPStatus, which are taken for others, differ between Pythons.
 _TITLES = {
     400: "Bad Request",
+    401: "Unauthorized",
     403: "Forbidden",
     404: "Not Found",
+    405: "Method Not Allowed",
+    406: "Not Acceptable",
     408: "Request Timeout",
     409: "Conflict",
+    411: "Length Required",
+    412: "Precondition Failed",
     413: "Content Too Large",
     415: "Unsupported Media Type",
+    416: "Range Not Satisfiable",
+    421: "Misdirected Request",
     422: "Unprocessable Content",
+    429: "Too Many Requests",
     499: "Client Closed Request",
     500: "Internal Server Error",
     503: "Service Unavailable",

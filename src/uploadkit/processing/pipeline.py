@@ -29,7 +29,7 @@ from ..policy.limits import parse_size
 from ..policy.media_types import extension_of
 from ..records.ledger import Changes, Claim, Ledger
 from ..records.lifecycle import GONE, State
-from ..records.record import Accepted, Leftover, UploadRecord, concerning
+from ..records.record import Accepted, Leftover, Quota, UploadRecord, concerning
 from ..storage import event_loop
 from ..storage.contract import Storage
 from ..storage.threads import in_own_thread, in_thread
@@ -69,6 +69,16 @@ class StepOptions(TypedDict, total=False):
     backoff: Backoff
     seconds: float
     memory: int | str | None
+
+
+class Beginning(TypedDict, total=False):
+    """What may be known of an upload before its first byte. See `Ledger.add`."""
+
+    owner: str | None
+    idempotency_key: str | None
+    expires_at: datetime | None
+    reserved: int | None
+    quota: Quota | None
 
 
 class Description(TypedDict, total=False):
@@ -302,7 +312,13 @@ class Pipeline:
 
     def begin(self, file: IncomingFile, *, storage: Storage, key: str | None, batch: str) -> None:
         """A record, before the first byte is stored."""
-        self.ledger.add(
+        self.add(file, storage=storage, key=key, batch=batch)
+
+    def add(
+        self, file: IncomingFile, *, storage: Storage, key: str | None, batch: str, **said: Unpack[Beginning]
+    ) -> UploadRecord:
+        """As `begin`, with what is known of an upload before its first byte. Raises as `Ledger.add`."""
+        return self.ledger.add(
             file.id,
             field=file.field,
             filename=file.filename,
@@ -312,6 +328,7 @@ class Pipeline:
             batch=batch,
             storage=None if key is None else storage.name,
             key=key,
+            **said,
         )
 
     def accept(self, files: Sequence[UploadedFile]) -> None:

@@ -44,12 +44,12 @@ except ModuleNotFoundError as _missing:
         "uploadkit.records.ledger needs SQLAlchemy: pip install 'pyuploadkit[records]'", name=_missing.name
     ) from _missing
 
-from ..errors import LedgerFailed, RecordExists, RecordMissing, UploadChanged
+from ..errors import LedgerFailed, QuotaExceeded, RecordExists, RecordMissing, UploadChanged
 from ..events.facts import Fact, FileUploaded, as_json, from_json
 from ..storage.threads import in_thread
 from .database import Database
 from .lifecycle import GONE, State, states_before
-from .record import Accepted, Leftover, Move, Result, UploadRecord, WorkerRecord, concerning
+from .record import Accepted, Leftover, Move, Quota, Result, UploadRecord, Usage, WorkerRecord, concerning
 from .schema import ID_LENGTH, KEY_LENGTH, moves, objects, outbox, uploads, workers
 from .schema import results as done
 
@@ -60,10 +60,13 @@ T = TypeVar("T")
 
 _logger = logging.getLogger("uploadkit")
 
-_RECORD = [column for column in uploads.columns if column.name != "previous"]
+_RECORD = [column for column in uploads.columns if column.name not in ("previous", "reserved")]
 
 # What an upload that is to be accepted may have become meanwhile, without anything being wrong.
 _PASSED_OVER = frozenset(State) - {State.RECEIVING, State.REJECTED, State.EXPIRED}
+
+_ADDING = 8_250_119
+"""Those who add for one owner wait for each other in PostgreSQL, by this number and the owner's."""
 
 # How many keys one statement asks for. Databases take some 32 000 values in one; these are 1 MB at the most.
 _KEYS_AT_ONCE = 1000
@@ -152,13 +155,19 @@ class Ledger:
         priority: int | None = None,
         tags: Mapping[str, str] | None = None,
         expires_at: datetime | None = None,
+        reserved: int | None = None,
+        quota: Quota | None = None,
     ) -> UploadRecord:
         """A record in state `receiving`, before anything of the file is stored.
 
         `storage` and `key` say where it will lie, where that is known: what a crash leaves there is found by them.
-        Raises `RecordExists` where the id, or the idempotency key of this owner, has a record: its `upload` is the id
-        of that one.
+        `reserved` is how many bytes count as the owner's until the upload's size is known, as of all files of a request
+        for its first one. Raises `RecordExists` where the id, or the idempotency key of this owner, has a record: its
+        `upload` is the id of that one; and `QuotaExceeded` where the owner would have more than the `quota`, however
+        many add at the same time.
         """
+        if quota is not None and owner is None:
+            raise ValueError("a quota is an owner's: add(owner=...)")
         now = self._now()
         values = {
             "id": upload,
@@ -178,12 +187,17 @@ class Ledger:
             "priority": priority,
             "tags": dict(tags or {}),
             "expires_at": expires_at,
+            "reserved": reserved,
         }
         added = self._database.insert(uploads).values(values).on_conflict_do_nothing().returning(*_RECORD)
         with self._database.writing() as connection:
+            if quota is not None and not self._database.is_sqlite:  # where one writes at a time
+                connection.execute(select(func.pg_advisory_xact_lock(_ADDING, func.hashtext(owner))))
             row = connection.execute(added).one_or_none()
             if row is None:
                 raise _exists(connection, upload, owner, idempotency_key)
+            if quota is not None and owner is not None:
+                _check_quota(quota, _usage(connection, owner))
             _note(connection, upload, None, State.RECEIVING, now, None)
         return _record(row)
 
@@ -355,6 +369,11 @@ class Ledger:
         where there is none."""
         with self._database.writing() as connection:
             connection.execute(delete(uploads).where(uploads.c.id == upload))
+
+    def usage(self, owner: str) -> Usage:
+        """What an owner has: every upload whose bytes are not gone, or going."""
+        with self._database.reading() as connection:
+            return _usage(connection, owner)
 
     def count(self) -> dict[State, int]:
         """How many uploads are in each state; states in which there is none are left out."""
@@ -610,6 +629,7 @@ class Ledger:
     afind: Final = _twin(find)
     ahistory: Final = _twin(history)
     aforget: Final = _twin(forget)
+    ausage: Final = _twin(usage)
     acount: Final = _twin(count)
     aclaim: Final = _twin(claim)
     aextend: Final = _twin(extend)
@@ -777,6 +797,22 @@ def _with_its_key(connection: Connection, upload: str, changes: Mapping[str, Any
         uploads.c.idempotency_key == would["idempotency_key"],
     )
     return connection.execute(theirs).scalars().first()
+
+
+def _usage(connection: Connection, owner: str) -> Usage:
+    sizes = func.coalesce(func.sum(func.coalesce(uploads.c.size, uploads.c.reserved, 0)), 0)
+    asked = select(func.count(), sizes).where(uploads.c.owner == owner, uploads.c.state.not_in(sorted(GONE)))
+    files, size = connection.execute(asked).one()
+    return Usage(files=files, bytes=int(size))
+
+
+def _check_quota(quota: Quota, usage: Usage) -> None:
+    if quota.files is not None and usage.files > quota.files:
+        text = f"of {quota.files} files that may be kept there would be {usage.files}"
+        raise QuotaExceeded(text, limit="files", allowed=quota.files, seen=usage.files)
+    if quota.bytes is not None and usage.bytes > quota.bytes:
+        text = f"of {quota.bytes} bytes that may be kept there would be {usage.bytes}"
+        raise QuotaExceeded(text, limit="bytes", allowed=quota.bytes, seen=usage.bytes)
 
 
 def _exists(connection: Connection, upload: str, owner: str | None, idempotency_key: str | None) -> RecordExists:

@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 
 from .lifecycle import SETTLED, State
 
-__all__ = ["Accepted", "Leftover", "Move", "Result", "UploadRecord", "WorkerRecord"]
+__all__ = ["Accepted", "Leftover", "Move", "Quota", "Result", "UploadRecord", "Usage", "WorkerRecord"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +62,26 @@ class Accepted:
     sha256: str | None
     storage: str
     key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """How much an owner may have at a time: so many `files`, and so many `bytes` in them. None is no limit."""
+
+    files: int | None = None
+    bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.files or 0) < 0 or (self.bytes or 0) < 0:
+            raise ValueError(f"a quota is not negative: {self}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """How much an owner has: what is reserved for uploads that are being received counts as `bytes`."""
+
+    files: int
+    bytes: int
 
 
 class Concerning(TypedDict):

@@ -105,6 +105,7 @@ uploads: Final = Table(
     Column("content_type", Words, nullable=False),
     Column("declared_type", Words),
     Column("size", BigInteger),
+    Column("reserved", BigInteger),
     Column("sha256", Words(64)),
     Column("storage", Words(255)),
     Column("key", Words(KEY_LENGTH)),

@@ -27,6 +27,7 @@ def upgrade() -> None:
         sa.Column("content_type", sa.String, nullable=False),
         sa.Column("declared_type", sa.String),
         sa.Column("size", sa.BigInteger),
+        sa.Column("reserved", sa.BigInteger),
         sa.Column("sha256", sa.String(64)),
         sa.Column("storage", sa.String(255)),
         sa.Column("key", sa.String(1024)),

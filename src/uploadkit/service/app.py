@@ -1,0 +1,127 @@
+"""The application: routes, and what stands around each of them.
+
+Around every request stand, from the outside: `logs.Logged` (its id, its line in the log, its numbers), `safety.Safe`
+(headers of safety, origins, hosts), CORS where it is on, and `draining.Drained` (answers before a body's end). A route
+that is `guarded` asks who calls before anything of a body is read, and counts the request for that caller. Every error
+is answered by problem details.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import wraps
+from typing import TypeAlias
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from ..adapters.problem import log_failure, problem_body, problem_headers
+from ..errors import UploadError
+from ..processing.pipeline import Pipeline
+from . import files, openapi, operating, page, receiving, uploads, watching
+from .callers import Authenticate, Caller
+from .draining import Drained
+from .logs import Logged, unexpected
+from .parts import Parts, parts_of
+from .problems import Refused, not_found
+from .safety import Safe, cors
+from .settings import Settings
+
+__all__ = ["create_app"]
+
+Endpoint: TypeAlias = Callable[[Request, Caller], Awaitable[Response]]
+
+
+def create_app(
+    settings: Settings | None = None, *, pipeline: Pipeline | None = None, authenticate: Authenticate | None = None
+) -> Starlette:
+    """The service as an ASGI application. Settings None are those of the environment.
+
+    `pipeline` takes the place of the service's own: its storages are called "staging" and, where files stay, as it
+    likes. `authenticate` is what the setting of this name names. Raises `ValueError` for what cannot be meant.
+    """
+    settings = Settings.load() if settings is None else settings
+    parts = Parts.of(settings, pipeline=pipeline, authenticate=authenticate)
+    app = Starlette(
+        routes=routes(),
+        middleware=[
+            Middleware(Logged, parts=parts),
+            Middleware(Safe, settings=settings),
+            *cors(settings),
+            Middleware(Drained),
+        ],
+        exception_handlers={UploadError: _refused, HTTPException: _http, Exception: unexpected},
+        lifespan=_lifespan,
+    )
+    app.state.parts = parts
+    return app
+
+
+def guarded(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+    """Asks who calls, and whether it may, before the endpoint runs: what is refused here has read no body."""
+
+    @wraps(endpoint)
+    async def asking(request: Request) -> Response:
+        parts = parts_of(request)
+        caller = await parts.callers.of(request)
+        request.state.caller = caller
+        await parts.turns.count(caller)
+        return await endpoint(request, caller)
+
+    return asking
+
+
+def routes() -> list[BaseRoute]:
+    """All that the service answers."""
+    return [
+        Route("/uploads", guarded(receiving.receive), methods=["POST"]),
+        Route("/uploads", guarded(uploads.listing), methods=["GET"]),
+        Route("/uploads/{upload}", guarded(uploads.status), methods=["GET"]),
+        Route("/uploads/{upload}", guarded(uploads.delete), methods=["DELETE"]),
+        Route("/uploads/{upload}/events", guarded(watching.events), methods=["GET"]),
+        Route("/batches/{batch}", guarded(uploads.batch), methods=["GET"]),
+        # A signed link stands for its owner: `files` asks who calls where there is none.
+        Route("/files/{upload}", files.original, methods=["GET"]),
+        Route("/files/{upload}/{variant}", files.variant, methods=["GET"]),
+        Route("/metrics", operating.metrics, methods=["GET"]),
+        Route("/healthz", operating.healthz, methods=["GET"]),
+        Route("/readyz", operating.readyz, methods=["GET"]),
+        Route("/openapi.json", openapi.document, methods=["GET"]),
+        Route("/", page.index, methods=["GET"]),
+        Route("/page/{name}", page.asset, methods=["GET"]),
+    ]
+
+
+@asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    parts: Parts = app.state.parts
+    async with parts.watch.running():
+        yield
+    await parts.form.capacity.aclose(parts.settings.grace_seconds)
+    parts.pipeline.close()
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """Whatever the library raises. What is somebody else's is not told apart from what is not there."""
+    if not isinstance(error, UploadError):
+        raise error
+    log_failure(error)
+    told = not_found() if error.status == 404 else error
+    more = error.headers if isinstance(error, Refused) else {}
+    return Response(problem_body(told), status_code=told.status, headers={**problem_headers(told), **more})
+
+
+_CODES = {404: "not_found", 405: "method_not_allowed"}
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    """What Starlette refuses: a path, or a method."""
+    if not isinstance(error, HTTPException):
+        raise error
+    code = _CODES.get(error.status_code, "refused")
+    return await _refused(request, Refused(error.status_code, code, error.detail, headers=error.headers))

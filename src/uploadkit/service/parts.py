@@ -1,0 +1,152 @@
+"""What a service is made of, from its settings: the same pieces that every application has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final, cast
+
+from starlette.requests import HTTPConnection, Request
+
+from ..content.scanning import ClamAV
+from ..content.variants import DEFAULT_VARIANTS, ORIGINAL
+from ..intake.spec import Spec
+from ..policy.accept import AUDIO, DOCUMENTS, IMAGES, VIDEOS, AcceptRule
+from ..policy.limits import Limits, parse_size
+from ..processing.bullmq import BullMQQueue
+from ..processing.pipeline import EVERY, Pipeline
+from ..processing.processors import ArchiveGuard, Metadata, Scan, Variants
+from ..processing.valkey import ValkeyServer
+from ..records.ledger import Ledger
+from ..records.record import Quota
+from ..storage.contract import Storage
+from ..storage.disk import DiskStorage
+from ..uploader import Uploader
+from ..uploads import Submission
+from .callers import Authenticate, Callers
+from .links import Links
+from .operating import Numbers
+from .settings import Settings
+from .turns import Turns
+from .watching import Watch
+
+__all__ = ["Parts", "parts_of", "pipeline_of"]
+
+ARCHIVES: Final = ("application/zip", "application/gzip", "application/x-tar")
+
+USUAL: Final[AcceptRule] = [IMAGES, DOCUMENTS, VIDEOS, AUDIO, *ARCHIVES]
+"""What is taken where nothing else is said: nothing that a browser, or a system, runs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Of one process. `form` is what `POST /uploads` takes; each request has its own register (`Owned`)."""
+
+    settings: Settings
+    pipeline: Pipeline
+    form: Spec[Submission]
+    quota: Quota | None
+    callers: Callers
+    turns: Turns
+    links: Links
+    watch: Watch
+    numbers: Numbers
+
+    @classmethod
+    def of(
+        cls, settings: Settings, *, pipeline: Pipeline | None = None, authenticate: Authenticate | None = None
+    ) -> Parts:
+        """Connects to nothing yet. `pipeline` and `authenticate` take the place of those in the settings."""
+        pipeline = pipeline_of(settings) if pipeline is None else pipeline
+        if authenticate is None and settings.authenticate is not None:
+            authenticate = named(settings.authenticate, "authenticate")
+        return cls(
+            settings=settings,
+            pipeline=pipeline,
+            form=_form(settings, pipeline),
+            quota=_quota(settings),
+            callers=Callers(settings, authenticate=authenticate),
+            turns=Turns(settings, redis_url=settings.redis_url),
+            links=Links.of(settings),
+            watch=Watch(pipeline, redis_url=settings.redis_url if pipeline.queue is None else redis_url_of(settings)),
+            numbers=Numbers(pipeline),
+        )
+
+
+def parts_of(connection: HTTPConnection | Request) -> Parts:
+    """Those of the application that a request came to."""
+    return cast(Parts, connection.app.state.parts)
+
+
+def pipeline_of(settings: Settings) -> Pipeline:
+    """What happens to uploads of the service, in its web processes and its workers alike."""
+    staging, files, quarantine = storages_of(settings)
+    queue = BullMQQueue(settings.redis_url, data=settings.data)
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    ledger = Ledger(settings.database_url or f"sqlite:///{(settings.data / 'ledger.db').absolute()}")
+    pipeline = Pipeline(ledger, queue=queue, storage=files, storages=[staging])
+    if settings.scanner is not None:
+        pipeline.process(EVERY, Scan(ClamAV(settings.scanner), quarantine=quarantine))
+    pipeline.process(list(ARCHIVES), ArchiveGuard())
+    pipeline.process(IMAGES, Variants(DEFAULT_VARIANTS, original=ORIGINAL))
+    pipeline.process([IMAGES, DOCUMENTS, VIDEOS, AUDIO], Metadata())
+    if settings.steps is not None:
+        named(settings.steps, "steps")(pipeline)
+    return pipeline
+
+
+def storages_of(settings: Settings) -> tuple[Storage, Storage, Storage]:
+    """Where uploads arrive, where they stay, and where infected ones are kept. On S3 all machines share all three."""
+    where = settings.storage or str(settings.data.absolute())
+    if "://" not in where:
+        return _three(lambda name: DiskStorage(Path(where, name), durable=True, name=name))
+    from ..storage.s3 import S3Storage  # needs the extra `s3`
+
+    root, options = where.rstrip("/"), settings.storage_options
+    return _three(lambda name: S3Storage(f"{root}/{name}", options=options, name=name))
+
+
+def _three(make: Callable[[str], Storage]) -> tuple[Storage, Storage, Storage]:
+    return make("staging"), make("files"), make("quarantine")
+
+
+def redis_url_of(settings: Settings) -> str | None:
+    """Where facts are told to other processes: also the service's own Valkey is reached there."""
+    return settings.redis_url or ValkeyServer(settings.data / "queue").url()
+
+
+def named(name: str, setting: str) -> Callable[..., Any]:
+    """What `module:attribute` names. Raises `ValueError`, which names the setting."""
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"{setting} is module:function, and {name!r} cannot be found: {error}") from error
+    if not callable(found):
+        raise ValueError(f"{setting} is module:function, and {name!r} cannot be called")
+    return cast("Callable[..., Any]", found)
+
+
+def _form(settings: Settings, pipeline: Pipeline) -> Spec[Submission]:
+    staging = pipeline.storages["staging"]
+    limits = Limits(
+        body_size=settings.max_request_size,
+        file_size=settings.max_file_size,
+        files_size=settings.max_request_size,
+        files=settings.max_files,
+        parts=settings.max_files + 100,
+        fields=100,
+        idle_seconds=settings.idle_seconds,
+        min_rate=settings.min_rate,
+    )
+    accept = USUAL if settings.accept is None else list(settings.accept)
+    return Uploader(staging, limits=limits, pipeline=pipeline).any(min_count=1, accept=accept)
+
+
+def _quota(settings: Settings) -> Quota | None:
+    if settings.quota_files is None and settings.quota_size is None:
+        return None
+    size = None if settings.quota_size is None else parse_size(settings.quota_size)
+    return Quota(files=settings.quota_files, bytes=size)

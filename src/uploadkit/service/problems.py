@@ -1,0 +1,24 @@
+"""What the service refuses beside what an upload may do wrong: answered like every other error, by problem details."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..errors import SenderError
+
+__all__ = ["Refused", "not_found"]
+
+
+class Refused(SenderError):
+    """A request that is not served. `code` is stable, `headers` go with the answer."""
+
+    def __init__(self, status: int, code: str, text: str, *, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(text)
+        self.status = status
+        self.code = code  # type: ignore[misc]  # one class for what differs in its facts alone
+        self.headers: Mapping[str, str] = dict(headers or {})
+
+
+def not_found() -> Refused:
+    """The same for what is not there and for what is somebody else's."""
+    return Refused(404, "not_found", "there is nothing here")

@@ -1,0 +1,111 @@
+"""What is known of uploads, and their end. An owner's routes know of the owner's uploads alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ..errors import RecordMissing
+from ..records.lifecycle import GONE, State
+from ..records.record import UploadRecord
+from .callers import Caller
+from .parts import Parts, parts_of
+from .problems import Refused, not_found
+from .shown import listed, shown
+
+__all__ = ["MOST_LISTED", "batch", "delete", "listing", "owned", "status"]
+
+MOST_LISTED = 100
+"""So many uploads are on one page."""
+
+
+async def owned(parts: Parts, caller: Caller, upload: str) -> UploadRecord:
+    """An upload of the caller's. Raises `Refused` (404) for every other one, whatever it is."""
+    try:
+        record = await parts.pipeline.ledger.aget(upload)
+    except RecordMissing:
+        raise not_found() from None
+    if record.owner != caller.owner:
+        raise not_found()
+    return record
+
+
+async def status(request: Request, caller: Caller) -> Response:
+    """All that is known of an upload."""
+    parts = parts_of(request)
+    record = await owned(parts, caller, request.path_params["upload"])
+    return JSONResponse(shown(parts, await parts.pipeline.astatus(record.id)), headers=_NOT_KEPT)
+
+
+async def listing(request: Request, caller: Caller) -> Response:
+    """The caller's uploads, the newest first, by pages: `next` leads to the next one."""
+    parts, asked = parts_of(request), request.query_params
+    states = [_state(name) for name in asked.getlist("status")]
+    limit = _number(asked.get("limit", str(MOST_LISTED)))
+    after = asked.get("after")
+    found = await parts.pipeline.ledger.afind(
+        owner=caller.owner,
+        state=states or None,
+        after=None if after is None else await owned(parts, caller, after),
+        limit=limit + 1,
+    )
+    following = None
+    if len(found) > limit:
+        found = found[:limit]
+        words = [("status", str(state)) for state in states] + [("limit", str(limit)), ("after", found[-1].id)]
+        following = f"/uploads?{urlencode(words)}"
+    answer = {"uploads": [listed(record) for record in found], "next": following}
+    return JSONResponse(answer, headers=_NOT_KEPT)
+
+
+async def batch(request: Request, caller: Caller) -> Response:
+    """What came with one request: how many are in which state, and each of them."""
+    parts = parts_of(request)
+    found = await parts.pipeline.ledger.afind(
+        batch=request.path_params["batch"], owner=caller.owner, limit=parts.settings.max_files
+    )
+    if not found:
+        raise not_found()
+    counts = Counter(str(record.state) for record in found)
+    answer = {
+        "batch": request.path_params["batch"],
+        "total": len(found),
+        "is_settled": all(record.is_settled for record in found),
+        "counts": dict(counts),
+        "uploads": [listed(record) for record in reversed(found)],
+    }
+    return JSONResponse(answer, headers=_NOT_KEPT)
+
+
+async def delete(request: Request, caller: Caller) -> Response:
+    """Removes an upload with all that was made of it. Its record stays, and says so. Idempotent."""
+    parts = parts_of(request)
+    record = await owned(parts, caller, request.path_params["upload"])
+    before = await parts.pipeline.astatus(record.id)
+    await parts.pipeline.adelete(record.id)
+    was_there = record.state not in GONE and record.size is not None
+    removed = {
+        "original": was_there,
+        "variants": sorted(before.results.get("variants", {})) if was_there else [],
+        "bytes": record.size if was_there else 0,
+    }
+    return JSONResponse({"id": record.id, "status": "deleted", "removed": removed}, headers=_NOT_KEPT)
+
+
+_NOT_KEPT = {"Cache-Control": "no-store"}
+
+
+def _state(name: str) -> State:
+    try:
+        return State(name)
+    except ValueError:
+        raise Refused(422, "parameter_refused", f"status is one of {', '.join(State)}") from None
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 5 and 1 <= int(text) <= MOST_LISTED):
+        raise Refused(422, "parameter_refused", f"limit is a number from 1 to {MOST_LISTED}")
+    return int(text)

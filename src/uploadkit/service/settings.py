@@ -107,7 +107,7 @@ class Settings(BaseSettings):
     @classmethod
     def load(cls, file: str | os.PathLike[str] | None = None, **flags: Any) -> Settings:
         """From flags, the environment, and a file where one is named. Raises `ValueError` for what cannot be meant."""
-        source = SettingsConfigDict() if file is None else SettingsConfigDict(toml_file=file)
+        source = SettingsConfigDict() if file is None else SettingsConfigDict(toml_file=Path(file))
         config = type("Settings", (cls,), {"model_config": source})
         loaded: Settings = config(**{name: value for name, value in flags.items() if value is not None})
         return loaded

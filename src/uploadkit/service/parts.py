@@ -27,7 +27,7 @@ from ..uploader import Uploader
 from ..uploads import Submission
 from .callers import Authenticate, Callers
 from .links import Links
-from .operating import Numbers
+from .operating import Numbers, Readiness
 from .settings import Settings
 from .turns import Turns
 from .watching import Watch
@@ -53,6 +53,7 @@ class Parts:
     links: Links
     watch: Watch
     numbers: Numbers
+    readiness: Readiness
 
     @classmethod
     def of(
@@ -72,6 +73,7 @@ class Parts:
             links=Links.of(settings),
             watch=Watch(pipeline, redis_url=settings.redis_url if pipeline.queue is None else redis_url_of(settings)),
             numbers=Numbers(pipeline),
+            readiness=Readiness(pipeline),
         )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..errors import SenderError
+from ..errors import SenderError, ServiceError
 
-__all__ = ["Refused", "not_found"]
+__all__ = ["Refused", "Unexpected", "not_found"]
 
 
 class Refused(SenderError):
@@ -17,6 +17,17 @@ class Refused(SenderError):
         self.status = status
         self.code = code  # type: ignore[misc]  # one class for what differs in its facts alone
         self.headers: Mapping[str, str] = dict(headers or {})
+
+
+class Unexpected(ServiceError):
+    """What nobody foresaw. The operator finds what it was in the log, by the `request`."""
+
+    code = "internal_error"
+    _facts = ("request",)
+
+    def __init__(self, request: str | None) -> None:
+        super().__init__("something has gone wrong here, and the log of the service says what")
+        self.request = request
 
 
 def not_found() -> Refused:

@@ -48,8 +48,8 @@ class Turns:
 
     def __init__(self, settings: Settings, *, redis_url: str | None) -> None:
         """Connects to nothing yet. Raises `ValueError` for a rate that is none."""
-        self._rates = _rates(settings.rate)
-        self._failed_rates = _rates(settings.failed_rate)
+        self._rates = _rates(settings.rate, "rate")
+        self._failed_rates = _rates(settings.failed_rate, "failed_rate")
         self._most = settings.uploads_at_once
         self._counts = _Counts(redis_url)
         self._uploading: Counter[str] = Counter()
@@ -160,8 +160,11 @@ def _redis(url: str) -> RedisStorage:
     )
 
 
-def _rates(text: str | None) -> Sequence[RateLimitItem]:
-    return () if text is None else parse_many(text)
+def _rates(text: str | None, setting: str) -> Sequence[RateLimitItem]:
+    try:
+        return () if text is None else parse_many(text)
+    except ValueError:
+        raise ValueError(f"{setting} is like 600/minute, or 600/minute; 20/second, and not {text!r}") from None
 
 
 def _failed(address: str) -> str:

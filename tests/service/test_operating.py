@@ -131,8 +131,8 @@ numbers._refusals.labels("not_found").inc()
 os.read(begun[0], 1)
 
 def show():
-    lines = numbers._metrics.text().decode().splitlines()
-    print(*(line for line in lines if line.startswith(("uploadkit_http_refusals", "uploadkit_http_under"))), sep="; ")
+    shown = ("uploadkit_http_refusals", "uploadkit_http_under")
+    print(*sorted(line for line in numbers._metrics.text().decode().splitlines() if line.startswith(shown)), sep="; ")
 
 show()
 os.write(ended[1], b".")

@@ -38,7 +38,7 @@ OWNED = {
 
 OTHERS = {"/uploads", "/metrics", "/healthz", "/readyz", "/openapi.json", "/", "/page/{name}"}
 
-FILE = {"field": "f", "filename": "1.txt", "content_type": "text/plain"}
+FILE: dict[str, Any] = {"field": "f", "filename": "1.txt", "content_type": "text/plain"}
 
 PICTURE = picture()
 

@@ -28,10 +28,18 @@ def app_of(folder: Path, **settings: Any) -> Starlette:
 
 
 @contextmanager
-def listening(app: Starlette, *, http: HTTPProtocolType = "httptools", **options: object) -> Iterator[int]:
+def listening(app: Starlette, *, http: HTTPProtocolType = "httptools") -> Iterator[int]:
     """The port. It listens before the server has begun: whoever connects waits in its line."""
+    proxies = app.state.parts.settings.trusted_proxies
     with socket.create_server(("127.0.0.1", 0), backlog=128) as door:
-        config = uvicorn.Config(app, http=http, ws="none", log_config=None, **options)  # type: ignore[arg-type]
+        config = uvicorn.Config(
+            app,
+            http=http,
+            ws="none",
+            log_config=None,
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=list(proxies),
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [door]}, name="listening")
         thread.start()

@@ -113,7 +113,7 @@ def broken(tmp_path: Path, endpoint: Any) -> Iterator[TestClient]:
     """A service with a route that is broken."""
     app = create_app(settings(data=tmp_path / "data"), pipeline=quick_pipeline(tmp_path))
     app.router.routes.append(Route("/broken", endpoint))
-    with TestClient(app, "http://127.0.0.1", raise_server_exceptions=False, client=("127.0.0.1", 50000)) as client:
+    with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         yield client
 
 
@@ -185,7 +185,7 @@ def scope(path: str, method: str = "GET", **headers: str) -> dict[str, Any]:
         "path": path,
         "raw_path": path.encode(),
         "query_string": b"",
-        "headers": [(b"host", b"127.0.0.1"), *raw],
+        "headers": raw,
         "http_version": "1.1",
         "scheme": "http",
         "server": ("127.0.0.1", 8000),

@@ -1,0 +1,51 @@
+"""A service in a folder of its own, on a real socket of this machine, in a thread of the tests: as clients see it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from uvicorn.config import HTTPProtocolType
+
+from uploadkit.service.app import create_app
+from uploadkit.service.settings import Settings
+
+from .conftest import quick_pipeline
+
+ENDED_SECONDS = 10
+"""It needs a tenth of one."""
+
+
+def app_of(folder: Path, **settings: Any) -> Starlette:
+    """With these settings."""
+    return create_app(Settings(data=folder / "data", **settings), pipeline=quick_pipeline(folder))
+
+
+@contextmanager
+def listening(app: Starlette, *, http: HTTPProtocolType = "httptools") -> Iterator[int]:
+    """The port. It listens before the server has begun: whoever connects waits in its line."""
+    proxies = app.state.parts.settings.trusted_proxies
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as door:
+        config = uvicorn.Config(
+            app,
+            http=http,
+            ws="none",
+            log_config=None,
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=list(proxies),
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [door]}, name="listening")
+        thread.start()
+        try:
+            yield door.getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join(ENDED_SECONDS)
+            assert not thread.is_alive()

@@ -59,6 +59,8 @@ def main(channel: int, began: datetime | None) -> int:
     try:
         pipeline = pipeline_of(settings)
         pipeline.ledger.migrate()
+        if began is not None:
+            pipeline.ledger.release()
         Numbers(pipeline)
     except Exception as error:
         _log.debug("the worker cannot begin", exc_info=True)

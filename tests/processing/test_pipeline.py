@@ -503,8 +503,8 @@ def test_a_request_waits_for_its_own_process(ledger: Ledger, staging: DiskStorag
 
     accept = ledger.accept
 
-    def accept_and_tell(files: Any) -> Any:
-        accepted = accept(files)
+    def accept_and_tell(files: Any, **said: Any) -> Any:
+        accepted = accept(files, **said)
         pipeline.forward()
         return accepted
 

@@ -126,7 +126,7 @@ class Served:
             return False
 
     def completed(self, upload: str) -> bool:
-        return self.get(f"/uploads/{upload}")["status"] == "completed"
+        return bool(self.get(f"/uploads/{upload}")["status"] == "completed")
 
     def states(self) -> list[State]:
         """Of all uploads, as the ledger has them."""

@@ -9,6 +9,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
@@ -21,6 +22,7 @@ from tests.service.serving import SECONDS, Served, SlowUpload, wait_until_gone
 
 from uploadkit.cli import main
 from uploadkit.records.lifecycle import State
+from uploadkit.records.schema import VERSION_TABLE
 from uploadkit.service.settings import Settings
 from uploadkit.service.tree import described
 from uploadkit.testing import sample
@@ -122,6 +124,18 @@ def test_an_upload_that_does_not_end_in_time_is_cut(served: Served, slow_upload:
     assert served.states() == [State.REJECTED]
     assert served.staged() == []
     assert "Traceback" not in served.log
+
+
+def test_streams_of_events_do_not_hold_up_the_end(served: Served) -> None:
+    """They would go on for as long as the upload is not settled, which nobody is at."""
+    process = served.start("--no-jobs")
+    [upload] = [each["id"] for each in served.upload(("a.txt", b"one"))["uploads"]]
+    with urllib.request.urlopen(f"{served.url}/uploads/{upload}/events", timeout=SECONDS) as stream:
+        assert stream.readline() == b"event: status\n"
+        process.send_signal(signal.SIGTERM)
+        stream.read()
+    assert process.wait(SECONDS) == 0
+    assert "requests are cut" not in served.log
 
 
 def test_a_second_signal_ends_it_at_once(served: Served, slow_upload: Slow) -> None:
@@ -272,7 +286,7 @@ def test_a_ledger_of_a_newer_version(served: Served) -> None:
     served.data.mkdir()
     with closing(sqlite3.connect(served.data / "ledger.db")) as database:
         database.executescript(
-            "create table alembic_version (version_num text); insert into alembic_version values ('9999')"
+            f"create table {VERSION_TABLE} (version_num text); insert into {VERSION_TABLE} values ('9999')"
         )
     process = served.start(wait=False)
     assert process.wait(SECONDS) == 2

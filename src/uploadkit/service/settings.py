@@ -19,6 +19,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias, get_args
 try:
     from pydantic import (
         AliasChoices,
+        AwareDatetime,
         BaseModel,
         BeforeValidator,
         ConfigDict,
@@ -39,7 +40,18 @@ except ModuleNotFoundError as _missing:
 
 from ..policy.limits import parse_size
 
-__all__ = ["FILE_VARIABLE", "PREFIX", "Loaded", "Setting", "Settings", "SettingsWrong", "TokenRule", "settings_of"]
+__all__ = [
+    "FILE_VARIABLE",
+    "PREFIX",
+    "Loaded",
+    "Setting",
+    "Settings",
+    "SettingsWrong",
+    "TokenRule",
+    "settings_of",
+    "tokens_of",
+    "without_password",
+]
 
 PREFIX: Final = "UPLOADKIT_"
 
@@ -81,11 +93,29 @@ MaybeWords: TypeAlias = Annotated[tuple[str, ...] | None, NoDecode, BeforeValida
 class TokenRule(BaseModel):
     """A bearer token, by its SHA-256 in hex: whose it is, and until when. `uploadkit token` makes them."""
 
+    # A token that was written where its hash belongs is not shown.
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    owner: str
+    owner: str = Field(min_length=1, max_length=255, pattern=r"^[^\x00]*$")
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    expires_at: str | None = None
+    expires_at: AwareDatetime | None = None
+
+
+def tokens_of(text: str) -> tuple[TokenRule, ...]:
+    """Those of a file: tables `[[tokens]]` of TOML, and nothing else. Raises `ValueError`, which shows none of them."""
+    tables = tomllib.loads(text)
+    if tables.keys() - {"tokens"} or not isinstance(tables.get("tokens", []), list):
+        raise ValueError("there are tables [[tokens]] here, and nothing else")
+    return tuple(_rule(number, table) for number, table in enumerate(tables.get("tokens", []), 1))
+
+
+def _rule(number: int, table: object) -> TokenRule:
+    try:
+        return TokenRule.model_validate(table)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        where = ".".join(str(name) for name in first["loc"])
+        raise ValueError(f"token {number}: {where}: {first['msg']}") from None
 
 
 class Settings(BaseSettings):
@@ -96,7 +126,7 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
         extra="forbid",
         frozen=True,
-        hide_input_in_errors=True,
+        hide_input_in_errors=True,  # among them are secrets
         loc_by_alias=False,
         populate_by_name=True,
     )
@@ -106,67 +136,85 @@ class Settings(BaseSettings):
 
     # Where
 
-    host: str = Field("127.0.0.1", description="where the service listens")
-    port: int = Field(8000, ge=0, le=65535, description="the port, 0 for any that is free")
-    data: Path = Field(Path("./uploadkit-data"), description="the folder for files, ledger, queue and keys")
-    workers: int = Field(1, ge=1, le=256, description="how many web processes")
-    jobs: bool = Field(True, description="whether a worker runs in the same command")
-    grace_seconds: float = Field(30, ge=0, description="how long uploads and jobs may take to end after SIGTERM")
+    host: str = Field(default="127.0.0.1", description="where the service listens")
+    port: int = Field(default=8000, ge=0, le=65535, description="the port, 0 for any that is free")
+    data: Path = Field(default=Path("./uploadkit-data"), description="the folder for files, ledger, queue and keys")
+    workers: int = Field(default=1, ge=1, le=256, description="how many web processes")
+    jobs: bool = Field(default=True, description="whether a worker runs in the same command")
+    grace_seconds: float = Field(
+        default=30, ge=0, description="how long uploads and jobs may take to end after SIGTERM"
+    )
 
     # What it uses
 
     database_url: str | None = Field(
-        None,
+        default=None,
         validation_alias=AliasChoices("UPLOADKIT_DATABASE_URL", "DATABASE_URL", "database_url"),
         description="the ledger: PostgreSQL or SQLite; without it a SQLite file in the data folder",
     )
     redis_url: str | None = Field(
-        None,
+        default=None,
         validation_alias=AliasChoices("UPLOADKIT_REDIS_URL", "REDIS_URL", "redis_url"),
         description="queue and events: Redis or Valkey; without it a Valkey server of the service's own",
     )
-    storage: str | None = Field(None, description="where files lie: s3://bucket/prefix or a folder")
+    storage: str | None = Field(default=None, description="where files lie: s3://bucket/prefix or a folder")
     storage_options: Annotated[dict[str, Any], NoDecode, BeforeValidator(_json)] = Field(
-        {}, description="of S3: endpoint_url, key, secret and the like"
+        default={}, description="of S3: endpoint_url, key, secret and the like"
     )
-    scanner: str | None = Field(None, description="a clamd that scans every upload: unix:///run/clamav/clamd.ctl")
-    steps: str | None = Field(None, description="module:function that is given the pipeline, to declare more steps")
+    scanner: str | None = Field(
+        default=None, description="a clamd that scans every upload: unix:///run/clamav/clamd.ctl"
+    )
+    steps: str | None = Field(
+        default=None, description="module:function that is given the pipeline, to declare more steps"
+    )
 
     # What may come in
 
-    accept: MaybeWords = Field(None, description="media types that are taken; without it the usual ones")
-    max_file_size: str = Field("2 GB", description="of one file")
-    max_request_size: str = Field("4 GB", description="of one request")
-    max_files: int = Field(100, ge=1, description="how many files one request may have")
-    idle_seconds: float = Field(30, gt=0, description="how long a client may send nothing")
-    min_rate: str = Field("1 KiB", description="bytes a second that a client sends at least, after 10 seconds")
-    expire_seconds: float | None = Field(None, gt=0, description="how long uploads are kept; without it, for ever")
+    accept: MaybeWords = Field(default=None, description="media types that are taken; without it the usual ones")
+    max_file_size: str = Field(default="2 GB", description="of one file")
+    max_request_size: str = Field(default="4 GB", description="of one request")
+    max_files: int = Field(default=100, ge=1, description="how many files one request may have")
+    idle_seconds: float = Field(default=30, gt=0, description="how long a client may send nothing")
+    min_rate: str = Field(default="1 KiB", description="bytes a second that a client sends at least, after 10 seconds")
+    expire_seconds: float | None = Field(
+        default=None, gt=0, description="how long uploads are kept; without it, for ever"
+    )
 
     # Who may
 
     tokens: Annotated[tuple[TokenRule, ...], NoDecode, BeforeValidator(_json)] = Field(
-        (), description="bearer tokens, hashed: whose each is, and until when"
+        default=(), description="bearer tokens, hashed: whose each is, and until when"
     )
-    authenticate: str | None = Field(None, description="module:function that says whose a request is")
-    open: bool = Field(False, description="serve everybody, also to other machines, without a token")
-    quota_files: int | None = Field(None, ge=0, description="how many uploads an owner may have")
-    quota_size: str | None = Field(None, description="how much an owner's uploads may take together")
-    rate: str | None = Field("600/minute", description="how many requests an owner, or an address, may make")
-    uploads_at_once: int = Field(16, ge=1, description="how many requests of one owner may upload at a time")
-    cors_origins: Words = Field((), description="origins whose pages may use the service")
-    hosts: Words = Field((), description="names by which the service may be called")
+    tokens_file: Path | None = Field(default=None, description="a TOML file of more tokens, read again when it changes")
+    authenticate: str | None = Field(default=None, description="module:function that says whose a request is")
+    open: bool = Field(default=False, description="serve everybody, also to other machines, without a token")
+    quota_files: int | None = Field(default=None, ge=0, description="how many uploads an owner may have")
+    quota_size: str | None = Field(default=None, description="how much an owner's uploads may take together")
+    rate: str | None = Field(default="600/minute", description="how many requests an owner, or an address, may make")
+    failed_rate: str | None = Field(
+        default="60/minute", description="how many requests of an address may name no known caller"
+    )
+    uploads_at_once: int = Field(default=16, ge=1, description="how many requests of one owner may upload at a time")
+    streams_at_once: int = Field(
+        default=32, ge=1, description="how many streams of events one owner may follow at a time"
+    )
+    streams: int = Field(default=1000, ge=1, description="how many streams of events one web process serves at a time")
+    cors_origins: Words = Field(default=(), description="origins whose pages may use the service")
+    hosts: Words = Field(default=(), description="names by which the service may be called")
     trusted_proxies: Words = Field(
-        (), description="addresses, or networks, of proxies whose X-Forwarded-For and X-Forwarded-Proto count"
+        default=(), description="addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are believed"
     )
-    secret: str | None = Field(None, min_length=32, description="signs links; without it a file in the data folder")
-    link_seconds: int = Field(3600, ge=60, description="how long a signed link holds")
-    redirects: bool = Field(False, description="send who fetches a file to the bucket, where it lies in S3")
+    secret: str | None = Field(
+        default=None, min_length=32, description="signs links; without it a file in the data folder"
+    )
+    link_seconds: int = Field(default=3600, ge=60, description="how long a signed link holds")
+    redirects: bool = Field(default=False, description="send who fetches a file to the bucket, where it lies in S3")
 
     # For operators
 
-    log_format: Literal["text", "json"] = Field("text", description="how each request is logged")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much is logged")
-    metrics_token: str | None = Field(None, description="the bearer token of /metrics")
+    log_format: Literal["text", "json"] = Field(default="text", description="how each request is logged")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="how much is logged")
+    metrics_token: str | None = Field(default=None, description="the bearer token of /metrics")
 
     @field_validator("*", mode="before")
     @classmethod
@@ -182,6 +230,27 @@ class Settings(BaseSettings):
         if value is not None:
             parse_size(value)
         return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        for value in values:
+            if value != "*" and not _ORIGIN.fullmatch(value):
+                raise ValueError(f"an origin is as browsers send it, as https://app.example.org, and not {value!r}")
+        return values
+
+    @field_validator("hosts")
+    @classmethod
+    def _are_names(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        for value in values:
+            if not _NAME.fullmatch(value):
+                raise ValueError(f"a host is a name or an address without a port, and not {value!r}")
+        return values
+
+    @property
+    def asks_nobody(self) -> bool:
+        """Whether nobody has to say who he is."""
+        return not self.tokens and self.tokens_file is None and self.authenticate is None
 
     @classmethod
     def load(cls, file: str | os.PathLike[str] | None = None, **flags: Any) -> Settings:
@@ -343,3 +412,7 @@ def _as_toml(value: object) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(_as_toml(each) for each in value)}]"
     return json.dumps("none" if value is None else without_password(str(value)), ensure_ascii=False)
+
+
+_NAME = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]", re.IGNORECASE)
+_ORIGIN = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")

@@ -63,9 +63,8 @@ def serve(settings: Settings, *, say: Callable[[str], object]) -> int:
 
 def described(settings: Settings, url: str) -> Iterator[str]:
     """Where the service is, and what it uses, in a few lines."""
-    is_open = not (settings.tokens or settings.authenticate)
-    words = "" if is_open else "-H 'Authorization: Bearer TOKEN' "
-    yield f"uploadkit serves at {url}/{' (a page, for a browser)' if is_open else ''}"
+    words = "" if settings.asks_nobody else "-H 'Authorization: Bearer TOKEN' "
+    yield f"uploadkit serves at {url}/{' (a page, for a browser)' if settings.asks_nobody else ''}"
     yield f"  try      curl {words}-F file=@photo.jpg {url}/uploads"
     yield f"  data     {settings.data.absolute()}"
     yield f"  ledger   {without_password(settings.database_url or 'SQLite, in the data folder')}"
@@ -346,7 +345,7 @@ def _bound(settings: Settings) -> closing[socket.socket]:
     """The socket, on which connections may wait already."""
     host, port = settings.host, settings.port
     family, address = _address(host, port)
-    if not (settings.open or settings.tokens or settings.authenticate or ip_address(address[0]).is_loopback):
+    if settings.asks_nobody and not settings.open and not ip_address(address[0]).is_loopback:
         raise ServeFailed(
             f"at {host} other machines reach the service, and whoever does could use it: add [[tokens]] to the file of "
             "settings (uploadkit token makes them), name your own function by --authenticate, or write --open"

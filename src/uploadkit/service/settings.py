@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 try:
     from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
@@ -88,6 +88,9 @@ class Settings(BaseSettings):
     cors_origins: tuple[str, ...] = Field((), description="origins whose pages may use the service")
     hosts: tuple[str, ...] = Field((), description="names by which the service may be called")
     secret: str | None = Field(None, min_length=32, description="signs links; without it a file in the data folder")
+    old_secrets: tuple[Annotated[str, Field(min_length=32)], ...] = Field(
+        (), description="secrets of before: what they have signed holds until its time is over"
+    )
     link_seconds: int = Field(3600, ge=60, description="how long a signed link holds")
     redirects: bool = Field(False, description="send who fetches a file to the bucket, where it lies in S3")
 

@@ -11,14 +11,16 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import ASGIApp
 from uvicorn.config import HTTPProtocolType
 
 from uploadkit.service.app import create_app
+from uploadkit.service.parts import Parts
 from uploadkit.service.settings import Settings
 
 from .conftest import quick_pipeline
 
-ENDED_SECONDS = 10
+ENDED_SECONDS = 20
 """It needs a tenth of one."""
 
 
@@ -28,17 +30,23 @@ def app_of(folder: Path, **settings: Any) -> Starlette:
 
 
 @contextmanager
-def listening(app: Starlette, *, http: HTTPProtocolType = "httptools") -> Iterator[int]:
-    """The port. It listens before the server has begun: whoever connects waits in its line."""
-    proxies = app.state.parts.settings.trusted_proxies
+def listening(
+    app: ASGIApp, *, http: HTTPProtocolType = "httptools", grace_seconds: int | None = None
+) -> Iterator[int]:
+    """The port. It listens before the server has begun: whoever connects waits in its line. At the end of the block
+    what is under way is waited for, but not longer than `grace_seconds`."""
+    parts: Parts | None = getattr(getattr(app, "state", None), "parts", None)
+    proxies = () if parts is None else parts.settings.trusted_proxies
     with socket.create_server(("127.0.0.1", 0), backlog=128) as door:
         config = uvicorn.Config(
             app,
             http=http,
+            loop="uvloop",
             ws="none",
             log_config=None,
             proxy_headers=bool(proxies),
             forwarded_allow_ips=list(proxies),
+            timeout_graceful_shutdown=grace_seconds,
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [door]}, name="listening")

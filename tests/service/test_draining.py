@@ -13,6 +13,7 @@ from tests.service.listening import Listening, listening
 from tests.service.processes import eventually
 
 from uploadkit.adapters import asgi
+from uploadkit.adapters.problem import DRAIN_SIZE
 from uploadkit.service.app import create_app
 from uploadkit.service.settings import Settings, TokenRule
 from uploadkit.testing import Client
@@ -142,7 +143,7 @@ def test_a_client_that_never_ends_is_let_go(servers: Servers, hurried: None, dri
 
 def test_a_client_that_goes_on_is_read_to_its_end(servers: Servers, hurried: None) -> None:
     """More than is drained, and slowly: a browser that sends a film through a slow line sees why it was in vain."""
-    size = asgi.DRAIN_SIZE + (1 << 20)
+    size = DRAIN_SIZE + (1 << 20)
     with servers.of(NOWHERE) as client:
         client.send(head(NOWHERE, length=size), bytes(size))
         assert client.answer().status == 404

@@ -384,7 +384,8 @@ def test_what_a_proxy_says_counts_where_it_is_named(
     def ask(client: str) -> httpx.Response:
         return httpx.get(f"http://127.0.0.1:{port}/uploads", headers=said | {"X-Forwarded-For": client})
 
-    with listening(app, http=http) as port:
+    with listening(app, http=http) as server:
+        port = server.port
         answers = [ask("198.51.100.1"), ask("198.51.100.2"), ask("198.51.100.3, 198.51.100.1")]
         origin = {"Origin": "https://uploads.example.org"}
         sent = httpx.delete(f"http://127.0.0.1:{port}/uploads/x", headers=said | origin)

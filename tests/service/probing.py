@@ -1,0 +1,127 @@
+"""Asks a service by its contract alone: Schemathesis makes requests that the document allows, and such that it does
+not, sends them in this process, and judges each answer by the document.
+
+Every example comes from one seed, so that what is found is found again. What is judged otherwise than Schemathesis would
+by itself is in `ALLOWED`, with the reason, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import schemathesis
+from hypothesis import strategies as st
+from schemathesis import engine
+from schemathesis.config import SchemathesisConfig
+from schemathesis.engine import events
+from schemathesis.python import asgi
+from schemathesis.core.file_samples import FILE_SAMPLES
+from starlette.applications import Starlette
+
+SEED = 20261127
+
+CHECKS = frozenset(
+    {
+        "allow_header_conformance",
+        "content_type_conformance",
+        "ensure_resource_availability",
+        "ignored_auth",
+        "negative_data_rejection",
+        "not_a_server_error",
+        "positive_data_acceptance",
+        "response_headers_conformance",
+        "response_schema_conformance",
+        "status_code_conformance",
+        "unsupported_method",
+        "use_after_free",
+    }
+)
+"""All that Schemathesis has, but for those in `ALLOWED`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allowance:
+    """A check that is made otherwise for some operations, which a pattern names: not at all, or with `more` statuses
+    that are as good as those it expects."""
+
+    check: str
+    operations: str
+    reason: str
+    more: tuple[str, ...] = ()
+
+
+ALLOWED = (
+    Allowance(
+        check="use_after_free",
+        operations=r"GET /uploads/\{upload\}(/events)?",
+        reason="what is known of an upload stays when it is deleted, and says so: its owner may look it up",
+    ),
+)
+
+
+@dataclass
+class Probe:
+    """What came of it: `cases` are requests by operation and phase, `checks` which were made how often."""
+
+    cases: Counter[tuple[str, str]] = field(default_factory=Counter)
+    checks: Counter[str] = field(default_factory=Counter)
+    found: list[str] = field(default_factory=list)
+
+
+def probe(app: Starlette, *, token: str, examples: int) -> Probe:
+    """Asks `app`, with a bearer token that it knows: so many examples for each operation, and as many ways through
+    several of them, one after another by the links of the document."""
+    _make_formats()
+    config = SchemathesisConfig.from_dict(_config(token, examples))
+    seen = Probe()
+    try:
+        schema = schemathesis.openapi.from_asgi("/openapi.json", app, config=config)
+        for event in engine.from_schema(schema).execute():
+            if isinstance(event, events.ScenarioFinished):
+                _note(seen, event)
+            elif isinstance(event, events.NonFatalError):
+                seen.found.append(f"{event.label}: {event.value!r}")
+            elif isinstance(event, events.PhaseFinished) and event.phase.skip_reason is not None:
+                seen.found.append(f"{event.phase.name} was skipped: {event.phase.skip_reason}")
+    finally:
+        asgi.shutdown_lifespans()
+    return seen
+
+
+def _config(token: str, examples: int) -> dict[str, Any]:
+    return {
+        "seed": SEED,
+        "generation": {"max-examples": examples, "mode": "all"},
+        "auth": {"openapi": {"bearer": {"bearer": token}}},
+        "operations": [
+            {"include-name-regex": f"^{each.operations}$", "checks": {each.check: _check(each)}} for each in ALLOWED
+        ],
+    }
+
+
+def _check(allowance: Allowance) -> dict[str, Any]:
+    return {"expected-statuses": [*allowance.more]} if allowance.more else {"enabled": False}
+
+
+def _note(seen: Probe, event: events.ScenarioFinished) -> None:
+    for case, checks in event.recorder.checks.items():
+        seen.cases[event.phase.value, event.recorder.cases[case].value.operation.label] += 1
+        for check in checks:
+            seen.checks[check.name] += 1
+            if check.failure_info is not None:
+                failure, interaction = check.failure_info.failure, event.recorder.interactions[case]
+                status = None if interaction.response is None else interaction.response.status_code
+                seen.found.append(
+                    f"{event.phase.value}: {failure.operation}: {check.name}: {failure.title}\n{failure.message}\n"
+                    f"{check.failure_info.code_sample}\nanswered {status}"
+                )
+
+
+def _make_formats() -> None:
+    """What the document says of a value by its format alone: a file, of a type that is taken; and tags."""
+    letters = st.text("abcxyzÄß09_-", min_size=1, max_size=20)
+    files = st.one_of(st.sampled_from([*FILE_SAMPLES.values()]), letters.map(str.encode))
+    schemathesis.openapi.format("binary", files)
+    schemathesis.openapi.format("uploadkit-tags", st.one_of(letters, st.builds("{}={}".format, letters, letters)))

@@ -12,7 +12,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.routing import Route
 from starlette.testclient import TestClient
 from tests.service.conftest import Serve, parts_of, quick_pipeline
-from tests.service.probing import ALLOWED, CHECKS, probe
+from tests.service.probing import CHECKS, probe
 from tests.soak import scaled
 
 from uploadkit.service.app import create_app, routes
@@ -57,8 +57,9 @@ def test_schemathesis_finds_nothing_with_many_examples(tmp_path: Path, record_pr
 def _assert_nothing_is_found(folder: Path, *, examples: int) -> int:
     """Returns how many requests there were."""
     rule = TokenRule(owner="ann", sha256=hashlib.sha256(TOKEN.encode()).hexdigest())
-    settings = Settings(data=folder / "data", rate=None, tokens=(rule,))
-    seen = probe(create_app(settings, pipeline=quick_pipeline(folder)), token=TOKEN, examples=examples)
+    said: dict[str, Any] = {"data": folder / "data", "rate": None, "failed_rate": None, "tokens": [rule]}
+    app = create_app(Settings(**said), pipeline=quick_pipeline(folder))
+    seen = probe(app, token=TOKEN, examples=examples)
     assert seen.found == []
     assert set(seen.checks) == CHECKS
     assert seen.cases["fuzzing", "POST /uploads"] >= examples

@@ -15,9 +15,9 @@ import schemathesis
 from hypothesis import strategies as st
 from schemathesis import engine
 from schemathesis.config import SchemathesisConfig
+from schemathesis.core.file_samples import FILE_SAMPLES
 from schemathesis.engine import events
 from schemathesis.python import asgi
-from schemathesis.core.file_samples import FILE_SAMPLES
 from starlette.applications import Starlette
 
 SEED = 20261127

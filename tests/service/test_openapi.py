@@ -11,7 +11,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.routing import Route
 from starlette.testclient import TestClient
-from tests.service.conftest import Serve, parts_of, quick_pipeline
+from tests.service.conftest import quick_pipeline
 from tests.service.probing import CHECKS, probe
 from tests.soak import scaled
 

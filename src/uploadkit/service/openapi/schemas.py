@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Final, TypeAlias
 
-from ..processing.queue import CONCURRENCY, Priority
-from ..records.lifecycle import State
-from .receiving import MOST_TAGS, TAG_SIZE, VALUE_SIZE
-from .uploads import MOST_LISTED
+from ...processing.queue import CONCURRENCY, Priority
+from ...records.lifecycle import State
+from ..receiving import MOST_TAGS, TAG_SIZE, VALUE_SIZE
+from ..uploads import MOST_LISTED
 
 __all__ = ["ID", "Json", "reference", "schemas"]
 
@@ -98,8 +98,12 @@ def schemas(*, max_files: int) -> dict[str, Json]:
         "Health": {
             "type": "object",
             "description": "Whether the service lives, or can work.",
-            "properties": {"status": {"type": "string"}},
+            "properties": {
+                "status": {"enum": ["ok", "failing", "draining"]},
+                "failing": _array(_string(""), description="What does not answer."),
+            },
             "required": ["status"],
+            "additionalProperties": False,
         },
     }
 

@@ -1,8 +1,8 @@
 """Asks a service by its contract alone: Schemathesis makes requests that the document allows, and such that it does
 not, sends them in this process, and judges each answer by the document.
 
-Every example comes from one seed, so that what is found is found again. What is judged otherwise than Schemathesis would
-by itself is in `ALLOWED`, with the reason, and nowhere else.
+Every example comes from one seed, so that what is found is found again. What is judged otherwise than Schemathesis
+would by itself is in `ALLOWED`, with the reason, and nowhere else.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ CHECKS = frozenset(
         "content_type_conformance",
         "ensure_resource_availability",
         "ignored_auth",
+        "missing_required_header",
         "negative_data_rejection",
         "not_a_server_error",
+        "object_level_authorization",
         "positive_data_acceptance",
         "response_headers_conformance",
         "response_schema_conformance",

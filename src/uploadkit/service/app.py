@@ -1,9 +1,9 @@
 """The application: routes, and what stands around each of them.
 
 Around every request stand, from the outside: `logs.Logged` (its id, its line in the log, its numbers), `safety.Safe`
-(headers of safety, origins, hosts), CORS where it is on, and `draining.Drained` (answers before a body's end). A route
-that is `guarded` asks who calls before anything of a body is read, and counts the request for that caller. Every error
-is answered by problem details.
+(headers of safety, origins, hosts), CORS where it is on, `draining.Drained` (answers before a body's end), and
+`logs.Caught` (what nobody foresaw). A route that is `guarded` asks who calls before anything of a body is read, and
+counts the request for that caller. Every error is answered by problem details.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ..processing.pipeline import Pipeline
 from . import files, openapi, operating, page, receiving, uploads, watching
 from .callers import Authenticate, Caller
 from .draining import Drained
-from .logs import Logged, unexpected
+from .logs import Caught, Logged, unexpected
 from .parts import Parts, parts_of
 from .problems import Refused, answered, not_found
 from .safety import Safe, cors
@@ -54,6 +54,7 @@ def create_app(
             Middleware(Safe, settings=settings, is_open=parts.callers.is_open),
             *cors(settings),
             Middleware(Drained),
+            Middleware(Caught),
         ],
         exception_handlers={UploadError: _refused, HTTPException: _http, Exception: unexpected},
         lifespan=_lifespan,
@@ -103,6 +104,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     parts: Parts = app.state.parts
     async with parts.watch.running():
         yield
+        parts.readiness.drain()
     await parts.form.capacity.aclose(parts.settings.grace_seconds)
     await parts.turns.aclose()
     parts.pipeline.close()

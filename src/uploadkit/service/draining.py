@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..adapters.asgi import Body, close_headers
 from ..errors import UploadTooSlow
 
-__all__ = ["Drained"]
+__all__ = ["Drained", "may_have_body"]
 
 
 class Drained:
@@ -21,7 +21,7 @@ class Drained:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = _Seen(receive, ended=not _may_have_body(scope))
+        body = _Seen(receive, ended=not may_have_body(scope))
         status = 0
 
         async def answer(message: Message) -> None:
@@ -55,7 +55,7 @@ class _Seen(Body):
         return message
 
 
-def _may_have_body(scope: Scope) -> bool:
+def may_have_body(scope: Scope) -> bool:
     """Whether the request says that a body follows (RFC 9112, 6.3; in HTTP/2 a stream may just go on)."""
     names = {name for name, value in scope["headers"] if value != b"0"}
     return bool(names & {b"content-length", b"transfer-encoding"}) or not scope["http_version"].startswith("1.")

@@ -52,6 +52,7 @@ async def receive(request: Request, caller: Caller) -> Response:
         idempotency_key=key,
         expires_at=None if expires is None else datetime.now(UTC) + timedelta(seconds=expires),
     )
+    request.state.owned = owner  # for the log, whatever comes of it
     spec = replace(parts.form, register=owner)
     async with parts.turns.uploading(caller):
         try:

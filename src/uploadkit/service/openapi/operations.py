@@ -85,8 +85,8 @@ def paths(form: Json, *, callers: Sequence[Json]) -> Json:
                 "events",
                 "uploads",
                 "Watch an upload",
-                "First what is known of it, then each change of that, until nothing more happens by itself. Between them "
-                "are comments, so that the connection stays.",
+                "First what is known of it, then each change of that, until nothing more happens by itself. Between "
+                "them are comments, so that the connection stays.",
                 parameters=[_LAST_EVENT_ID],
                 answers={
                     # As OpenAPI 3.2 has it: the schema is that of each event.
@@ -130,7 +130,7 @@ def paths(form: Json, *, callers: Sequence[Json]) -> Json:
                 "Whether this process lives",
                 "It asks nobody else.",
                 answers={200: answer("It does.", json="Health", headers=_KEPT)},
-                refusals=_BY_ADDRESS,
+                refusals=_ALL,
                 security=[],
             ),
         },
@@ -144,7 +144,7 @@ def paths(form: Json, *, callers: Sequence[Json]) -> Json:
                     200: answer("They can.", json="Health", headers=_KEPT),
                     503: answer("They cannot.", json="Health", headers=_KEPT),
                 },
-                refusals=_BY_ADDRESS,
+                refusals=_ALL,
                 security=[],
             ),
         },
@@ -182,10 +182,10 @@ def paths(form: Json, *, callers: Sequence[Json]) -> Json:
     }
 
 
-_BY_ADDRESS: Final = ("malformed_request", "internal_error")
+_ALL: Final = ("malformed_request", "internal_error")
 """Every route may refuse so."""
 
-_ANY: Final = (*_BY_ADDRESS, "wrong_host")
+_ANY: Final = (*_ALL, "wrong_host")
 """And so every one but those by which a machine is asked whether it lives."""
 
 _GUARDED: Final = ("rate_limited", "ledger_failed")

@@ -55,8 +55,7 @@ def answer(
         members["content"] = {media or "application/json": {"schema": reference(json)}}
     elif media is not None:
         members["content"] = {media: {}}
-    if headers:
-        members["headers"] = _headers(headers)
+    members["headers"] = _headers(headers)
     return members if links is None else members | {"links": links}
 
 
@@ -85,7 +84,7 @@ def form(body: Json) -> Json:
     }
     schema = {
         "type": "object",
-        "description": "Files, and what is said of all of them. A file may have a field of any name, and not `file` alone.",
+        "description": "Files, and what is said of all of them. A file may have a field of any other name as well.",
         "properties": {"file": content["schema"]["additionalProperties"], **texts},
         "required": ["file"],
         "additionalProperties": False,
@@ -113,12 +112,13 @@ HEADERS: Final[Json] = {
         ("RateLimit-Policy", {"type": "string"}, "How many requests there may be, in how many seconds."),
         ("Retry-After", {"type": "integer", "minimum": 0}, "Seconds after which the same request may succeed."),
         ("WWW-Authenticate", {"type": "string"}, "How to say who calls."),
+        ("X-Request-ID", {"type": "string"}, "By which the log of the service has it."),
     )
 }
 
 
 def _headers(names: Iterable[str]) -> Json:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in sorted({*names, "X-Request-ID"})}
 
 
 def _problems(codes: set[str]) -> Json:
@@ -139,9 +139,8 @@ def _problem(status: int, refusals: Sequence[Refusal]) -> Json:
     examples = {
         each.code: {"summary": each.when, "value": Refused(status, each.code, each.when).problem()} for each in refusals
     }
-    members: Json = {
+    return {
         "description": "\n".join(f"- `{each.code}`: {each.when}" for each in refusals),
+        "headers": _headers(header for each in refusals for header in each.headers),
         "content": {PROBLEM_JSON: {"schema": schema, "examples": examples}},
     }
-    headers = sorted({header for each in refusals for header in each.headers})
-    return members | ({"headers": _headers(headers)} if headers else {})

@@ -277,9 +277,10 @@ def test_one_process_counts_in_its_memory_and_several_in_the_queues_server(
     data = tmp_path / "data"
     own = ValkeyServer(data / "queue").url()
     redis = "redis://127.0.0.1:1/0"
-    for settings in ({}, {"workers": 2}, {"redis_url": redis}, {"redis_url": redis, "workers": 2}):
-        Parts.of(Settings(data=data, **settings)).pipeline.close()  # type: ignore[arg-type]
-    Parts.of(Settings(data=data, workers=2), pipeline=(pipeline := quick_pipeline(tmp_path)))
+    kinds: tuple[dict[str, Any], ...] = ({}, {"workers": 2}, {"redis_url": redis}, {"redis_url": redis, "workers": 2})
+    for settings in kinds:
+        Parts.of(Settings.load(data=data, **settings)).pipeline.close()
+    Parts.of(Settings.load(data=data, workers=2), pipeline=(pipeline := quick_pipeline(tmp_path)))
     pipeline.close()
     assert asked == [None, own, redis, redis, None]
 

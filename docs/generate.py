@@ -134,7 +134,7 @@ def moves() -> str:
 
 
 def service_operations() -> str:
-    """Every route of the service: what it takes, and how it answers."""
+    """Every route of the service: what it takes, and how it answers. HEAD goes without saying."""
     document = _contract()
     rows = ["| route | |", "|---|---|"]
     parts = []
@@ -214,7 +214,7 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, 
     """Method, path, operation, and the parameters of both."""
     for path, item in document["paths"].items():
         for method, operation in item.items():
-            if method != "parameters":
+            if method not in ("parameters", "head"):
                 parameters = [*item.get("parameters", ()), *operation.get("parameters", ())]
                 yield method.upper(), path, operation, parameters
 
@@ -252,19 +252,27 @@ def _members(properties: dict[str, Any], *, required: Iterable[str]) -> str:
 def _answers(operation: dict[str, Any]) -> str:
     rows = ["| answer | |", "|---|---|"]
     for status, answer in operation["responses"].items():
-        codes = [
-            code
-            for content in answer.get("content", {}).values()
-            for code in content.get("schema", {}).get("properties", {}).get("code", {}).get("enum", ())
-        ]
-        if codes:
-            rows.append(f"| {status} | {', '.join(f'`{code}`' for code in codes)} |")
+        if codes := _codes(answer):
+            if told := [f"`{code}`" for code in codes if code not in _ANYWHERE]:
+                rows.append(f"| {status} | {', '.join(told)} |")
             continue
         bodies = [_kind(content["schema"]) for content in answer.get("content", {}).values() if "schema" in content]
         headers = [f"`{name}`" for name in answer["headers"] if name not in ("Cache-Control", "X-Request-ID")]
         said = [answer["description"], *bodies, *([f"Headers: {', '.join(headers)}."] if headers else [])]
         rows.append(f"| {status} | {' '.join(said)} |")
     return "\n".join(rows)
+
+
+def _codes(answer: dict[str, Any]) -> list[str]:
+    return [
+        code
+        for content in answer.get("content", {}).values()
+        for code in content.get("schema", {}).get("properties", {}).get("code", {}).get("enum", ())
+    ]
+
+
+_ANYWHERE = frozenset({"malformed_request", "wrong_host", "internal_error"})
+"""What every route may answer: the page says so once."""
 
 
 def _kind(schema: dict[str, Any]) -> str:

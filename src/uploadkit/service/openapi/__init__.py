@@ -70,12 +70,13 @@ _SCHEMES: Final[Json] = {
         "scheme": "bearer",
         "description": "A token of the settings: `uploadkit token` makes them.",
     },
-    "link": {
+    "signature": {
         "type": "apiKey",
         "in": "query",
         "name": "signature",
-        "description": "The signature of an address that the service has given.",
+        "description": "Of an address that the service has given: who has it needs no token.",
     },
+    "until": {"type": "apiKey", "in": "query", "name": "until", "description": "How long that address holds."},
     "metrics": {"type": "http", "scheme": "bearer", "description": "The token of the setting `metrics_token`."},
 }
 

@@ -45,7 +45,10 @@ _ALL: Final = (
         headers=("WWW-Authenticate",),
     ),
     Refusal(code="wrong_origin", statuses=(403,), when="A browser sends it for a page of another origin."),
-    Refusal(code="link_refused", statuses=(403,), when="A link is not signed by this service, or its time is over."),
+    Refusal(code="link_refused", statuses=(403,), when="A link was not signed by this service, or is not whole."),
+    Refusal(
+        code="link_expired", statuses=(403,), when="The time of a link is over. The status of its upload has another."
+    ),
     Refusal(code="not_found", statuses=(404,), when="There is nothing here, or it is somebody else's."),
     Refusal(code="method_not_allowed", statuses=(405,), when="The path has no such method. Allow says which it has."),
     Refusal(
@@ -54,7 +57,12 @@ _ALL: Final = (
         when="A request with this Idempotency-Key is under way.",
         headers=_LATER,
     ),
-    Refusal(code="not_ready", statuses=(409,), when="There is nothing to fetch yet, or the work on it has failed."),
+    Refusal(
+        code="not_ready",
+        statuses=(409,),
+        when="There is nothing to fetch yet, or the work on it has failed.",
+        headers=_LATER,
+    ),
     Refusal(code="length_required", statuses=(411,), when="There is a quota of bytes, and no Content-Length."),
     Refusal(code="precondition_failed", statuses=(412,), when="The condition of the request does not hold."),
     Refusal(code="range_not_satisfiable", statuses=(416,), when="There are no such bytes.", headers=("Content-Range",)),

@@ -31,9 +31,9 @@ def paths(form: Json, *, callers: Sequence[Json]) -> Json:
                 "files",
                 f"{verb} {what}",
                 "All of it or a part, and only where it is not what the client has already.",
-                parameters=_CONDITIONS,
+                parameters=[_DOWNLOAD, *_CONDITIONS],
                 answers=_FETCHED,
-                **guarded(*_OF_A_FILE, also=[{"link": []}]),
+                **guarded(*_OF_A_FILE, also=[{"signature": [], "until": []}]),
             )
             for method, verb in (("get", "Fetch"), ("head", "What is known of"))
         }
@@ -47,7 +47,7 @@ def paths(form: Json, *, callers: Sequence[Json]) -> Json:
                 "All of them are taken, or none. What is to be done with them begins after the answer.",
                 parameters=[_IDEMPOTENCY_KEY],
                 requestBody=form,
-                answers={202: answer("All files are stored.", json="Accepted", headers=_KEPT, links=_LINKS)},
+                answers={202: answer("All files are stored.", json="Accepted", headers=_KEPT, links=_OF_ALL)},
                 **guarded("wrong_origin", *_OF_A_FORM),
             ),
             "get": operation(
@@ -67,7 +67,7 @@ def paths(form: Json, *, callers: Sequence[Json]) -> Json:
                 "uploads",
                 "What is known of an upload",
                 "Also when it is gone.",
-                answers={200: answer("All that is known of it.", json="Upload", headers=_KEPT)},
+                answers={200: answer("All that is known of it.", json="Upload", headers=_KEPT, links=_OF_ONE)},
                 **guarded("not_found"),
             ),
             "delete": operation(
@@ -212,6 +212,7 @@ _OF_A_FORM: Final = (
 )
 
 _OF_A_FILE: Final = (
+    "link_expired",
     "link_refused",
     "not_found",
     "not_ready",
@@ -251,16 +252,20 @@ _LAST_EVENT_ID: Final = parameter(
     "header", "Last-Event-ID", {"type": "string"}, "The id of the last event that was seen: it is not sent again."
 )
 
+_DOWNLOAD: Final = parameter(
+    "query", "download", {"type": "string", "examples": ["1"]}, "With `1` a browser saves it, whatever it is."
+)
+
 _CONDITIONS: Final = [
-    parameter("header", name, {"type": "string"}, description)
-    for name, description in {
-        "Range": "Which bytes, such as `bytes=0-1023`.",
-        "If-Range": "The ETag of which the range is meant: of another one all is sent.",
-        "If-None-Match": "ETags that the client has.",
-        "If-Match": "ETags of which it has to be one.",
-        "If-Modified-Since": "When the client has fetched it.",
-        "If-Unmodified-Since": "Since when it must not have changed.",
-    }.items()
+    parameter("header", name, {"type": "string", "examples": [example]}, description)
+    for name, example, description in (
+        ("Range", "bytes=0-9", "Which bytes: one range, all from a byte on (`5-`), or the last ones (`-5`)."),
+        ("If-Range", '"5f2b"', "The ETag of which the range is meant: of another one all is sent."),
+        ("If-None-Match", '"5f2b", "91c0"', "ETags that the client has."),
+        ("If-Match", "*", "ETags of which it has to be one."),
+        ("If-Modified-Since", "Fri, 27 Nov 2026 08:00:00 GMT", "When the client has fetched it."),
+        ("If-Unmodified-Since", "Fri, 27 Nov 2026 08:00:00 GMT", "Since when it must not have changed."),
+    )
 ]
 
 _PAGING: Final = [
@@ -281,7 +286,23 @@ _PAGING: Final = [
     parameter("query", "after", ID, "The last upload of the page before, as `next` says it."),
 ]
 
-_LINKS: Final[Json] = {
-    name: {"operationId": name, "parameters": {"upload": "$response.body#/uploads/0/id"}}
-    for name in ("status", "events", "original", "delete")
-} | {"batch": {"operationId": "batch", "parameters": {"batch": "$response.body#/batch"}}}
+
+def _link(name: str, **parameters: str) -> Json:
+    return {name: {"operationId": name, "parameters": parameters}}
+
+
+_FIRST: Final = "$response.body#/uploads/0/id"
+_ITS: Final = "$response.body#/id"
+
+_OF_ALL: Final[Json] = {
+    **_link("status", upload=_FIRST),
+    **_link("events", upload=_FIRST),
+    **_link("original", upload=_FIRST),
+    **_link("delete", upload=_FIRST),
+    **_link("batch", batch="$response.body#/batch"),
+}
+
+_OF_ONE: Final[Json] = {
+    **_link("original", upload=_ITS),
+    **_link("variant", upload=_ITS, variant=next(iter(DEFAULT_VARIANTS))),
+}

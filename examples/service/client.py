@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from mimetypes import guess_extension
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -101,7 +102,7 @@ def main(url: str, names: Sequence[str]) -> None:
             told = wait(service, each)
             print(f"{told['filename']}: {told['status']}")
             for name, variant in told["variants"].items():
-                path = Path(f"{Path(told['filename']).stem}-{name}{Path(variant['url'].partition('?')[0]).suffix}")
+                path = Path(f"{Path(told['filename']).stem}-{name}{guess_extension(variant['content_type'])}")
                 fetch(service, variant["url"], path)
                 print(f"  {path}: {variant['width']} x {variant['height']}, {variant['size']} bytes")
 

@@ -335,8 +335,11 @@ class Ledger:
         """The records for which all of this holds, the newest first; the next page begins `after` the last record.
 
         `key_known` asks whether a record has any key: one that is gone and has one still has bytes to be removed. What
-        is added meanwhile moves no record from one page to another.
+        is added meanwhile moves no record from one page to another. A text that can be no `batch` has no records: it
+        may come from an address.
         """
+        if batch is not None and not _may_be(batch, ID_LENGTH):
+            return []
         asked = select(*_RECORD).order_by(uploads.c.created_at.desc(), uploads.c.id.desc()).limit(limit)
         if state is not None:
             asked = asked.where(uploads.c.state.in_([state] if isinstance(state, State) else sorted(state)))

@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
 
 from ..adapters.problem import log_failure
 from ..errors import UploadError
@@ -129,12 +129,17 @@ async def _refused(request: Request, error: Exception) -> Response:
     return answered(not_found() if error.status == 404 else error)
 
 
-_CODES = {404: "not_found", 405: "method_not_allowed"}
-
-
 async def _http(request: Request, error: Exception) -> Response:
     """What Starlette refuses: a path, or a method."""
-    if not isinstance(error, HTTPException):
-        raise error
-    code = _CODES.get(error.status_code, "refused")
-    return await _refused(request, Refused(error.status_code, code, error.detail, headers=error.headers))
+    if isinstance(error, HTTPException) and error.status_code == 404:
+        return await _refused(request, not_found())
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        headers = {"Allow": ", ".join(_methods(request))}
+        return await _refused(request, Refused(405, "method_not_allowed", "this is not done here", headers=headers))
+    raise error
+
+
+def _methods(request: Request) -> list[str]:
+    """All of this path: Starlette names those of the first of its routes alone."""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in routes for method in route.methods or ()})

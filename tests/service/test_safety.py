@@ -339,7 +339,7 @@ def test_cookies_come_from_named_origins(serve: Serve) -> None:
 )
 def test_an_origin_that_is_none_is_refused_at_the_start(tmp_path: Path, origin: str) -> None:
     """As it would be by browsers, which send it in small letters and without a path: it would never agree."""
-    with pytest.raises(ValueError, match="cors_origins"):
+    with pytest.raises(ValueError, match="cors-origins"):
         Settings.load(data=tmp_path, cors_origins=(origin,))
 
 

@@ -614,6 +614,17 @@ class Ledger:
             fact = connection.execute(first).scalar_one_or_none()
         return None if fact is None else datetime.fromisoformat(fact["at"])
 
+    # Deaths
+
+    def release(self) -> None:
+        """All claims, and all facts that somebody is about to tell, may be taken at once. For who knows that those who
+        had taken them have died: nobody waits until their time is over. Of one who lives the claim is lost, and the
+        fact is told twice."""
+        with self._database.writing() as connection:
+            connection.execute(update(outbox).where(outbox.c.taken_until.is_not(None)).values(taken_until=None))
+            undone = done.c.done_at.is_(None) & done.c.token.is_not(None)
+            connection.execute(update(done).where(undone).values(token=None, claimed_until=self._now()))
+
     # The database
 
     def migrate(self) -> None:

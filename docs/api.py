@@ -37,6 +37,7 @@ PUBLIC = (
     "uploadkit.processing.inline",
     "uploadkit.processing.metrics",
     "uploadkit.processing.observing",
+    "uploadkit.processing.owned",
     "uploadkit.processing.pipeline",
     "uploadkit.processing.processor",
     "uploadkit.processing.processors",
@@ -49,6 +50,10 @@ PUBLIC = (
     "uploadkit.records.lifecycle",
     "uploadkit.records.record",
     "uploadkit.resumable.*",
+    "uploadkit.service.app",
+    "uploadkit.service.callers",
+    "uploadkit.service.problems",
+    "uploadkit.service.settings",
     "uploadkit.testing",
     "uploadkit.testing.pytest_plugin",
 )

@@ -503,12 +503,12 @@ def test_a_request_waits_for_its_own_process(ledger: Ledger, staging: DiskStorag
 
     accept = ledger.accept
 
-    def accept_and_tell(files: Any) -> Any:
-        accepted = accept(files)
+    def accept_and_tell(files: Any, **said: Any) -> Any:
+        accepted = accept(files, **said)
         pipeline.forward()
         return accepted
 
-    ledger.accept = accept_and_tell  # type: ignore[method-assign]
+    ledger.accept = accept_and_tell  # type: ignore[assignment, method-assign]
     [file] = sent(Uploader(staging, pipeline=pipeline), b"hello")
     assert pipeline.status(file.id).results == {"wait": {"is_done": True}}
 

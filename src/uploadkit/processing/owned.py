@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Unpack
 
 from ..policy.filters import IncomingFile
+from ..records.ledger import Said
 from ..records.record import Quota
 from ..storage.contract import Storage
 from ..uploads import UploadedFile
@@ -39,8 +41,13 @@ class Owned:
         self._expected_size = expected_size
         self._idempotency_key = idempotency_key
         self._expires_at = expires_at
+        self._said = Said()
         self.batch: str | None = None
         self.uploads: list[str] = []
+
+    def say(self, **said: Unpack[Said]) -> None:
+        """What the request says of all its files, before they are accepted: that costs no transaction of its own."""
+        self._said = said
 
     def knows(self, storage: Storage) -> None:
         """See `Register`."""
@@ -65,11 +72,11 @@ class Owned:
 
     def accept(self, files: Sequence[UploadedFile]) -> None:
         """See `Register`."""
-        self._pipeline.accept(files)
+        self._pipeline.accept(files, **self._said)
 
     async def aaccept(self, files: Sequence[UploadedFile]) -> None:
         """The async twin of `accept`."""
-        await self._pipeline.aaccept(files)
+        await self._pipeline.aaccept(files, **self._said)
 
     def refuse(self, uploads: Sequence[str], error: BaseException) -> None:
         """See `Register`."""

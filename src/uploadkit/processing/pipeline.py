@@ -27,7 +27,7 @@ from ..policy.accept import Accept, AcceptRule
 from ..policy.filters import IncomingFile
 from ..policy.limits import parse_size
 from ..policy.media_types import extension_of
-from ..records.ledger import Changes, Claim, Ledger
+from ..records.ledger import Changes, Claim, Ledger, Said
 from ..records.lifecycle import GONE, State
 from ..records.record import Accepted, Leftover, Quota, UploadRecord, concerning
 from ..storage import event_loop
@@ -331,19 +331,19 @@ class Pipeline:
             **said,
         )
 
-    def accept(self, files: Sequence[UploadedFile]) -> None:
-        """From here nothing of these uploads is lost."""
+    def accept(self, files: Sequence[UploadedFile], **said: Unpack[Said]) -> None:
+        """From here nothing of these uploads is lost. What is `said` of them is known to their facts and jobs."""
         if files:
-            self.ledger.accept([_accepted(file) for file in files])
+            self.ledger.accept([_accepted(file) for file in files], **said)
             try:
                 event_loop.wait_for(self._run_here(self._of_here(files)))
             finally:
                 self._forwarder.wake()
 
-    async def aaccept(self, files: Sequence[UploadedFile]) -> None:
+    async def aaccept(self, files: Sequence[UploadedFile], **said: Unpack[Said]) -> None:
         """The async twin of `accept`. Cancelled, it waits for the end first."""
         if files:
-            await self.ledger.aaccept([_accepted(file) for file in files])
+            await self.ledger.aaccept([_accepted(file) for file in files], **said)
             try:
                 await event_loop.awaited(self._run_here(self._of_here(files)))
             finally:

@@ -88,6 +88,13 @@ class Changes(TypedDict, total=False):
     expires_at: datetime | None
 
 
+class Said(TypedDict, total=False):
+    """What a request says of its uploads."""
+
+    priority: int | None
+    tags: Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """The right to do something to an upload, until it is finished, given back, or its time is over.
@@ -201,20 +208,20 @@ class Ledger:
             _note(connection, upload, None, State.RECEIVING, now, None)
         return _record(row)
 
-    def accept(self, files: Sequence[Accepted]) -> list[UploadRecord]:
+    def accept(self, files: Sequence[Accepted], **said: Unpack[Said]) -> list[UploadRecord]:
         """All of these files are stored: takes their records from `receiving` to `staged`, all of them or none.
 
-        With each a `FileUploaded` is written, of the record's owner and batch. Passed over are those that were deleted
-        meanwhile, or were staged before. Returns the records that were moved, in the order of `files`. Raises
-        `UploadChanged` where one was rejected, is expired, or has failed before it was stored, and `RecordMissing`
-        where there is none: then nothing has changed.
+        What is `said` is written of each, and with each a `FileUploaded` of the record's owner and batch. Passed over
+        are those that were deleted meanwhile, or were staged before. Returns the records that were moved, in the order
+        of `files`. Raises `UploadChanged` where one was rejected, is expired, or has failed before it was stored, and
+        `RecordMissing` where there is none: then nothing has changed.
         """
         if not files:
             return []
-        now, accepted = self._now(), {}
+        now, accepted, changes = self._now(), {}, _checked(said)
         with self._database.writing() as connection:
             for file in sorted(files, key=lambda file: file.upload):  # two requests that meet do so in one order
-                if (record := _accept(connection, file, now)) is not None:
+                if (record := _accept(connection, file, now, changes)) is not None:
                     accepted[file.upload] = record
             records = [
                 accepted[upload] for upload in dict.fromkeys(file.upload for file in files) if upload in accepted
@@ -732,9 +739,9 @@ def _may_be(text: str, most: int) -> bool:
         return False
 
 
-def _accept(connection: Connection, file: Accepted, at: datetime) -> UploadRecord | None:
+def _accept(connection: Connection, file: Accepted, at: datetime, changes: Mapping[str, Any]) -> UploadRecord | None:
     """None where it is passed over."""
-    known = {name: value for name, value in asdict(file).items() if name != "upload"}
+    known = {name: value for name, value in asdict(file).items() if name != "upload"} | dict(changes)
     moved = (
         update(uploads)
         .where(uploads.c.id == file.upload, uploads.c.state == State.RECEIVING)

@@ -118,6 +118,7 @@ uploads: Final = Table(
     Column("reason", Words),
     Index(None, "state", "changed_at"),
     Index(None, "owner", "created_at"),
+    Index(None, "owner", "state", "size", "reserved"),  # what an owner has is counted in the index alone
     Index(None, "created_at", "id"),
     Index(None, "batch"),
     Index(None, "expires_at"),

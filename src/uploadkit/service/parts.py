@@ -26,11 +26,11 @@ from ..storage.disk import DiskStorage
 from ..uploader import Uploader
 from ..uploads import Submission
 from .callers import Authenticate, Callers
+from .hearing import Watch, tell_others
 from .links import Links
 from .operating import Numbers
 from .settings import Settings
 from .turns import Turns
-from .watching import Watch
 
 __all__ = ["Parts", "parts_of", "pipeline_of"]
 
@@ -70,7 +70,12 @@ class Parts:
             callers=Callers(settings, authenticate=authenticate),
             turns=Turns(settings, redis_url=settings.redis_url),
             links=Links.of(settings),
-            watch=Watch(pipeline, redis_url=settings.redis_url if pipeline.queue is None else redis_url_of(settings)),
+            watch=Watch(
+                pipeline,
+                redis_url=settings.redis_url if pipeline.queue is None else redis_url_of(settings),
+                streams=settings.streams,
+                streams_at_once=settings.streams_at_once,
+            ),
             numbers=Numbers(pipeline),
         )
 
@@ -94,6 +99,7 @@ def pipeline_of(settings: Settings) -> Pipeline:
     pipeline.process([IMAGES, DOCUMENTS, VIDEOS, AUDIO], Metadata())
     if settings.steps is not None:
         named(settings.steps, "steps")(pipeline)
+    tell_others(pipeline, redis_url_of(settings))
     return pipeline
 
 
@@ -112,7 +118,7 @@ def _three(make: Callable[[str], Storage]) -> tuple[Storage, Storage, Storage]:
     return make("staging"), make("files"), make("quarantine")
 
 
-def redis_url_of(settings: Settings) -> str | None:
+def redis_url_of(settings: Settings) -> str:
     """Where facts are told to other processes: also the service's own Valkey is reached there."""
     return settings.redis_url or ValkeyServer(settings.data / "queue").url()
 

@@ -60,9 +60,7 @@ async def receive(request: Request, caller: Caller) -> Response:
             raise _under_way() from None
         async with akept_if_handled(spec, received.submission):
             words = Words.of(received.submission.fields)
-            if words.priority is not None or words.tags:
-                for file in received.submission.files:
-                    await parts.pipeline.adescribe(file.id, priority=words.priority, tags=words.tags)
+            owner.say(priority=words.priority, tags=words.tags)
     return _answer(parts, await _of_batch(parts, owner.batch or ""))
 
 

@@ -85,6 +85,8 @@ class Settings(BaseSettings):
     quota_size: str | None = Field(None, description="how much an owner's uploads may take together")
     rate: str | None = Field("600/minute", description="how many requests an owner, or an address, may make")
     uploads_at_once: int = Field(16, ge=1, description="how many requests of one owner may upload at a time")
+    streams_at_once: int = Field(32, ge=1, description="how many streams of events one owner may follow at a time")
+    streams: int = Field(1000, ge=1, description="how many streams of events one web process serves at a time")
     cors_origins: tuple[str, ...] = Field((), description="origins whose pages may use the service")
     hosts: tuple[str, ...] = Field((), description="names by which the service may be called")
     secret: str | None = Field(None, min_length=32, description="signs links; without it a file in the data folder")

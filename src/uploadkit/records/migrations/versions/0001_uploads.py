@@ -42,6 +42,7 @@ def upgrade() -> None:
     )
     _index("uploadkit_uploads", "state", "changed_at")
     _index("uploadkit_uploads", "owner", "created_at")
+    _index("uploadkit_uploads", "owner", "state", "size", "reserved")
     _index("uploadkit_uploads", "created_at", "id")
     _index("uploadkit_uploads", "batch")
     _index("uploadkit_uploads", "expires_at")

@@ -5,7 +5,7 @@ import {Card} from "./card.js";
 import {Item, Queue, SETTLED} from "./queue.js";
 import {Problem, access, ask, call} from "./service.js";
 import {Watch} from "./watch.js";
-import {allowed, count, plain, sentence, size, time} from "./words.js";
+import {allowed, count, plain, reason, sentence, size, time} from "./words.js";
 
 const rules = JSON.parse(document.getElementById("rules").textContent);
 const at = id => document.getElementById(id);
@@ -188,7 +188,7 @@ function remove(item) {
   sent.delete(item);
   redraw(null);
   if (!hadFocus) return;
-  const next = neighbour?.querySelector("button:not([hidden]), details:not([hidden]) > summary") ?? at("choose");
+  const next = neighbour?.querySelector("button:not([hidden])") ?? at("choose");
   next.focus({preventScroll: true});
 }
 
@@ -197,7 +197,7 @@ async function erase(item) {
     await call(`uploads/${item.id}`, {method: "DELETE"});
   } catch (problem) {
     if (problem.status === 401) return lock();
-    if (problem.status !== 404) return speak(`${plain(item.name)} was not deleted: ${problem.message}.`, {loud: true});
+    if (problem.status !== 404) return speak(`${plain(item.name)} was not deleted: ${problem.message}.`);
   }
   watch.forget(item);
   remove(item);
@@ -345,7 +345,7 @@ function announce() {
   const parts = [...news].map(([words, items]) => {
     if (items.length > 1) return `${count(items.length, "file")} ${words}.`;
     const {problem} = items[0];
-    return `${plain(items[0].name)} ${words}${problem && words !== "done" ? `: ${problem.message}` : ""}.`;
+    return `${plain(items[0].name)} ${words}${problem ? `: ${reason(problem.message)}` : "."}`;
   });
   news.clear();
   at("said").textContent = parts.join(" ");
@@ -397,7 +397,7 @@ async function more() {
       }
     }
     if (document.activeElement === at("more") || document.activeElement === document.body) {
-      if (moreWasAsked) first?.element.querySelector("summary, button:not([hidden])")?.focus({preventScroll: true});
+      if (moreWasAsked) first?.element.querySelector("button:not([hidden])")?.focus({preventScroll: true});
     }
   } catch (problem) {
     if (problem.name === "AbortError") return;

@@ -1,7 +1,7 @@
 // One upload as it is shown. Whatever it is called, names are text here and never HTML.
 
 import {address} from "./service.js";
-import {advice, moment, plain, sentence, size, time} from "./words.js";
+import {advice, moment, plain, reason, size, time} from "./words.js";
 
 const SHOWN = new Set(["image/jpeg", "image/png", "image/gif", "image/webp", "image/avif"]);
 const MOST_SHOWN = 30_000_000;  // a larger picture is not decoded for a preview
@@ -11,7 +11,7 @@ const FRESH = 5 * 60_000;  // signed links last for a while alone
 export function look(item) {
   const {phase, problem, told} = item;
   const whole = size(item.size);
-  const why = problem ? sentence(problem.message) : "";
+  const why = problem ? reason(problem.message) : "";
   switch (phase) {
     case "waiting":
       return problem
@@ -46,7 +46,7 @@ export function look(item) {
       return {state: ["Processing", ...told.percent ? [`${told.percent} %`] : [], ...told.note ? [told.note] : []].join(" · "),
               tone: "busy", part: (told.percent ?? 0) / 100, offers: ["delete"]};
     case "rejected":
-      return {state: "Refused", tone: "bad", why: sentence(told.reason ?? "it did not pass a closer look"),
+      return {state: "Refused", tone: "bad", why: reason(told.reason ?? "it did not pass a closer look"),
               offers: ["delete"]};
     case "failed":
       return {state: "Not processed", tone: "bad",
@@ -91,7 +91,8 @@ const LONG = {
   "vnd.openxmlformats-officedocument.presentationml.presentation": "PowerPoint",
 };
 
-const OFFERS = {cancel: "Cancel", retry: "Retry", remove: "Remove", delete: "Delete"};
+const OFFERS = {cancel: "Cancel", retry: "Retry", remove: "Remove", details: "Details", delete: "Delete"};
+let made = 0;  // an id for each card
 
 export class Card {
   /** `act(name, item)` is told what somebody wants of it; `refresh(item)` asks for it anew. */
@@ -108,31 +109,24 @@ export class Card {
     this.progress.setAttribute("aria-label", plain(item.name));
     this.buttons = make("div", {className: "actions"});
     this.offered = new Map(Object.entries(OFFERS).map(([name, label]) => {
-      const button = make("button", {type: "button", textContent: label, hidden: true});
-      button.setAttribute("aria-label", `${label} ${plain(item.name)}`);
-      button.addEventListener("click", () => act(name, item));
+      const button = make("button", {type: "button", textContent: label, hidden: true, className: name});
+      button.setAttribute("aria-label", `${label}${name === "details" ? " of" : ""} ${plain(item.name)}`);
+      button.addEventListener("click", () => name === "details" ? this.#unfold() : act(name, item));
       return [name, button];
     }));
     this.buttons.append(...this.offered.values());
-    this.details = make("details", {hidden: true});
-    const summary = make("summary", {textContent: "Details"});
-    summary.setAttribute("aria-label", `Details of ${plain(item.name)}`);
-    this.about = make("div", {className: "about"});
-    this.details.append(summary, this.about);
-    this.details.addEventListener("toggle", () => this.details.open && this.#unfold());
+    this.about = make("div", {className: "about", id: `about-${made += 1}`, hidden: true});
+    this.offered.get("details").setAttribute("aria-controls", this.about.id);
+    this.offered.get("details").setAttribute("aria-expanded", "false");
     const what = make("div", {className: "what"});
-    what.append(this.#titled(), this.folder, this.state, this.progress, this.why);
-    this.element.append(this.thumb, what, this.buttons, this.details);
+    const title = make("h3", {});
+    title.append(this.name);
+    what.append(title, this.folder, this.state, this.progress, this.why);
+    this.element.append(this.thumb, what, this.buttons, this.about);
     this.toldAt = 0;
     this.#tile();
     if (item.file && SHOWN.has(item.file.type) && item.file.size <= MOST_SHOWN) this.#preview(item.file);
     this.update();
-  }
-
-  #titled() {
-    const title = make("h3", {});
-    title.append(this.name);
-    return title;
   }
 
   update() {
@@ -151,7 +145,7 @@ export class Card {
       this.shown = this.item.told;
       if (this.shown?.variants) this.toldAt = performance.now();
       this.#picture();
-      if (this.details.open) this.#fill();
+      if (!this.about.hidden) this.#fill();
     }
   }
 
@@ -170,7 +164,7 @@ export class Card {
   #offer(offers) {
     const focused = [...this.offered.values()].find(button => button === document.activeElement);
     for (const [name, button] of this.offered) button.hidden = !offers.includes(name);
-    this.details.hidden = !offers.includes("details");
+    if (!offers.includes("details")) this.#fold();
     // A button that goes while it has the focus hands it on, so that the keyboard does not fall off the page.
     if (focused?.hidden) {
       this.element.tabIndex = -1;
@@ -199,13 +193,17 @@ export class Card {
     }
   }
 
+  /** Over what was there: a picture that comes takes its place, and one that does not leaves it. */
   #see(source) {
     const image = make("img", {alt: "", decoding: "async", loading: "lazy", width: 56, height: 56});
-    // Whatever the browser cannot show has its tile.
-    image.addEventListener("error", () => image.parentNode && this.#tile());
-    image.addEventListener("load", () => source !== this.local && this.#release());
+    image.addEventListener("error", () => image.remove());
+    image.addEventListener("load", () => {
+      if (!image.isConnected) return;
+      this.thumb.replaceChildren(image);
+      if (source !== this.local) this.#release();
+    });
     image.src = source;
-    this.thumb.replaceChildren(image);
+    this.thumb.append(image);
   }
 
   #release() {
@@ -214,8 +212,16 @@ export class Card {
   }
 
   async #unfold() {
+    if (!this.about.hidden) return this.#fold();
     if (performance.now() - this.toldAt > FRESH || !this.toldAt) await this.refresh(this.item);
+    this.about.hidden = false;
+    this.offered.get("details").setAttribute("aria-expanded", "true");
     this.#fill();
+  }
+
+  #fold() {
+    this.about.hidden = true;
+    this.offered.get("details").setAttribute("aria-expanded", "false");
   }
 
   #fill() {

@@ -72,6 +72,7 @@ export class Watch {
     try {
       const headers = {Accept: "text/event-stream", ...(last === null ? {} : {"Last-Event-ID": last})};
       const answer = await call(`uploads/${item.id}/events`, {headers, signal: stop.signal});
+      if (answer.status === 204) return last;  // all of it was seen
       if (!answer.headers.get("Content-Type")?.startsWith("text/event-stream")) {
         this.#canStream = false;
         return last;

@@ -9,7 +9,7 @@ export function size(bytes) {
     unit += 1;
   }
   if (unit === 0) return bytes === 1 ? "1 byte" : `${Math.round(bytes)} bytes`;
-  return `${bytes < 9.95 ? bytes.toFixed(1) : Math.round(bytes)} ${units[unit]}`;
+  return `${bytes < 9.95 ? Number(bytes.toFixed(1)) : Math.round(bytes)} ${units[unit]}`;
 }
 
 /** A length of time, as exact as one can guess it. */
@@ -31,6 +31,11 @@ export function sentence(text) {
   return whole[0].toUpperCase() + whole.slice(1) + (/[.!?…]$/.test(whole) ? "" : ".");
 }
 
+/** Why something was refused. The one field of this page says nothing to who reads it. */
+export function reason(text) {
+  return sentence(text.replace(/\b(the )?file 'file'/, "this file").replace(" in field 'file'", ""));
+}
+
 /** A file's name without what turns the direction of the text around it, by which an .exe looks like a .jpg. */
 export function plain(name) {
   return name.replace(/[\u0000-\u001f\u007f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
@@ -43,16 +48,17 @@ export function moment(text) {
   return Number.isNaN(date.valueOf()) ? text : moments.format(date);
 }
 
-const KINDS = {image: "pictures", application: "documents and archives", text: "text", audio: "audio", video: "videos"};
+const KINDS = {image: "pictures", application: "documents", video: "videos", audio: "audio", text: "text"};
 
 /** What may be sent, from the rules of the service. */
 export function allowed(rule, largest) {
   const parts = [];
   if (rule.accept !== null) {
     const types = rule.accept.filter(type => type.includes("/"));
-    const kinds = [...new Set(types.map(type => KINDS[type.split("/")[0]] ?? type))];
-    const some = types.length <= 4 ? types.map(type => type.split("/")[1].toUpperCase()) : kinds;
-    parts.push(sentence(new Intl.ListFormat("en", {type: "conjunction"}).format(some)));
+    const kinds = new Set(types.map(type => type.split("/")[0]));
+    const words = Object.keys(KINDS).filter(kind => kinds.has(kind)).map(kind => KINDS[kind]);
+    const some = types.length <= 4 ? types.map(type => type.split("/")[1].toUpperCase()) : words;
+    parts.push(sentence(new Intl.ListFormat("en-GB", {type: "conjunction"}).format(some)));
   }
   if (largest !== null) parts.push(`${size(largest)} a file at most.`);
   return parts.join(" ");

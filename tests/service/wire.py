@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from contextlib import suppress
 from types import TracebackType
 
@@ -23,6 +24,7 @@ class Wire:
         self._threads: list[threading.Thread] = []
         self._is_cut = False
         self._answers_to_lose = 0
+        self.bytes_per_second: int | None = None  # on the way to the service, of each connection
         self.passed = 0
 
     def cut(self) -> None:
@@ -97,6 +99,8 @@ class Wire:
                 if not is_answer:
                     asked.see(chunk)
                     self.passed += len(chunk)
+                    if self.bytes_per_second is not None:
+                        time.sleep(len(chunk) / self.bytes_per_second)
                 to.sendall(chunk)
         _end(*pair)
         with self._lock:

@@ -508,7 +508,7 @@ def test_a_request_waits_for_its_own_process(ledger: Ledger, staging: DiskStorag
         pipeline.forward()
         return accepted
 
-    ledger.accept = accept_and_tell  # type: ignore[assignment, method-assign]
+    ledger.accept = accept_and_tell  # type: ignore[method-assign]
     [file] = sent(Uploader(staging, pipeline=pipeline), b"hello")
     assert pipeline.status(file.id).results == {"wait": {"is_done": True}}
 

@@ -43,7 +43,10 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
                 pipeline=quick_pipeline(tmp_path) if pipeline is None else pipeline,
                 authenticate=authenticate,
             )
-            return stack.enter_context(TestClient(app, raise_server_exceptions=False))
+            client = TestClient(
+                app, base_url="http://127.0.0.1:8000", client=("127.0.0.1", 50000), raise_server_exceptions=False
+            )
+            return stack.enter_context(client)
 
         yield start
 

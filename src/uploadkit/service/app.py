@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from ..adapters.problem import log_failure, problem_body, problem_headers
+from ..adapters.problem import log_failure
 from ..errors import UploadError
 from ..processing.pipeline import Pipeline
 from . import files, openapi, operating, page, receiving, uploads, watching
@@ -28,7 +28,7 @@ from .callers import Authenticate, Caller
 from .draining import Drained
 from .logs import Logged, unexpected
 from .parts import Parts, parts_of
-from .problems import Refused, not_found
+from .problems import Refused, answered, not_found
 from .safety import Safe, cors
 from .settings import Settings
 
@@ -51,13 +51,14 @@ def create_app(
         routes=routes(),
         middleware=[
             Middleware(Logged, parts=parts),
-            Middleware(Safe, settings=settings),
+            Middleware(Safe, settings=settings, is_open=parts.callers.is_open),
             *cors(settings),
             Middleware(Drained),
         ],
         exception_handlers={UploadError: _refused, HTTPException: _http, Exception: unexpected},
         lifespan=_lifespan,
     )
+    app.router.redirect_slashes = False  # it would answer with the Host header's own words
     app.state.parts = parts
     return app
 
@@ -103,6 +104,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     async with parts.watch.running():
         yield
     await parts.form.capacity.aclose(parts.settings.grace_seconds)
+    await parts.turns.aclose()
     parts.pipeline.close()
 
 
@@ -111,9 +113,7 @@ async def _refused(request: Request, error: Exception) -> Response:
     if not isinstance(error, UploadError):
         raise error
     log_failure(error)
-    told = not_found() if error.status == 404 else error
-    more = error.headers if isinstance(error, Refused) else {}
-    return Response(problem_body(told), status_code=told.status, headers={**problem_headers(told), **more})
+    return answered(not_found() if error.status == 404 else error)
 
 
 _CODES = {404: "not_found", 405: "method_not_allowed"}

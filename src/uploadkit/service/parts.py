@@ -62,13 +62,14 @@ class Parts:
         pipeline = pipeline_of(settings) if pipeline is None else pipeline
         if authenticate is None and settings.authenticate is not None:
             authenticate = named(settings.authenticate, "authenticate")
+        turns = Turns(settings, redis_url=_counts_at(settings, pipeline))
         return cls(
             settings=settings,
             pipeline=pipeline,
             form=_form(settings, pipeline),
             quota=_quota(settings),
-            callers=Callers(settings, authenticate=authenticate),
-            turns=Turns(settings, redis_url=settings.redis_url),
+            callers=Callers(settings, turns=turns, authenticate=authenticate),
+            turns=turns,
             links=Links.of(settings),
             watch=Watch(
                 pipeline,
@@ -121,6 +122,14 @@ def _three(make: Callable[[str], Storage]) -> tuple[Storage, Storage, Storage]:
 def redis_url_of(settings: Settings) -> str:
     """Where facts are told to other processes: also the service's own Valkey is reached there."""
     return settings.redis_url or ValkeyServer(settings.data / "queue").url()
+
+
+def _counts_at(settings: Settings, pipeline: Pipeline) -> str | None:
+    """Where requests are counted for several processes. One alone counts in its memory: a Valkey of the service's own
+    writes each number to the disk."""
+    if pipeline.queue is None or settings.workers == 1:
+        return settings.redis_url
+    return redis_url_of(settings)
 
 
 def named(name: str, setting: str) -> Callable[..., Any]:

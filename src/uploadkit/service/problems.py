@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..errors import SenderError
+from starlette.responses import Response
 
-__all__ = ["Refused", "not_found"]
+from ..adapters.problem import problem_body, problem_headers
+from ..errors import SenderError, UploadError
+
+__all__ = ["Refused", "answered", "not_found"]
 
 
 class Refused(SenderError):
@@ -22,3 +25,9 @@ class Refused(SenderError):
 def not_found() -> Refused:
     """The same for what is not there and for what is somebody else's."""
     return Refused(404, "not_found", "there is nothing here")
+
+
+def answered(error: UploadError) -> Response:
+    """An error as problem details."""
+    more = error.headers if isinstance(error, Refused) else {}
+    return Response(problem_body(error), status_code=error.status, headers={**problem_headers(error), **more})

@@ -42,7 +42,7 @@ function add(files) {
   const items = files.map(({file, folder}) => new Item({file, folder, fields}));
   for (const item of items) {
     sent.add(item);
-    if (item.size > largest) refuseHere(item);
+    judge(item);
     show(item, at("queue"));
   }
   queue.add(items.filter(item => item.phase === "waiting"));
@@ -50,12 +50,25 @@ function add(files) {
   redraw(null);
 }
 
-/** What the service would refuse by its size is not sent to it. */
-function refuseHere(item) {
-  const detail = `the file has ${size(item.size)}, of ${size(largest)} at most`;
-  item.problem = new Problem(413, {code: "limit_exceeded", detail});
-  item.phase = "refused";
+const SMALL = 1_000_000;
+
+/**
+ * What the service would refuse is not sent to it: it answers at the first bytes, but browsers read an answer when they
+ * have sent all. The type is judged there by the bytes themselves, so here it is no more than a doubt.
+ */
+function judge(item) {
+  const [ending = ""] = /\.[^.]+$/.exec(item.name.toLowerCase()) ?? [];
+  if (item.size > largest) {
+    const detail = `the file has ${size(item.size)}, of ${size(largest)} at most`;
+    item.problem = new Problem(413, {code: "limit_exceeded", detail});
+    item.phase = "refused";
+  } else if (item.size > SMALL && ending && ruleOfAll.accept && ![item.file.type, ending].some(isTaken)) {
+    item.problem = new Problem(415, {code: "file_refused", detail: `files of the type ${ending} are not taken here`});
+    item.phase = "doubted";
+  }
 }
+
+const isTaken = type => ruleOfAll.accept.includes(type);
 
 const isHidden = name => name.startsWith(".") || name === "Thumbs.db" || name === "desktop.ini";
 
@@ -173,7 +186,7 @@ function complete(item) {
 
 async function act(name, item) {
   if (name === "cancel") await queue.cancel(item);
-  else if (name === "retry") queue.retry(item);
+  else if (name === "retry" || name === "anyway") queue.retry(item);
   else if (name === "remove") remove(item);
   else if (name === "delete" && await isSure(item)) await erase(item);
 }
@@ -234,7 +247,7 @@ at("cancel-all").addEventListener("click", async () => {
 });
 at("retry-all").addEventListener("click", () => [...sent].filter(canRetry).forEach(item => queue.retry(item)));
 at("clear").addEventListener("click", () => {
-  for (const item of [...sent]) if (isOver(item)) remove(item);
+  for (const item of [...sent]) if (item.mood !== "busy") remove(item);
   list();
   at("choose").focus();
 });
@@ -253,7 +266,6 @@ addEventListener("beforeunload", event => {
 });
 
 const canRetry = item => item.phase === "broken";
-const isOver = item => item.mood === "good" || (item.mood === "trouble");
 
 let isDrawing = false;
 const moods = new Map();
@@ -285,12 +297,12 @@ function summary() {
   let whole = 0, gone = 0, speed = 0, left = 0;
   for (const item of items) {
     moods[item.mood] += 1;
-    if (item.phase === "refused" || item.phase === "cancelled") continue;
+    if (["refused", "doubted", "cancelled"].includes(item.phase)) continue;
     const part = item.phase === null ? 1 : item.whole ? item.sent / item.whole : 0;
     whole += item.size;
     gone += item.size * part;
     if (item.phase === "sending") speed += item.speed ?? 0;
-    if (item.phase !== null && item.phase !== "broken") left += item.size * (1 - part);
+    if (["waiting", "sending"].includes(item.phase)) left += item.size * (1 - part);
   }
   const parts = [`${moods.good} of ${items.length} done`];
   if (moods.trouble) parts.push(count(moods.trouble, "problem"));
@@ -333,7 +345,7 @@ function tell(item) {
   const now = item.phase === "waiting" && item.problem ? "cut" : status;
   moods.set(item, now);
   if (!sent.has(item) || before === now) return;
-  const words = {completed: "done", refused: "refused", rejected: "refused", broken: "not sent", cut: "cut off, will be retried",
+  const words = {completed: "done", refused: "refused", rejected: "refused", broken: "not sent", doubted: "not sent", cut: "cut off, will be retried",
                  failed: "not processed", quarantined: "locked away", cancelled: "cancelled"}[now];
   if (!words) return;
   news.set(words, [...news.get(words) ?? [], item]);

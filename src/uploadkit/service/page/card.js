@@ -33,6 +33,8 @@ export function look(item) {
       return {state: "Cancelling", tone: "busy", offers: []};
     case "cancelled":
       return {state: "Cancelled, nothing of it is kept", tone: "idle", offers: ["retry", "remove"]};
+    case "doubted":
+      return {state: "Not sent", tone: "bad", why: `${why} You may send it all the same.`, offers: ["anyway", "remove"]};
     case "broken":
       return {state: "Not sent", tone: "bad", why: join(why, advice(problem)), offers: ["retry", "remove"]};
     case "refused":
@@ -72,7 +74,7 @@ function join(...texts) {
 function facts(told) {
   const {width, height, pages, duration} = told.metadata ?? {};
   return [
-    short(told.content_type),
+    ...told.content_type ? [short(told.content_type)] : [],
     ...width && height ? [`${width} × ${height}`] : [],
     ...pages ? [`${pages} ${pages === 1 ? "page" : "pages"}`] : [],
     ...duration ? [time(duration)] : [],
@@ -91,7 +93,7 @@ const LONG = {
   "vnd.openxmlformats-officedocument.presentationml.presentation": "PowerPoint",
 };
 
-const OFFERS = {cancel: "Cancel", retry: "Retry", remove: "Remove", details: "Details", delete: "Delete"};
+const OFFERS = {cancel: "Cancel", retry: "Retry", anyway: "Send anyway", remove: "Remove", details: "Details", delete: "Delete"};
 let made = 0;  // an id for each card
 
 export class Card {

@@ -50,9 +50,7 @@ export class Item {
 
   /** busy, trouble or good. */
   get mood() {
-    if (this.phase === "waiting" || this.phase === "sending" || this.phase === "storing" || this.phase === "stopping") {
-      return "busy";
-    }
+    if (["waiting", "sending", "storing", "stopping"].includes(this.phase)) return "busy";
     if (this.phase !== null) return this.phase === "cancelled" ? "good" : "trouble";
     if (!this.told || !SETTLED.has(this.told.status)) return "busy";
     return this.told.status === "completed" || this.told.status === "deleted" ? "good" : "trouble";

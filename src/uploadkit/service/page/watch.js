@@ -86,9 +86,8 @@ export class Watch {
         heard();
         if (!this.#items.has(item.id)) stop.abort();
       }
-    } catch (problem) {
-      // That the stream is no more is no news: what the upload is now is asked for.
-      if (problem.status) throw problem;
+    } catch {
+      // That there is no stream, or no more of it, is no news: what the upload is now is asked for.
     } finally {
       clearTimeout(limit);
     }

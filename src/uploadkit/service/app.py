@@ -77,6 +77,18 @@ def guarded(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
     return asking
 
 
+def linked(endpoint: Callable[[Request, files.Asker], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """As `guarded`, but a signed link is as good as its owner: who has one is not asked, nor counted."""
+    guarding = guarded(endpoint)
+
+    @wraps(endpoint)
+    async def asking(request: Request) -> Response:
+        asker = parts_of(request).links.linked(request)
+        return await guarding(request) if asker is None else await endpoint(request, asker)
+
+    return asking
+
+
 def routes() -> list[BaseRoute]:
     """All that the service answers."""
     return [
@@ -86,9 +98,8 @@ def routes() -> list[BaseRoute]:
         Route("/uploads/{upload}", guarded(uploads.delete), methods=["DELETE"]),
         Route("/uploads/{upload}/events", guarded(watching.events), methods=["GET"]),
         Route("/batches/{batch}", guarded(uploads.batch), methods=["GET"]),
-        # A signed link stands for its owner: `files` asks who calls where there is none.
-        Route("/files/{upload}", files.original, methods=["GET"]),
-        Route("/files/{upload}/{variant}", files.variant, methods=["GET"]),
+        Route("/files/{upload}", linked(files.original), methods=["GET"]),
+        Route("/files/{upload}/{variant}", linked(files.variant), methods=["GET"]),
         Route("/metrics", operating.metrics, methods=["GET"]),
         Route("/healthz", operating.healthz, methods=["GET"]),
         Route("/readyz", operating.readyz, methods=["GET"]),

@@ -10,7 +10,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 try:
     from pydantic import AliasChoices, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -121,6 +121,9 @@ class Settings(BaseSettings):
         (), description="addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are believed"
     )
     secret: str | None = Field(None, min_length=32, description="signs links; without it a file in the data folder")
+    old_secrets: tuple[Annotated[str, Field(min_length=32)], ...] = Field(
+        (), description="secrets of before: what they have signed holds until its time is over"
+    )
     link_seconds: int = Field(3600, ge=60, description="how long a signed link holds")
     redirects: bool = Field(False, description="send who fetches a file to the bucket, where it lies in S3")
 

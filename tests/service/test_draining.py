@@ -130,6 +130,7 @@ def test_a_body_is_not_asked_for_that_is_refused(servers: Servers, hurried: None
         client.send(head(case, "Expect: 100-continue"))
         answer = client.answer()
         assert (answer.status, answer.closes) == (case.status, False)
+        client.socket.settimeout(4)  # uvicorn waits for 5 seconds for another request
         assert client.socket.recv(1) == b""
 
 

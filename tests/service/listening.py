@@ -1,27 +1,40 @@
-"""A service behind a real socket, with its server in a thread of this process: quicker to begin than one of its own."""
+"""A service in a folder of its own, on a real socket of this machine, in a thread of the tests: as clients see it."""
 
 from __future__ import annotations
 
-import asyncio
-import time
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Thread
+from pathlib import Path
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import ASGIApp
+from uvicorn.config import HTTPProtocolType
 
-READY_SECONDS = 30
+from uploadkit.service.app import create_app
+from uploadkit.service.parts import Parts
+from uploadkit.service.settings import Settings
+
+from .conftest import quick_pipeline
+
+ENDED_SECONDS = 20
+"""It needs a tenth of one."""
+
+
+def app_of(folder: Path, **settings: Any) -> Starlette:
+    """With these settings."""
+    return create_app(Settings(data=folder / "data", **settings), pipeline=quick_pipeline(folder))
 
 
 class Listening(uvicorn.Server):
-    """Its port is chosen by the system."""
+    """A server, and the port at which it listens."""
 
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        port: int = self.servers[0].sockets[0].getsockname()[1]
-        return port
+    def __init__(self, config: uvicorn.Config, port: int) -> None:
+        super().__init__(config)
+        self.port = port
 
     @property
     def open_connections(self) -> int:
@@ -30,20 +43,31 @@ class Listening(uvicorn.Server):
 
 
 @contextmanager
-def listening(app: Starlette, *, http: str = "httptools") -> Iterator[Listening]:
-    """Returns when it listens; at the end all its connections are closed."""
-    config = uvicorn.Config(app, port=0, http=http, log_config=None, access_log=False, timeout_graceful_shutdown=5)
-    server = Listening(config)
-    thread = Thread(target=lambda: asyncio.run(server.serve()))
-    thread.start()
-    try:
-        until = time.monotonic() + READY_SECONDS
-        while not server.started:
-            assert thread.is_alive()
-            assert time.monotonic() < until
-            time.sleep(0.005)
-        yield server
-    finally:
-        server.should_exit = True
-        thread.join(READY_SECONDS)
-    assert not thread.is_alive()
+def listening(
+    app: ASGIApp, *, http: HTTPProtocolType = "httptools", grace_seconds: int | None = 5
+) -> Iterator[Listening]:
+    """It listens before the server has begun: whoever connects waits in its line. At the end of the block what is under
+    way is waited for, but not longer than `grace_seconds`."""
+    parts: Parts | None = getattr(getattr(app, "state", None), "parts", None)
+    proxies = () if parts is None else parts.settings.trusted_proxies
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as door:
+        config = uvicorn.Config(
+            app,
+            http=http,
+            loop="uvloop",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=list(proxies),
+            timeout_graceful_shutdown=grace_seconds,
+        )
+        server = Listening(config, door.getsockname()[1])
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [door]}, name="listening")
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.should_exit = True
+            thread.join(ENDED_SECONDS)
+            assert not thread.is_alive()

@@ -61,11 +61,12 @@ def test_priority_and_tags_are_those_of_every_file(service: TestClient) -> None:
         ({"prio": "high"}, "prio"),
         ({"tags": "x" * 65}, "tags"),
         ({"tags": ",".join(f"t{number}" for number in range(21))}, "tags"),
+        ({"tags": ["same"] * 21}, "tags"),
         ({"tags": "=value"}, "tags"),
     ],
 )
 def test_what_is_said_wrongly_leaves_nothing(
-    service: TestClient, tmp_path: Path, data: dict[str, str], field: str
+    service: TestClient, tmp_path: Path, data: dict[str, str | list[str]], field: str
 ) -> None:
     answer = service.post("/uploads", files=[("file", ("1.txt", b"one"))], data=data)
     assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (422, "field_refused", field)

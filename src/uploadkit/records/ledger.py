@@ -335,8 +335,11 @@ class Ledger:
         """The records for which all of this holds, the newest first; the next page begins `after` the last record.
 
         `key_known` asks whether a record has any key: one that is gone and has one still has bytes to be removed. What
-        is added meanwhile moves no record from one page to another.
+        is added meanwhile moves no record from one page to another. A text that can be no `batch` has no records: it
+        may come from an address.
         """
+        if batch is not None and not _may_be(batch, ID_LENGTH):
+            return []
         asked = select(*_RECORD).order_by(uploads.c.created_at.desc(), uploads.c.id.desc()).limit(limit)
         if state is not None:
             asked = asked.where(uploads.c.state.in_([state] if isinstance(state, State) else sorted(state)))
@@ -610,6 +613,17 @@ class Ledger:
         with self._database.reading() as connection:
             fact = connection.execute(first).scalar_one_or_none()
         return None if fact is None else datetime.fromisoformat(fact["at"])
+
+    # Deaths
+
+    def release(self) -> None:
+        """All claims, and all facts that somebody is about to tell, may be taken at once. For who knows that those who
+        had taken them have died: nobody waits until their time is over. Of one who lives the claim is lost, and the
+        fact is told twice."""
+        with self._database.writing() as connection:
+            connection.execute(update(outbox).where(outbox.c.taken_until.is_not(None)).values(taken_until=None))
+            undone = done.c.done_at.is_(None) & done.c.token.is_not(None)
+            connection.execute(update(done).where(undone).values(token=None, claimed_until=self._now()))
 
     # The database
 

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..adapters.asgi import Body, close_headers
 from ..errors import UploadTooSlow
 
-__all__ = ["Drained"]
+__all__ = ["Drained", "may_have_body"]
 
 DRIP_SIZE: Final = 2048
 """Who sends fewer bytes after an answer, and does not end, is not waited for again: the server would, for ever."""
@@ -26,7 +26,7 @@ class Drained:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = _Seen(receive, ended=not _may_have_body(scope))
+        body = _Seen(receive, ended=not may_have_body(scope))
         status = 0
 
         async def answer(message: Message) -> None:
@@ -68,7 +68,7 @@ class _Seen(Body):
         return self.ended or self.received - before >= DRIP_SIZE
 
 
-def _may_have_body(scope: Scope) -> bool:
+def may_have_body(scope: Scope) -> bool:
     """Whether the request says that a body follows (RFC 9112, 6.3; in HTTP/2 a stream may just go on)."""
     names = {name for name, value in scope["headers"] if value != b"0"}
     return bool(names & {b"content-length", b"transfer-encoding"}) or not scope["http_version"].startswith("1.")

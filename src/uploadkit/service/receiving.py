@@ -59,6 +59,7 @@ async def receive(request: Request, caller: Caller) -> Response:
         idempotency_key=key,
         expires_at=None if expires is None else datetime.now(UTC) + timedelta(seconds=expires),
     )
+    request.state.owned = owner  # for the log, whatever comes of it
     spec = replace(parts.form, register=owner)
     async with parts.turns.uploading(caller), _under_way(parts, owner, key):
         try:
@@ -100,16 +101,15 @@ def _priority(text: str | None) -> Priority | None:
 def _tags(values: Sequence[str]) -> dict[str, str]:
     """Each is `name` or `name=value`; a comma stands between several."""
     tags: dict[str, str] = {}
-    for word in (word.strip() for value in values for word in value.split(",")):
-        if not word:
-            continue
+    words = [word.strip() for value in values for word in value.split(",") if word.strip()]
+    if len(words) > MOST_TAGS:
+        raise FieldRefused(f"there are {len(words)} tags, of {MOST_TAGS} at most", field="tags")
+    for word in words:
         name, _, value = word.partition("=")
         if not name.strip() or len(name) > TAG_SIZE or len(value) > VALUE_SIZE or not word.isprintable():
             text = f"a tag is a name of {TAG_SIZE} characters at most, or name=value: {quoted(word)}"
             raise FieldRefused(text, field="tags")
         tags[name.strip()] = value.strip()
-    if len(tags) > MOST_TAGS:
-        raise FieldRefused(f"there are {len(tags)} tags, of {MOST_TAGS} at most", field="tags")
     return tags
 
 

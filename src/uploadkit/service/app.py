@@ -1,9 +1,9 @@
 """The application: routes, and what stands around each of them.
 
 Around every request stand, from the outside: `logs.Logged` (its id, its line in the log, its numbers),
-`draining.Drained` (answers before a body's end), `safety.Safe` (headers of safety, origins, hosts), CORS where it is on,
-and `logs.Caught` (what nobody foresaw). A route that is `guarded` asks who calls before anything of a body is read, and
-counts the request for that caller. Every error is answered by problem details.
+`draining.Drained` (answers before a body's end), `safety.Safe` (headers of safety, origins, hosts), CORS where it is
+on, and `logs.Caught` (what nobody foresaw). A route that is `guarded` asks who calls before anything of a body is read,
+and counts the request for that caller. Every error is answered by problem details.
 """
 
 from __future__ import annotations

@@ -339,7 +339,7 @@ def test_cookies_come_from_named_origins(serve: Serve) -> None:
 )
 def test_an_origin_that_is_none_is_refused_at_the_start(tmp_path: Path, origin: str) -> None:
     """As it would be by browsers, which send it in small letters and without a path: it would never agree."""
-    with pytest.raises(ValueError, match="cors_origins"):
+    with pytest.raises(ValueError, match="cors-origins"):
         Settings.load(data=tmp_path, cors_origins=(origin,))
 
 
@@ -384,7 +384,8 @@ def test_what_a_proxy_says_counts_where_it_is_named(
     def ask(client: str) -> httpx.Response:
         return httpx.get(f"http://127.0.0.1:{port}/uploads", headers=said | {"X-Forwarded-For": client})
 
-    with listening(app, http=http) as port:
+    with listening(app, http=http) as server:
+        port = server.port
         answers = [ask("198.51.100.1"), ask("198.51.100.2"), ask("198.51.100.3, 198.51.100.1")]
         origin = {"Origin": "https://uploads.example.org"}
         sent = httpx.delete(f"http://127.0.0.1:{port}/uploads/x", headers=said | origin)

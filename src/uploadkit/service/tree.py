@@ -218,12 +218,13 @@ class _Keeper:
 
     async def _listen(self, process: _Process) -> str | None:
         failure = None
-        async for line in process.lines:
-            if line == READY:
-                self._was_there = True
-                self._tree.begun(self)
-            elif line.startswith(FAILED):
-                failure = line.removeprefix(FAILED).decode().strip()
+        with suppress(ConnectionError):  # it has died with something unread
+            async for line in process.lines:
+                if line == READY:
+                    self._was_there = True
+                    self._tree.begun(self)
+                elif line.startswith(FAILED):
+                    failure = line.removeprefix(FAILED).decode().strip()
         return failure
 
 

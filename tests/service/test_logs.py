@@ -21,7 +21,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
-from uploadkit.service import logs
+from uploadkit.service import lines
 from uploadkit.service.app import create_app
 from uploadkit.service.exchange import Exchange
 from uploadkit.service.settings import Settings
@@ -235,7 +235,7 @@ class Written:
 
     def configured(self, log_format: Literal["text", "json"], level: Literal["debug", "info"] = "info") -> None:
         self._monkeypatch.setattr(sys, "stderr", self._stream)
-        logs.configure(settings(log_format=log_format, log_level=level))
+        lines.configure(settings(log_format=log_format, log_level=level))
 
     def lines(self) -> list[str]:
         """Since it was asked before."""
@@ -247,7 +247,7 @@ class Written:
 
 _TOUCHED = (
     "uploadkit",
-    *logs._TALKATIVE,
+    *lines._TALKATIVE,
     "uvicorn",
     "uvicorn.error",
     "uvicorn.access",
@@ -425,7 +425,7 @@ def test_every_line_of_a_request_has_its_id(tmp_path: Path) -> None:
     async def endpoint(request: Request) -> Response:
         def log() -> None:
             record = logging.makeLogRecord({})
-            logs._note_request(record)
+            lines._note_request(record)
             seen.append(record.request)  # type: ignore[attr-defined]
 
         log()

@@ -141,7 +141,7 @@ def test_links_of_an_old_secret_hold(clock: Clock, links: Links) -> None:
 
 def test_secrets_are_those_of_the_settings(tmp_path: Path) -> None:
     """Nothing is written then."""
-    settings = Settings(data=tmp_path / "data", secret="a" * 32, old_secrets=("b" * 32,))
+    settings = Settings.load(data=tmp_path / "data", secret="a" * 32, old_secrets=("b" * 32,))
     old = Links(b"b" * 32, seconds=3600)
     assert Links.of(settings).linked(request_of(old.path("f00d"))) is not None
     assert not (tmp_path / "data").exists()
@@ -149,7 +149,7 @@ def test_secrets_are_those_of_the_settings(tmp_path: Path) -> None:
 
 def test_a_short_old_secret_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="old_secrets"):
-        Settings(data=tmp_path, old_secrets=("short",))
+        Settings.load(data=tmp_path, old_secrets=("short",))
 
 
 def test_a_secret_is_made_once(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_an_upload_is_one_line_with_all_that_came_of_it(service: TestClient, cap
     told = answer.json()
     exchange = the_one(caplog)
     assert (exchange.method, exchange.path, exchange.route, exchange.status) == ("POST", "/uploads", "/uploads", 202)
-    assert (exchange.owner, exchange.batch, exchange.client) == ("anybody", told["batch"], "testclient")
+    assert (exchange.owner, exchange.batch, exchange.client) == ("anybody", told["batch"], "127.0.0.1")
     assert list(exchange.uploads) == [each["id"] for each in told["uploads"]]
     assert (exchange.received, exchange.sent) == (int(answer.request.headers["content-length"]), len(answer.content))
     assert (exchange.code, exchange.cut, exchange.request) == (None, None, answer.headers["x-request-id"])
@@ -113,7 +113,7 @@ def broken(tmp_path: Path, endpoint: Any) -> Iterator[TestClient]:
     """A service with a route that is broken."""
     app = create_app(settings(data=tmp_path / "data"), pipeline=quick_pipeline(tmp_path))
     app.router.routes.append(Route("/broken", endpoint))
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         yield client
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from uploadkit.processing.inline import InlineQueue
 from uploadkit.processing.pipeline import Pipeline
 from uploadkit.processing.queue import Counts
 from uploadkit.records.ledger import Ledger
-from uploadkit.service.operating import Readiness, share_numbers
+from uploadkit.service.operating import Readiness
 from uploadkit.storage.contract import ObjectInfo, StoredObject
 from uploadkit.storage.memory import MemoryStorage
 
@@ -114,7 +115,8 @@ SHARING = """
 import os, sys
 from uploadkit.records.ledger import Ledger
 from uploadkit.processing.pipeline import Pipeline
-from uploadkit.service.operating import Numbers, forget_process
+from prometheus_client.multiprocess import mark_process_dead
+from uploadkit.service.operating import Numbers
 numbers = Numbers(Pipeline(Ledger("sqlite:///" + sys.argv[1])))
 begun, ended = os.pipe(), os.pipe()
 scope = {"type": "http", "headers": [(b"content-length", b"10")], "http_version": "1.1"}
@@ -129,26 +131,26 @@ numbers._refusals.labels("not_found").inc()
 os.read(begun[0], 1)
 
 def show():
-    lines = numbers._metrics.text().decode().splitlines()
-    print(*(line for line in lines if line.startswith(("uploadkit_http_refusals", "uploadkit_http_under"))), sep="; ")
+    shown = ("uploadkit_http_refusals", "uploadkit_http_under")
+    print(*sorted(line for line in numbers._metrics.text().decode().splitlines() if line.startswith(shown)), sep="; ")
 
 show()
 os.write(ended[1], b".")
 os.waitpid(child, 0)
-forget_process(child)
+mark_process_dead(child)
 show()
 """
 
 
-def test_processes_that_share_a_folder_count_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_that_share_a_folder_count_together(tmp_path: Path) -> None:
     """And what one was at that has died is no longer under way."""
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
     (tmp_path / "numbers").mkdir()
-    (tmp_path / "numbers" / "counter_1.db").write_bytes(b"of the day before")
-    share_numbers(tmp_path / "numbers")
-    assert list((tmp_path / "numbers").iterdir()) == []
     done = subprocess.run(
-        [sys.executable, "-c", SHARING, tmp_path / "ledger.db"], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", SHARING, tmp_path / "ledger.db"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "numbers")},
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [

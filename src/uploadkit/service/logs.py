@@ -18,10 +18,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..adapters.problem import problem_body, problem_headers
 from .exchange import Exchange, Passing
 from .parts import Parts
-from .problems import Unexpected
+from .problems import Unexpected, answered
 from .settings import Settings
 
 __all__ = ["Caught", "Logged", "configure", "unexpected"]
@@ -90,8 +89,7 @@ class Caught:
 async def unexpected(request: Request, error: Exception) -> Response:
     """What nobody foresaw is told to the operator, and not to who asked."""
     _log.error("%s failed", request.method, exc_info=error)
-    told = Unexpected(getattr(request.state, "request", None))
-    return Response(problem_body(told), status_code=told.status, headers=problem_headers(told))
+    return answered(Unexpected(getattr(request.state, "request", None)))
 
 
 def configure(settings: Settings) -> None:

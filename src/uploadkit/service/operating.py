@@ -9,19 +9,14 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-import os
-import shutil
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
-from ipaddress import ip_address
-from pathlib import Path
 from secrets import token_hex
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.multiprocess import mark_process_dead
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
@@ -35,21 +30,18 @@ from ..storage.threads import in_own_thread
 from .draining import may_have_body
 from .exchange import Exchange
 from .problems import Refused, not_found
-from .settings import Settings
+from .safety import is_loopback
 
 if TYPE_CHECKING:
     from .parts import Parts
 
-__all__ = ["ANSWER_SECONDS", "Numbers", "Readiness", "forget_process", "healthz", "metrics", "readyz", "share_numbers"]
+__all__ = ["ANSWER_SECONDS", "Numbers", "Readiness", "healthz", "metrics", "readyz"]
 
 ANSWER_SECONDS: Final = 2.0
 """So long ledger, queue and storages may take to answer a question for health."""
 
 KEPT_SECONDS: Final = 1.0
 """So long their answer is told to whoever asks."""
-
-FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""In the environment: where processes count together."""
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)  # up to a large file, sent slowly
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -58,7 +50,7 @@ _log = logging.getLogger("uploadkit.service")
 
 
 class Numbers:
-    """Of one process, and through `PROMETHEUS_MULTIPROC_DIR` of all that share the folder: see `share_numbers`.
+    """Of one process, and through `PROMETHEUS_MULTIPROC_DIR` of all that share the folder.
 
     Whoever makes one has every attempt of the pipeline counted. No label has values without end: a path is the template
     of its route, and whatever a client may choose is "other".
@@ -122,20 +114,6 @@ class Numbers:
         return code if code in self._codes else "other"
 
 
-def share_numbers(folder: Path) -> None:
-    """Has the processes count together that this one starts from here on. What was counted before is forgotten: it is
-    called by the one that starts all others, before any of them."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, mode=0o700)
-    os.environ[FOLDER] = str(folder.absolute())
-
-
-def forget_process(pid: int) -> None:
-    """A process of those that count together has ended: what it was at is no longer under way."""
-    if FOLDER in os.environ:
-        mark_process_dead(pid)  # type: ignore[no-untyped-call]
-
-
 class Readiness:
     """Whether uploads can be taken now: asks the ledger, the queue, and each storage of a pipeline."""
 
@@ -194,7 +172,7 @@ async def metrics(request: Request) -> Response:
         if scheme.lower() != "bearer" or not hmac.compare_digest(told.strip().encode(), token.encode()):
             text = "numbers are for who has the token of them"
             raise Refused(401, "unauthenticated", text, headers={"WWW-Authenticate": "Bearer"})
-    elif not _is_for_this_machine(parts.settings):
+    elif not _is_for_this_machine(parts):
         raise not_found()
     return Response(await parts.numbers.atext(), headers={"Content-Type": CONTENT_TYPE, **_NOT_KEPT})
 
@@ -217,16 +195,9 @@ async def readyz(request: Request) -> Response:
 _NOT_KEPT: Final[Mapping[str, str]] = {"Cache-Control": "no-store"}
 
 
-def _is_for_this_machine(settings: Settings) -> bool:
+def _is_for_this_machine(parts: Parts) -> bool:
     """Whether nobody has to say who he is, and none but this machine's programs are meant."""
-    return _is_loopback(settings.host) and not (settings.open or settings.tokens or settings.authenticate)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return parts.callers.is_open and is_loopback(parts.settings.host) and not parts.settings.open
 
 
 async def _asked(check: Callable[[], Awaitable[object]]) -> object:

@@ -7,6 +7,7 @@ The pictures in `docs/img` are renewed by
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -24,7 +25,7 @@ from . import axe
 from .wire import Wire
 
 if TYPE_CHECKING:
-    from playwright.sync_api import CDPSession, Locator, Page
+    from playwright.sync_api import CDPSession, Locator, Page, Request, Route
 
 pytestmark = pytest.mark.needs("browser")
 
@@ -419,7 +420,12 @@ def test_what_becomes_of_an_upload_is_seen_as_it_happens(
     opened(page, wire)
     (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
     streams: list[str | None] = []
-    page.on("request", lambda request: _is_stream(request.url) and streams.append(request.headers.get("last-event-id")))
+
+    def note(request: Request) -> None:
+        if _is_stream(request.url):
+            streams.append(request.headers.get("last-event-id"))
+
+    page.on("request", note)
     choose(page, tmp_path / "rows.csv")
     table = wait_for(page, "rows.csv", "processing")
     state = table.locator(".state")
@@ -465,7 +471,7 @@ def test_who_is_asked_to_wait_waits(page: Page, server: Server, photo: Callable[
     opened(page, server)
     refusals = 0
 
-    def refuse_one(route: Any) -> None:
+    def refuse_one(route: Route) -> None:
         nonlocal refusals
         if route.request.method != "POST" or refusals:
             route.fallback()
@@ -543,6 +549,67 @@ def test_a_picture_is_pasted(page: Page, server: Server) -> None:
         dispatchEvent(new ClipboardEvent("paste", {clipboardData: data, cancelable: true}));
     }""")
     assert wait_for(page, "image.png", "completed").locator(".state").inner_text().endswith(f"PNG · 30 {TIMES} 20")
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service that knows two tokens."""
+    tokens = [
+        {"owner": name, "sha256": hashlib.sha256(f"{name}-token".encode()).hexdigest()} for name in ("ann", "bob")
+    ]
+    settings = SETTINGS | {"UPLOADKIT_TOKENS": json.dumps(tokens)}
+    with running(SERVICE, tmp_path_factory.mktemp("guarded"), **settings) as server:
+        yield server
+
+
+def test_who_has_to_say_who_he_is_is_asked(
+    page: Page, guarded: Server, photo: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Once for a tab. Until then, and when the token is forgotten, there is nothing to see of anybody's uploads."""
+    page.goto(f"http://127.0.0.1:{guarded.port}/")
+    token = page.get_by_label("Access token")
+    token.wait_for()
+    picture_of(page, "token", tmp_path)
+    assert token.evaluate("input => input === document.activeElement")
+    assert page.locator("#zone").is_hidden()
+    token.fill("nobody's")
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").get_by_text("That token is not valid").wait_for()
+    assert token.get_attribute("aria-invalid") == "true"
+    token.fill("ann-token")
+    page.get_by_role("button", name="Go on").click()
+    page.locator("#zone").wait_for()
+    choose(page, photo("of ann.jpg"))
+    done = wait_for(page, "of ann.jpg", "completed")
+    thumbnail = done.locator(".thumb img[src*='/files/']")
+    page.wait_for_function("image => image.naturalWidth === 200", arg=thumbnail.element_handle())
+    page.reload()
+    card(page, "of ann.jpg").wait_for()
+    page.get_by_role("button", name="Forget the token").click()
+    token.wait_for()
+    assert page.locator(".card").count() == 0
+    assert page.evaluate("sessionStorage.length") == 0
+    token.fill("bob-token")
+    page.keyboard.press("Enter")
+    page.locator("#empty").wait_for()
+    assert page.locator(".card").count() == 0
+
+
+def test_a_token_that_ends_meanwhile_is_asked_for_and_all_goes_on(
+    page: Page, guarded: Server, photo: Callable[..., Path]
+) -> None:
+    """What waits is sent when there is a token again."""
+    page.goto(f"http://127.0.0.1:{guarded.port}/")
+    page.get_by_label("Access token").fill("ann-token")
+    page.keyboard.press("Enter")
+    page.locator("#zone").wait_for()
+    page.evaluate("import('/page/service.js').then(service => { service.access.token = 'over'; })")
+    choose(page, photo("meanwhile.jpg"))
+    page.get_by_label("Access token").wait_for()
+    assert card(page, "meanwhile.jpg").get_attribute("data-status") == "waiting"
+    page.get_by_label("Access token").fill("ann-token")
+    page.keyboard.press("Enter")
+    wait_for(page, "meanwhile.jpg", "completed")
 
 
 @pytest.mark.needs("axe")

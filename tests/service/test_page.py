@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import random
 import re
@@ -61,7 +62,7 @@ def clean(server: Server) -> Iterator[None]:
 @pytest.fixture
 def page(page: Page) -> Page:
     page.set_default_timeout(15_000)
-    page.set_viewport_size({"width": 1000, "height": 760})
+    page.set_viewport_size({"width": 860, "height": 760})
     return page
 
 
@@ -77,15 +78,22 @@ def photo(tmp_path: Path) -> Callable[..., Path]:
 
     def make(name: str, seed: int = 1, size: tuple[int, int] = (900, 600)) -> Path:
         chance = random.Random(seed)
-        colours = [tuple(chance.randrange(256) for _ in "rgb") for _ in range(4)]
-        picture = Image.new("RGB", (2, 2))
-        picture.putdata(colours)
+        wide, high = size
+        sky = [(40 + chance.randrange(90), 90 + chance.randrange(80), 170 + chance.randrange(60)), (255, 214, 170)]
+        picture = Image.new("RGB", (1, 2))
+        picture.putdata(sky)
         picture = picture.resize(size, Image.Resampling.BICUBIC)
         draw = ImageDraw.Draw(picture)
-        for _ in range(9):
-            x, y, r = (chance.randrange(side) for side in (*size, size[1] // 3))
-            draw.ellipse((x - r, y - r, x + r, y + r), outline=(255, 255, 255), width=3)
-        picture.save(tmp_path / name, quality=97)
+        x, y, r = chance.randrange(wide), chance.randrange(high // 3, high // 2), high // 12
+        draw.ellipse((x - r, y - r, x + r, y + r), fill=(255, 244, 214))
+        for ridge in range(1, 5):
+            waves = [(chance.uniform(0.5, 3), chance.uniform(0, 6)) for _ in range(4)]
+            tops = [sum(math.sin(often * at / wide * 6.3 + shift) for often, shift in waves) for at in range(wide)]
+            edge = [(at, high * (0.4 + ridge * 0.13) + top * high * 0.035) for at, top in enumerate(tops)]
+            draw.polygon([(0, high), *edge, (wide, high)], fill=(20 + ridge * 9, 105 - ridge * 17, 110 - ridge * 19))
+        grain = Image.frombytes("L", size, chance.randbytes(wide * high))
+        picture = Image.blend(picture, grain.convert("RGB"), 0.06)
+        picture.save(tmp_path / name, quality=95)
         return tmp_path / name
 
     return make
@@ -160,10 +168,11 @@ def moves(page: Page, card: Locator, *, since: float = 0) -> float:
     return part(card)
 
 
-def picture_of(page: Page, name: str, tmp_path: Path, *, full: bool = False) -> None:
+def picture_of(page: Page, name: str, tmp_path: Path) -> None:
     """A picture for the documents, where they are to be renewed."""
     folder = Path(os.environ.get("UPLOADKIT_PICTURES", tmp_path))
-    page.screenshot(path=folder / f"service-{name}.png", full_page=full, animations="disabled")
+    page.mouse.move(0, 0)
+    page.screenshot(path=folder / f"service-{name}.png", full_page=True, animations="disabled")
 
 
 def test_five_photos_are_sent_and_their_thumbnails_seen(
@@ -173,7 +182,7 @@ def test_five_photos_are_sent_and_their_thumbnails_seen(
     opened(page, server)
     picture_of(page, "empty", tmp_path)
     session = slowed(page)
-    names = [f"photo {number}.jpg" for number in range(1, 6)]
+    names = ["dawn.jpg", "fjord.jpg", "harbour.jpg", "the last light over the hills.jpg", "valley.jpg"]
     choose(page, *(photo(name, number) for number, name in enumerate(names)))
     first = card(page, names[0])
     then = moves(page, first)
@@ -193,6 +202,8 @@ def test_five_photos_are_sent_and_their_thumbnails_seen(
             "image => image.src.includes('/files/') && image.naturalWidth === 200", arg=shown.element_handle()
         )
     picture_of(page, "done", tmp_path)
+    page.emulate_media(color_scheme="dark")
+    picture_of(page, "done-dark", tmp_path)
     assert page.locator("#sum").inner_text() == "5 of 5 done"
     assert sorted(each["filename"] for each in ledger(server)) == names
 
@@ -237,7 +248,7 @@ def test_a_cut_line_is_told_of_and_sent_again(
     moves(page, sending, since=0.1)
     wire.cut()
     page.locator('.card[data-tone="wait"]').wait_for()
-    assert sending.locator(".why").inner_text() == "The connection was lost. It is tried again by itself."
+    assert sending.locator(".why").inner_text().startswith("The connection was lost after ")
     assert re.fullmatch(
         r"The connection was lost. It goes on by itself in \d+ s.", page.locator("#hold span").inner_text()
     )
@@ -272,7 +283,7 @@ def test_a_browser_without_a_network_goes_on_when_there_is_one(
     page.context.set_offline(True)
     choose(page, photo("later.jpg"))
     page.locator("#hold").wait_for()
-    assert page.locator("#hold span").inner_text().startswith("This device is offline.")
+    assert page.locator("#hold span").inner_text().startswith("This device went offline.")
     page.context.set_offline(False)
     wait_for(page, "later.jpg", "completed")
     assert len(ledger(server, "completed")) == 1
@@ -641,6 +652,20 @@ def test_nothing_keeps_people_from_using_it(
     assert axe.found(page) == []
 
 
+def test_a_phone_has_all_of_it(page: Page, server: Server, photo: Callable[..., Path], tmp_path: Path) -> None:
+    """In the dark, as well."""
+    page.set_viewport_size({"width": 375, "height": 720})
+    page.emulate_media(color_scheme="dark")
+    opened(page, server)
+    (tmp_path / "setup.exe").write_bytes(PROGRAM)
+    choose(page, photo("dawn.jpg", 0), photo("fjord.jpg", 1), tmp_path / "setup.exe")
+    wait_for(page, "dawn.jpg", "completed")
+    wait_for(page, "fjord.jpg", "completed")
+    wait_for(page, "setup.exe", "refused")
+    page.get_by_role("button", name="Details of dawn.jpg").click()
+    picture_of(page, "phone", tmp_path)
+
+
 @pytest.mark.parametrize("width", [320, 375])
 def test_a_narrow_screen_shows_all_of_it(
     page: Page, server: Server, photo: Callable[..., Path], tmp_path: Path, width: int
@@ -654,9 +679,9 @@ def test_a_narrow_screen_shows_all_of_it(
     page.locator('.card[data-status="completed"]').wait_for()
     wait_for(page, "setup.exe", "refused")
     page.get_by_role("button", name="Details of").click()
+    assert sideways(page) == 0
     page.get_by_text("Tags and priority").click()
     assert sideways(page) == 0
-    picture_of(page, "phone", tmp_path)
 
 
 def test_five_hundred_files_stay_usable(page: Page, server: Server) -> None:

@@ -299,7 +299,8 @@ function summary() {
   for (const item of items) {
     moods[item.mood] += 1;
     if (["refused", "doubted", "cancelled"].includes(item.phase)) continue;
-    const part = item.phase === null ? 1 : item.whole ? item.sent / item.whole : 0;
+    const goes = item.phase === "sending" || item.phase === "storing";
+    const part = item.phase === null ? 1 : goes && item.whole ? item.sent / item.whole : 0;
     whole += item.size;
     gone += item.size * part;
     if (item.phase === "sending") speed += item.speed ?? 0;

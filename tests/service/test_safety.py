@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import pytest
 from starlette.testclient import TestClient
+from uvicorn.config import HTTPProtocolType
 
 from uploadkit.service.safety import is_loopback
 from uploadkit.service.settings import Settings
 
 from .conftest import Serve
+from .listening import app_of, listening
 from .test_callers import bearer, rule
 
 OWN = "http://127.0.0.1:8000"
@@ -336,7 +339,7 @@ def test_cookies_come_from_named_origins(serve: Serve) -> None:
 )
 def test_an_origin_that_is_none_is_refused_at_the_start(tmp_path: Path, origin: str) -> None:
     """As it would be by browsers, which send it in small letters and without a path: it would never agree."""
-    with pytest.raises(ValueError, match="cors_origins"):
+    with pytest.raises(ValueError, match="cors-origins"):
         Settings.load(data=tmp_path, cors_origins=(origin,))
 
 
@@ -364,3 +367,29 @@ def test_nothing_that_a_client_says_becomes_a_header(service: TestClient, text: 
 def test_a_name_that_is_refused_is_not_said_again(service: TestClient) -> None:
     answer = service.get("/uploads", headers={"Host": "<script>.example"})
     assert "script" not in answer.text
+
+
+# Behind a proxy
+
+
+@pytest.mark.parametrize("http", ["httptools", "h11"])
+@pytest.mark.parametrize(("proxies", "believed"), [((), False), (("127.0.0.0/8",), True), (("192.0.2.1",), False)])
+def test_what_a_proxy_says_counts_where_it_is_named(
+    tmp_path: Path, http: HTTPProtocolType, proxies: tuple[str, ...], believed: bool
+) -> None:
+    """Of https, and so of the origin; and of the client's address, by which he is counted."""
+    app = app_of(tmp_path, hosts=("uploads.example.org",), trusted_proxies=proxies, rate="1/minute")
+    said = {"X-Forwarded-Proto": "https", "Host": "uploads.example.org"}
+
+    def ask(client: str) -> httpx.Response:
+        return httpx.get(f"http://127.0.0.1:{port}/uploads", headers=said | {"X-Forwarded-For": client})
+
+    with listening(app, http=http) as server:
+        port = server.port
+        answers = [ask("198.51.100.1"), ask("198.51.100.2"), ask("198.51.100.3, 198.51.100.1")]
+        origin = {"Origin": "https://uploads.example.org"}
+        sent = httpx.delete(f"http://127.0.0.1:{port}/uploads/x", headers=said | origin)
+    # A client who has said the first address himself is counted by the one that the proxy has added.
+    assert [answer.status_code for answer in answers] == ([200, 200, 429] if believed else [200, 429, 429])
+    assert ("strict-transport-security" in answers[0].headers) is believed
+    assert (sent.status_code == 403) is not believed

@@ -35,7 +35,7 @@ LOOKED_AT_SECONDS: Final = 1.0
 """So long a file of tokens is taken to be as it was."""
 
 TOKEN_SIZE: Final = 1024
-"""Characters. `uploadkit token` makes 43, and a longer one is none: nothing is computed of it."""
+"""Characters. `uploadkit token` makes 46, and a longer one is none: nothing is computed of it."""
 
 _log = logging.getLogger("uploadkit.service")
 
@@ -65,7 +65,7 @@ class Callers:
         self._tokens = _Tokens(settings.tokens, settings.tokens_file)
         self._authenticate = authenticate
         self._turns = turns
-        self.is_open: Final = is_open(settings) and authenticate is None
+        self.is_open: Final = settings.asks_nobody and authenticate is None
 
     async def of(self, request: Request) -> Caller:
         """Raises `Refused`: 401 for who is nobody we know, 429 where such come too often from one address."""
@@ -98,11 +98,6 @@ class Callers:
         if owner is None:
             raise _unauthenticated(sent)
         return _checked(owner)
-
-
-def is_open(settings: Settings) -> bool:
-    """Whether the settings ask nobody who he is."""
-    return not settings.tokens and settings.tokens_file is None and settings.authenticate is None
 
 
 class _Tokens:

@@ -28,7 +28,7 @@ from ..uploads import Submission
 from .callers import Authenticate, Callers
 from .hearing import Watch, tell_others
 from .links import Links
-from .operating import Numbers
+from .operating import Numbers, Readiness
 from .settings import Settings
 from .turns import Turns
 
@@ -53,6 +53,7 @@ class Parts:
     links: Links
     watch: Watch
     numbers: Numbers
+    readiness: Readiness
 
     @classmethod
     def of(
@@ -78,6 +79,7 @@ class Parts:
                 streams_at_once=settings.streams_at_once,
             ),
             numbers=Numbers(pipeline),
+            readiness=Readiness(pipeline),
         )
 
 

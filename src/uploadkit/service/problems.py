@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from starlette.responses import Response
 
 from ..adapters.problem import problem_body, problem_headers
-from ..errors import SenderError, UploadError
+from ..errors import SenderError, ServiceError, UploadError
 
-__all__ = ["Refused", "answered", "not_found"]
+__all__ = ["Refused", "Unexpected", "answered", "not_found"]
 
 
 class Refused(SenderError):
@@ -20,6 +20,17 @@ class Refused(SenderError):
         self.status = status
         self.code = code  # type: ignore[misc]  # one class for what differs in its facts alone
         self.headers: Mapping[str, str] = dict(headers or {})
+
+
+class Unexpected(ServiceError):
+    """What nobody foresaw. The operator finds what it was in the log, by the `request`."""
+
+    code = "internal_error"
+    _facts = ("request",)
+
+    def __init__(self, request: str | None) -> None:
+        super().__init__("something has gone wrong here, and the log of the service says what")
+        self.request = request
 
 
 def not_found() -> Refused:

@@ -121,6 +121,13 @@ def test_what_there_is_not_is_missing(ledger: Ledger) -> None:
     assert (ledger.history("u"), ledger.results("u"), ledger.untold()) == ([], [], 0)
 
 
+@pytest.mark.parametrize("text", ["none", "", "\0", "b" * 65, "\udcff"])
+def test_a_text_that_can_be_no_batch_has_no_records(ledger: Ledger, text: str) -> None:
+    """It may come from an address, and is no mistake of the program then."""
+    add(ledger, "a", batch="b")
+    assert ledger.find(batch=text) == []
+
+
 # Moves
 
 

@@ -24,10 +24,11 @@ from uploadkit.storage.disk import DiskStorage
 Serve: TypeAlias = Callable[..., TestClient]
 
 
-def quick_pipeline(folder: Path) -> Pipeline:
+def quick_pipeline(folder: Path, *, ledger: Ledger | None = None) -> Pipeline:
     """All is done in the request, and quickly."""
+    ledger = ledger or Ledger(f"sqlite:///{folder / 'ledger.db'}")
     staging, files = (DiskStorage(folder / name, name=name) for name in ("staging", "files"))
-    pipeline = Pipeline(Ledger(f"sqlite:///{folder / 'ledger.db'}"), storage=files, storages=[staging])
+    pipeline = Pipeline(ledger, storage=files, storages=[staging])
     pipeline.process(IMAGES, Variants(original=ORIGINAL, thumbnail=THUMBNAIL), Metadata())
     return pipeline
 

@@ -23,8 +23,8 @@ from uploadkit.testing import FormBuilder
 
 ROOT = Path(__file__).parents[2]
 
-READY_SECONDS = 30
-"""A busy machine needs five."""
+READY_SECONDS = 60
+"""A process begins in two, or in thirty where others work as well."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -122,7 +122,7 @@ class Stream:
 
 @contextmanager
 def web(folder: Path, **settings: str) -> Iterator[Web]:
-    """A web process with its data in a folder; settings are those of the environment, without `UPLOADKIT_`."""
+    """A web process with its data in a folder. Settings are those of the environment, without `UPLOADKIT_`."""
     command = ["-m", "uvicorn", "uploadkit.service.app:create_app", "--factory", "--port", "0", "--no-access-log"]
     with _running(folder, command, settings) as (process, log):
         program = Web(process=process, log=log)

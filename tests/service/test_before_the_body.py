@@ -33,8 +33,8 @@ ROUTES = {
     ("DELETE", "/uploads/{upload}"): ASKS,
     ("GET", "/uploads/{upload}/events"): ASKS,
     ("GET", "/batches/{batch}"): ASKS,
-    ("GET", "/files/{upload}"): ANYBODY,  # that there is nothing yet
-    ("GET", "/files/{upload}/{variant}"): ANYBODY,
+    ("GET", "/files/{upload}"): ASKS,
+    ("GET", "/files/{upload}/{variant}"): ASKS,
     ("GET", "/metrics"): ANYBODY,  # or nobody but who knows its own token
     ("GET", "/healthz"): ANYBODY,
     ("GET", "/readyz"): ANYBODY,
@@ -77,10 +77,10 @@ def door(request: pytest.FixtureRequest) -> Iterator[Door]:
             quota_size="50 KB",
             max_request_size="2 MB",
         )
-        with listening(app, http=http) as port:
+        with listening(app, http=http) as server:
             for _ in range(5):
-                answer(port, "GET", "/uploads", BUSY)
-            yield Door(port, app.state.parts)
+                answer(server.port, "GET", "/uploads", BUSY)
+            yield Door(server.port, app.state.parts)
 
 
 def head(method: str, path: str, *lines: str, host: str = HOST) -> bytes:
@@ -225,19 +225,19 @@ def test_a_quota_is_asked_when_the_first_file_begins(door: Door) -> None:
 def test_too_many_uploads_at_a_time_are_refused_by_their_heads(tmp_path: Path) -> None:
     app = app_of(tmp_path, uploads_at_once=1)
     lines = (FORM, "Content-Length: 1000000", "Expect: 100-continue")
-    with listening(app) as port, socket.create_connection(("127.0.0.1", port), 10) as first:
+    with listening(app) as server, socket.create_connection(("127.0.0.1", server.port), 10) as first:
         first.sendall(head("POST", "/uploads", *lines, host="127.0.0.1"))
         assert first.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"  # it is under way
-        status, came = answer(port, "POST", "/uploads", *lines, host="127.0.0.1")
+        status, came = answer(server.port, "POST", "/uploads", *lines, host="127.0.0.1")
         assert (status, came.count(b"HTTP/1.1 ")) == (429, 1)
         assert b"too_many_uploads" in came
 
 
 def test_who_fails_too_often_is_refused_by_his_head(tmp_path: Path) -> None:
     app = app_of(tmp_path, tokens=(rule(),), failed_rate="2/minute")
-    with listening(app) as port:
+    with listening(app) as server:
         lines = (FORM, "Content-Length: 1000000", "Expect: 100-continue", "Authorization: Bearer another")
-        told = [answer(port, "POST", "/uploads", *lines) for _ in range(3)]
+        told = [answer(server.port, "POST", "/uploads", *lines) for _ in range(3)]
     assert [status for status, _ in told] == [401, 401, 429]
     assert not any(b"100 Continue" in came for _, came in told)
 

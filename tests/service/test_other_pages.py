@@ -41,7 +41,7 @@ def listen(tmp_path: Path) -> Iterator[Listen]:
 
         def start(**settings: Any) -> Listening:
             app = app_of(tmp_path, **settings)
-            return Listening(stack.enter_context(listening(app)), app.state.parts.pipeline)
+            return Listening(stack.enter_context(listening(app)).port, app.state.parts.pipeline)
 
         yield start
 

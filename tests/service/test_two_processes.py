@@ -1,15 +1,18 @@
-"""Several machines: two web processes behind a real nginx that asks them in turns, and two workers, over one Valkey, one
-PostgreSQL and one bucket. Every route works, whichever process it meets: nothing that counts lives in one of them.
+"""Several machines: two web processes behind a real nginx that asks them in turns, and two workers, over one Valkey,
+one PostgreSQL and one bucket. Every route works, whichever process it meets: nothing that counts lives in one of them.
 
-The two have data folders of their own, as on two machines, and share what `examples/service/compose.yaml` has them share.
+The two have data folders of their own, as on two machines, and share what `examples/service/compose.yaml` has them
+share.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -22,14 +25,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from tests.postgres import PostgresServer, postgres  # noqa: F401  # a fixture
+from PIL import Image
+from tests.postgres import PostgresServer
 from tests.processing.servers import ROOT, eventually
-from tests.storage.s3.places import Place, S3Server, place_on, weed  # noqa: F401  # a fixture
+from tests.storage.s3.places import Place, place_on, weed  # noqa: F401  # a fixture
+from tests.storage.s3.server import S3Server
 from tests.valkey import running as running_valkey
 
 from uploadkit.records.ledger import Ledger
 from uploadkit.testing import FormBuilder
-from uploadkit.testing.samples import JPEG
 
 from .serving import Served
 
@@ -105,13 +109,19 @@ class Machines:
         return self.one, self.other
 
 
+def photo_of_a_camera() -> bytes:
+    out = io.BytesIO()
+    Image.effect_noise((320, 240), 50).convert("RGB").save(out, "JPEG")
+    return out.getvalue()
+
+
 def token_of(owner: str) -> str:
     return f"the-token-of-{owner}"
 
 
 @pytest.fixture(scope="module")
 def machines(
-    postgres: PostgresServer,  # noqa: F811
+    postgres: PostgresServer,
     weed: S3Server,  # noqa: F811
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Machines]:
@@ -162,7 +172,9 @@ def test_nginx_asks_them_in_turns(machines: Machines) -> None:
     """And hands the request's id on."""
 
     def asked() -> list[float]:
-        found = [door.ask("GET", "/metrics", owner=None, Authorization="Bearer for-the-scrape") for door in machines.both]
+        found = [
+            door.ask("GET", "/metrics", owner=None, Authorization="Bearer for-the-scrape") for door in machines.both
+        ]
         counted = re.compile(rb'requests_total\{method="GET",route="/healthz",status="200"\} (\d+)')
         return [float(match[1]) if (match := counted.search(each.body)) else 0 for each in found]
 
@@ -186,7 +198,7 @@ def test_all_of_them_are_ready(machines: Machines) -> None:
 def test_what_came_through_one_is_everywhere(machines: Machines) -> None:
     """Its status, its place in the list and in its batch, its file, a range of that and its variants; and it is gone
     everywhere when it is deleted through one."""
-    answer = machines.one.post(("photo.jpg", JPEG), ("note.txt", b"0123456789"), owner="eve")
+    answer = machines.one.post(("photo.jpg", photo_of_a_camera()), ("note.txt", b"0123456789"), owner="eve")
     assert answer.status == 202
     photo, note = (each["id"] for each in answer.json["uploads"])
     for upload in (photo, note):
@@ -255,7 +267,8 @@ def test_a_quota_is_of_all_processes(machines: Machines) -> None:
     for door in machines.both:
         refused = door.post(("c.txt", b"x"), owner="carl")
         assert (refused.status, refused.json["code"]) == (413, "quota_exceeded")
-        assert len(door.ask("GET", "/uploads?status=completed&status=staged&status=processing", owner="carl").json["uploads"]) == FILES
+        kept = door.ask("GET", "/uploads?status=completed&status=staged&status=processing", owner="carl")
+        assert len(kept.json["uploads"]) == FILES
 
 
 def test_a_rate_is_of_all_processes(machines: Machines) -> None:
@@ -343,16 +356,12 @@ def main_of(folder: Path, servers: str, log: Path) -> str:
 
 
 def _free_port() -> int:
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
 
 
 def _listens(port: int) -> bool:
-    import socket
-
     with socket.socket() as door:
         return door.connect_ex(("127.0.0.1", port)) == 0
 

@@ -1,9 +1,9 @@
 """The application: routes, and what stands around each of them.
 
-Around every request stand, from the outside: `logs.Logged` (its id, its line in the log, its numbers), `safety.Safe`
-(headers of safety, origins, hosts), CORS where it is on, `draining.Drained` (answers before a body's end), and
-`logs.Caught` (what nobody foresaw). A route that is `guarded` asks who calls before anything of a body is read, and
-counts the request for that caller. Every error is answered by problem details.
+Around every request stand, from the outside: `logs.Logged` (its id, its line in the log, its numbers),
+`draining.Drained` (answers before a body's end), `safety.Safe` (headers of safety, origins, hosts), CORS where it is
+on, and `logs.Caught` (what nobody foresaw). A route that is `guarded` asks who calls before anything of a body is read,
+and counts the request for that caller. Every error is answered by problem details.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
 
 from ..adapters.problem import log_failure
 from ..errors import UploadError
@@ -51,9 +51,9 @@ def create_app(
         routes=routes(),
         middleware=[
             Middleware(Logged, parts=parts),
+            Middleware(Drained),
             Middleware(Safe, settings=settings, is_open=parts.callers.is_open),
             *cors(settings),
-            Middleware(Drained),
             Middleware(Caught),
         ],
         exception_handlers={UploadError: _refused, HTTPException: _http, Exception: unexpected},
@@ -78,6 +78,18 @@ def guarded(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
     return asking
 
 
+def linked(endpoint: Callable[[Request, files.Asker], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """As `guarded`, but a signed link is as good as its owner: who has one is not asked, nor counted."""
+    guarding = guarded(endpoint)
+
+    @wraps(endpoint)
+    async def asking(request: Request) -> Response:
+        asker = parts_of(request).links.linked(request)
+        return await guarding(request) if asker is None else await endpoint(request, asker)
+
+    return asking
+
+
 def routes() -> list[BaseRoute]:
     """All that the service answers."""
     return [
@@ -87,9 +99,8 @@ def routes() -> list[BaseRoute]:
         Route("/uploads/{upload}", guarded(uploads.delete), methods=["DELETE"]),
         Route("/uploads/{upload}/events", guarded(watching.events), methods=["GET"]),
         Route("/batches/{batch}", guarded(uploads.batch), methods=["GET"]),
-        # A signed link stands for its owner: `files` asks who calls where there is none.
-        Route("/files/{upload}", files.original, methods=["GET"]),
-        Route("/files/{upload}/{variant}", files.variant, methods=["GET"]),
+        Route("/files/{upload}", linked(files.original), methods=["GET"]),
+        Route("/files/{upload}/{variant}", linked(files.variant), methods=["GET"]),
         Route("/metrics", operating.metrics, methods=["GET"]),
         Route("/healthz", operating.healthz, methods=["GET"]),
         Route("/readyz", operating.readyz, methods=["GET"]),
@@ -118,12 +129,17 @@ async def _refused(request: Request, error: Exception) -> Response:
     return answered(not_found() if error.status == 404 else error)
 
 
-_CODES = {404: "not_found", 405: "method_not_allowed"}
-
-
 async def _http(request: Request, error: Exception) -> Response:
     """What Starlette refuses: a path, or a method."""
-    if not isinstance(error, HTTPException):
-        raise error
-    code = _CODES.get(error.status_code, "refused")
-    return await _refused(request, Refused(error.status_code, code, error.detail, headers=error.headers))
+    if isinstance(error, HTTPException) and error.status_code == 404:
+        return await _refused(request, not_found())
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        headers = {"Allow": ", ".join(_methods(request))}
+        return await _refused(request, Refused(405, "method_not_allowed", "this is not done here", headers=headers))
+    raise error
+
+
+def _methods(request: Request) -> list[str]:
+    """All of this path: Starlette names those of the first of its routes alone."""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in routes for method in route.methods or ()})

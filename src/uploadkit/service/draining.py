@@ -3,12 +3,17 @@ the client sees the answer, and not that the connection is gone."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..adapters.asgi import Body, close_headers
 from ..errors import UploadTooSlow
 
 __all__ = ["Drained", "may_have_body"]
+
+DRIP_SIZE: Final = 2048
+"""Who sends fewer bytes after an answer, and does not end, is not waited for again: the server would, for ever."""
 
 
 class Drained:
@@ -32,8 +37,10 @@ class Drained:
                     message = {**message, "headers": [*message.get("headers", ()), *close_headers(scope, status)]}
             elif not message.get("more_body", False) and not body.ended:
                 await send({**message, "more_body": True})
-                if status != UploadTooSlow.status:  # who was is not waited for again
-                    await body.drain()
+                # Who was too slow before is not waited for again. Where the answer has no end, which it does not need,
+                # servers close the connection: there is no other word for that once its head is out.
+                if status != UploadTooSlow.status and not await body.comes():
+                    return
                 message = {"type": "http.response.body", "body": b""}
             await send(message)
 
@@ -53,6 +60,12 @@ class _Seen(Body):
             self.ended = True
         self.received += len(message.get("body", b""))
         return message
+
+    async def comes(self) -> bool:
+        """Drains it: whether it ends, or goes on as a body does that somebody sends."""
+        before = self.received
+        await self.drain()
+        return self.ended or self.received - before >= DRIP_SIZE
 
 
 def may_have_body(scope: Scope) -> bool:

@@ -1,7 +1,7 @@
-"""How lines of the log look: of every process of a service alike, as text or as JSON.
+"""Lines of the log, of every process of a service: for people, or a JSON object each.
 
 Nothing that a client sends breaks a line or forges one, and neither tokens nor queries, where signatures stand, are
-ever written: whoever writes a line may have forgotten them.
+ever written. Imports no server: the parent of all processes writes such lines too.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from .settings import Settings
 if TYPE_CHECKING:
     from .exchange import Exchange
 
-__all__ = ["REQUEST", "configure"]
+__all__ = ["configure", "request_id"]
 
-REQUEST: Final[ContextVar[str | None]] = ContextVar("uploadkit_request", default=None)
+request_id: Final[ContextVar[str | None]] = ContextVar("uploadkit_request", default=None)
 """The id of the request that this task, or a thread that it waits for, works for."""
 
 
@@ -44,21 +44,11 @@ def configure(settings: Settings, *, level_name: str | None = None) -> None:
     logging.captureWarnings(True)
 
 
-_TALKATIVE: Final = (
-    "aiobotocore",
-    "alembic",
-    "asyncio",
-    "botocore",
-    "httpcore",
-    "httpx",
-    "s3fs",
-    "sqlalchemy",
-    "urllib3",
-)
+_TALKATIVE = ("aiobotocore", "alembic", "asyncio", "botocore", "httpcore", "httpx", "s3fs", "sqlalchemy", "urllib3")
 
 
 def _note_request(record: logging.LogRecord) -> bool:
-    record.request = REQUEST.get()
+    record.request = request_id.get()
     return True
 
 

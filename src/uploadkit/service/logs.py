@@ -1,4 +1,4 @@
-"""What is logged of requests: a line for each, and what nobody foresaw, which is told to the operator alone."""
+"""What is logged of requests: a line for each. Whatever else is written meanwhile has the request's id too: `lines`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .exchange import Exchange, Passing
-from .lines import REQUEST
+from .lines import request_id
 from .parts import Parts
 from .problems import Unexpected, answered
 
@@ -36,7 +36,7 @@ class Logged:
             await self._app(scope, receive, send)
             return
         passing = Passing(scope, receive, send)
-        REQUEST.set(passing.id)  # to the end of the request's task: the server may still have something to say of it
+        request_id.set(passing.id)  # to the end of the request's task: the server may still have something to say of it
         scope.setdefault("state", {})["request"] = passing.id
         with self._numbers.under_way(scope):
             try:

@@ -131,7 +131,7 @@ class Settings(BaseSettings):
         populate_by_name=True,
     )
 
-    HIDDEN: ClassVar = frozenset({"tokens", "secret", "metrics_token", "storage_options"})
+    HIDDEN: ClassVar = frozenset({"tokens", "secret", "old_secrets", "metrics_token", "storage_options"})
     """Neither shown nor taken as a flag, which every user of the machine can read."""
 
     # Where
@@ -206,6 +206,9 @@ class Settings(BaseSettings):
     )
     secret: str | None = Field(
         default=None, min_length=32, description="signs links; without it a file in the data folder"
+    )
+    old_secrets: Words = Field(
+        default=(), description="secrets of before: what they have signed holds until its time is over"
     )
     link_seconds: int = Field(default=3600, ge=60, description="how long a signed link holds")
     redirects: bool = Field(default=False, description="send who fetches a file to the bucket, where it lies in S3")

@@ -76,6 +76,7 @@ def _config(settings: Settings, app: ASGIApp) -> uvicorn.Config:
         lifespan="on",
         ws="none",
         log_config=None,
+        log_level="warning",  # that processes begin and end is said by the parent
         access_log=False,
         server_header=False,
         proxy_headers=bool(settings.trusted_proxies),

@@ -185,7 +185,7 @@ def scope(path: str, method: str = "GET", **headers: str) -> dict[str, Any]:
         "path": path,
         "raw_path": path.encode(),
         "query_string": b"",
-        "headers": raw,
+        "headers": [(b"host", b"127.0.0.1"), *raw],
         "http_version": "1.1",
         "scheme": "http",
         "server": ("127.0.0.1", 8000),

@@ -217,26 +217,27 @@ async function erase(item) {
   speak(`${plain(item.name)} is deleted.`);
 }
 
+/** A dialog of its own for each question: an answer to the one before cannot be taken for one to this. */
 function isSure(item) {
-  const dialog = at("sure"), opener = document.activeElement;
+  const dialog = at("question").content.firstElementChild.cloneNode(true);
+  const opener = document.activeElement;
   const variants = Object.keys(item.told?.variants ?? {}).length;
-  at("sure-what").textContent = `${plain(item.name)}${variants ? `, and ${count(variants, "picture")} made of it,` : ""}`
-    + " will be gone for good.";
-  return new Promise(resolve => {
-    let answer = false;
-    dialog.onclick = event => {
-      const value = event.target.closest("button")?.value;
-      if (value || event.target === dialog) {
-        answer = value === "yes";
-        dialog.close();
-      }
-    };
-    dialog.onclose = () => {
-      opener?.focus?.();
-      resolve(answer);
-    };
-    dialog.showModal();
+  const made = variants ? `, and ${count(variants, "picture")} made of it,` : "";
+  dialog.querySelector("#sure-what").textContent = `${plain(item.name)}${made} will be gone for good.`;
+  let answer = false;
+  dialog.addEventListener("click", event => {
+    const value = event.target.closest("button")?.value;
+    if (value === undefined && event.target !== dialog) return;
+    answer = value === "yes";
+    dialog.close();
   });
+  document.body.append(dialog);
+  dialog.showModal();
+  return new Promise(resolve => dialog.addEventListener("close", () => {
+    dialog.remove();
+    opener.focus();
+    resolve(answer);
+  }));
 }
 
 // All together
@@ -298,7 +299,8 @@ function summary() {
   for (const item of items) {
     moods[item.mood] += 1;
     if (["refused", "doubted", "cancelled"].includes(item.phase)) continue;
-    const part = item.phase === null ? 1 : item.whole ? item.sent / item.whole : 0;
+    const goes = item.phase === "sending" || item.phase === "storing";
+    const part = item.phase === null ? 1 : goes && item.whole ? item.sent / item.whole : 0;
     whole += item.size;
     gone += item.size * part;
     if (item.phase === "sending") speed += item.speed ?? 0;
@@ -414,6 +416,7 @@ async function more() {
   } catch (problem) {
     if (problem.name === "AbortError") return;
     if (problem.status === 401) return lock(access.token ? "That token is not valid, or no longer." : "");
+    if (!at("access").hidden) return lock(sentence(problem.message));
     unlock();
     at("unlisted").firstElementChild.textContent = `The list cannot be had: ${problem.message}.`;
     at("unlisted").hidden = false;
@@ -471,7 +474,9 @@ function unlock() {
 
 at("access").addEventListener("submit", event => {
   event.preventDefault();
-  access.keep(at("token").value.trim());
+  const token = at("token").value.trim();
+  if (!/^[\x21-\x7e]+$/.test(token)) return lock("A token has letters, digits and signs, and no spaces.");
+  access.keep(token);
   list();
 });
 at("forget").addEventListener("click", () => {

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+from tests.postgres import PostgresServer
 from tests.processing.servers import eventually
 from tests.service.serving import SECONDS, Served, SlowUpload, wait_until_gone
 
@@ -90,6 +91,22 @@ def test_what_dies_is_replaced_and_the_service_goes_on(served: Served) -> None:
     [upload] = [each["id"] for each in served.upload(("a.txt", b"one"))["uploads"]]
     eventually(lambda: served.completed(upload), seconds=SECONDS)
     assert f"web process {before['service.web'][0]} ended by SIGKILL, and another one begins" in served.log
+
+
+@pytest.mark.needs("postgres")
+def test_several_processes_make_the_tables_of_one_database(served: Served, postgres: PostgresServer) -> None:
+    """Whichever comes first."""
+    database = postgres.create()
+    try:
+        process = served.start("--workers", 2, DATABASE_URL=postgres.url(database))
+        [upload] = [each["id"] for each in served.upload(("a.txt", b"one"))["uploads"]]
+        eventually(lambda: served.completed(upload), seconds=SECONDS)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(SECONDS) == 0
+        assert not (served.data / "ledger.db").exists()
+        assert "Traceback" not in served.log
+    finally:
+        postgres.drop(database)
 
 
 # Its end

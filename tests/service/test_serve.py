@@ -136,7 +136,7 @@ def test_an_upload_that_does_not_end_in_time_is_cut(served: Served, slow_upload:
     served.processes()
     process.send_signal(signal.SIGTERM)
     status, told = upload.answer()
-    assert (status, told["code"]) == (503, "ending")
+    assert (status, told["code"]) == (503, "overloaded")
     assert process.wait(SECONDS) == 0
     assert served.left() == []
     assert served.states() == [State.REJECTED]

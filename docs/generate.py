@@ -12,9 +12,12 @@ import os
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 from unittest.mock import patch
 
 from uploadkit import errors
@@ -22,6 +25,10 @@ from uploadkit.adapters.capabilities import as_table
 from uploadkit.policy.fields import FieldRules, FileRules
 from uploadkit.policy.limits import Limits
 from uploadkit.records.lifecycle import MOVES, State
+from uploadkit.service.openapi import contract
+from uploadkit.service.openapi.codes import REFUSALS
+from uploadkit.service.parts import Parts
+from uploadkit.service.settings import PREFIX, Settings, settings_of
 from uploadkit.storage.contract import (
     AcceptsDirectUploads,
     CopiesObjects,
@@ -126,6 +133,67 @@ def moves() -> str:
     return "\n".join(rows)
 
 
+def service_operations() -> str:
+    """Every route of the service: what it takes, and how it answers. HEAD goes without saying."""
+    document = _contract()
+    rows = ["| route | |", "|---|---|"]
+    parts = []
+    for method, path, operation, parameters in _operations(document):
+        route = f"{method} {path}"
+        rows.append(f"| [`{route}`](#{_anchor(operation)}) | {operation['summary']} |")
+        parts += [f"### `{route}` {{ #{_anchor(operation)} }}", f"{operation['summary']}. {operation['description']}"]
+        parts += [_parameters(parameters)] if parameters else []
+        parts += [_body(operation["requestBody"])] if "requestBody" in operation else []
+        parts += [_answers(operation)]
+    return "\n\n".join(["\n".join(rows), *parts])
+
+
+def service_schemas() -> str:
+    """The JSON that the service answers, member by member."""
+    parts = []
+    for name, schema in _contract()["components"]["schemas"].items():
+        parts.append(f"### {name}")
+        parts.append(schema["description"])
+        if "enum" in schema:
+            parts.append(", ".join(f"`{value}`" for value in schema["enum"]))
+        if "properties" in schema:
+            parts.append(_members(schema["properties"], required=schema.get("required", ())))
+    return "\n\n".join(parts)
+
+
+def service_codes() -> str:
+    """Every code with which the service refuses."""
+    rows = ["| code | status | when |", "|---|---|---|"]
+    for refusal in sorted(REFUSALS.values(), key=lambda refusal: (refusal.statuses, refusal.code)):
+        rows.append(f"| `{refusal.code}` | {' or '.join(map(str, refusal.statuses))} | {refusal.when} |")
+    return "\n".join(rows)
+
+
+SETTINGS = {
+    "host": "Where and how",
+    "database_url": "What it uses",
+    "accept": "What may come in",
+    "tokens": "Who may",
+    "log_format": "For operators",
+}
+"""The headings, by the first setting below each."""
+
+
+def settings() -> str:
+    """Every setting of the service: how it is said, its default, and what it means."""
+    rows: list[str] = []
+    for setting in settings_of():
+        if setting.name in SETTINGS:
+            rows += ["", f"## {SETTINGS[setting.name]}", "", "| setting | default | means |", "|---|---|---|"]
+        flag = [setting.flag] if setting.flag else []
+        if setting.flag and setting.kind == "switch":
+            flag = [f"--no-{setting.flag[2:]}" if setting.default else setting.flag]
+        names = "<br>".join(f"`{name}`" for name in (setting.name, *flag, *setting.variables))
+        means = setting.description + (f": {', '.join(setting.choices)}" if setting.choices else "")
+        rows.append(f"| {names} | {_said(setting.default)} | {means} |")
+    return "\n".join(rows[1:])
+
+
 SECTIONS: dict[str, tuple[str, Callable[[], str]]] = {
     "capabilities": ("under-load.md", capabilities),
     "codes": ("reference/error-codes.md", codes),
@@ -133,7 +201,11 @@ SECTIONS: dict[str, tuple[str, Callable[[], str]]] = {
     "moves": ("how-to/records.md", moves),
     "promises": ("reference/storages.md", promises),
     "rules": ("reference/rules.md", rules),
+    "settings": ("reference/service-settings.md", settings),
     "servers": ("how-to/s3-servers.md", servers),
+    "service-codes": ("reference/service-api.md", service_codes),
+    "service-operations": ("reference/service-api.md", service_operations),
+    "service-schemas": ("reference/service-api.md", service_schemas),
 }
 
 
@@ -152,6 +224,114 @@ def main() -> None:
     for name in SECTIONS:
         path, text = renewed(name)
         path.write_text(text, encoding="utf-8")
+
+
+@cache
+def _contract() -> dict[str, Any]:
+    """That of a service with tokens, whatever the environment says of another one."""
+    token = {"owner": "ann", "sha256": "0" * 64}
+    with TemporaryDirectory() as folder, patch.dict(os.environ):
+        for name in [name for name in os.environ if name.startswith(PREFIX) or name in ("DATABASE_URL", "REDIS_URL")]:
+            os.environ.pop(name)
+        return contract(Parts.of(Settings.load(data=folder, tokens=[token], secret="0" * 32)))
+
+
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any], list[dict[str, Any]]]]:
+    """Method, path, operation, and the parameters of both."""
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if method not in ("parameters", "head"):
+                parameters = [*item.get("parameters", ()), *operation.get("parameters", ())]
+                yield method.upper(), path, operation, parameters
+
+
+def _anchor(operation: dict[str, Any]) -> str:
+    return f"operation-{operation['operationId']}"
+
+
+def _parameters(parameters: list[dict[str, Any]]) -> str:
+    rows = ["| parameter | in | value | |", "|---|---|---|---|"]
+    for each in parameters:
+        rows.append(f"| `{each['name']}` | {each['in']} | {_kind(each['schema'])} | {each['description']} |")
+    return "\n".join(rows)
+
+
+def _body(body: dict[str, Any]) -> str:
+    [(media_type, content)] = body["content"].items()
+    schema = content["schema"]
+    said = f"A body of `{media_type}`. {body['description']} {schema['description']}"
+    return f"{said}\n\n{_members(schema['properties'], required=schema['required'])}"
+
+
+def _members(properties: dict[str, Any], *, required: Iterable[str]) -> str:
+    rows = ["| member | value | |", "|---|---|---|"]
+    for name, schema in properties.items():
+        said = schema.get("description", "")
+        if len(said) > 300:  # all types that are taken
+            said = f"{said.partition(' Types:')[0]} Of the types that are accepted."
+        if name not in set(required):
+            said = f"{said} It may be left out.".strip()
+        rows.append(f"| `{name}` | {_kind(schema)} | {said} |")
+    return "\n".join(rows)
+
+
+def _answers(operation: dict[str, Any]) -> str:
+    rows = ["| answer | |", "|---|---|"]
+    for status, answer in operation["responses"].items():
+        if codes := _codes(answer):
+            if told := [f"`{code}`" for code in codes if code not in _ANYWHERE]:
+                rows.append(f"| {status} | {', '.join(told)} |")
+            continue
+        bodies = [_kind(content["schema"]) for content in answer.get("content", {}).values() if "schema" in content]
+        headers = [f"`{name}`" for name in answer["headers"] if name not in ("Cache-Control", "X-Request-ID")]
+        said = [answer["description"], *bodies, *([f"Headers: {', '.join(headers)}."] if headers else [])]
+        rows.append(f"| {status} | {' '.join(said)} |")
+    return "\n".join(rows)
+
+
+def _codes(answer: dict[str, Any]) -> list[str]:
+    return [
+        code
+        for content in answer.get("content", {}).values()
+        for code in content.get("schema", {}).get("properties", {}).get("code", {}).get("enum", ())
+    ]
+
+
+_ANYWHERE = frozenset({"malformed_request", "wrong_host", "internal_error"})
+"""What every route may answer: the page says so once."""
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    """A schema in a few words."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if "enum" in schema:
+        return ", ".join("null" if value is None else f"`{value}`" for value in schema["enum"])
+    kinds = [schema["type"]] if isinstance(schema.get("type"), str) else schema.get("type", ["any"])
+    words = [_one_kind(kind, schema) for kind in kinds]
+    return " or ".join(words)
+
+
+def _one_kind(kind: str, schema: dict[str, Any]) -> str:
+    if kind == "array":
+        return f"list of {_kind(schema['items'])}"
+    if kind == "integer" and "minimum" in schema:
+        return (
+            f"{schema['minimum']} to {schema['maximum']}" if "maximum" in schema else f"number from {schema['minimum']}"
+        )
+    if kind == "object" and isinstance(schema.get("additionalProperties"), dict):
+        return f"object of {_kind(schema['additionalProperties'])}"
+    if kind == "string" and "pattern" in schema:
+        return f"text `{schema['pattern']}`".replace("|", "\\|")
+    if kind == "string" and schema.get("format") in _FORMATS:
+        return _FORMATS[schema["format"]]
+    return {"string": "text", "integer": "number", "boolean": "true or false"}.get(kind, kind)
+
+
+_FORMATS = {"binary": "file", "date-time": "time", "uri-reference": "address"}
 
 
 def _on_aws() -> S3Storage:
@@ -175,6 +355,14 @@ def _attribute_docstrings(cls: type) -> dict[str, str]:
             ):
                 said[name] = " ".join(inspect.cleandoc(text).split())
     return said
+
+
+def _said(value: object) -> str:
+    if value is None or value in ((), {}):
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"`{value}`"
 
 
 def _size(value: object, kind: object) -> str:

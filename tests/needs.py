@@ -19,6 +19,7 @@ import pytest
 from tests import browsing, postgres
 from tests.content import clamd
 from tests.examples import uppy
+from tests.service import axe
 from tests.storage.fsspec import sftp
 
 
@@ -81,6 +82,11 @@ NEEDS = {
         met=lambda: browsing.executable() is not None,
         reason="pages are opened, and their forms sent, by a real browser",
         install="apt-get install chromium",
+    ),
+    "axe": Need(
+        met=lambda: axe.PACKAGE.folder is not None,
+        reason="the page of the service is looked over by axe-core, which comes from registry.npmjs.org",
+        install=f"npm pack axe-core@{axe.VERSION} && export UPLOADKIT_AXE=$PWD/axe-core-{axe.VERSION}.tgz",
     ),
     "uppy": Need(
         met=lambda: uppy.folder() is not None,

@@ -7,6 +7,8 @@ end of the run.
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Iterable
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,11 @@ _SCALE = float(os.environ.get("UPLOADKIT_SOAK", "1"))
 def scaled(count: int, *, at_least: int = 1) -> int:
     """That many, or the part of them that this run is to have, but not fewer than what makes the test one."""
     return max(at_least, round(count * _SCALE))
+
+
+def mostly_soaked(values: Iterable[Any], but: Collection[object]) -> list[Any]:
+    """Parameters of a test that holds for each of them: those in `but` are tried in every run, all in the long ones."""
+    return [value if value in but else pytest.param(value, marks=pytest.mark.soak) for value in values]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, redirect_stderr, redirect_stdout
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -64,15 +65,23 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
-    """The command in the current folder."""
-    root = Path(__file__).parents[1]
-    return subprocess.run(
-        [COMMAND, *words],
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        env=os.environ | {"PYTHONPATH": str(root)},  # for its processors, which are those of the tests
-    )
+    """The command in the current folder, within this process: to start one takes most of a second. Its application is
+    imported each time, as it would be there."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            status = main(words)
+        except SystemExit as ended:  # after --help
+            status = int(ended.code or 0)
+    if application := sys.modules.pop("shop", None):
+        application.pipeline.close()
+    return subprocess.CompletedProcess(words, status, out.getvalue(), err.getvalue())
+
+
+def started(*words: str) -> subprocess.CompletedProcess[str]:
+    """The command as it is installed, with its own log: in a process, to which our processors are known."""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    return subprocess.run([COMMAND, *words], capture_output=True, text=True, timeout=SECONDS, env=environment)
 
 
 def left_two_days_ago(folder: Path) -> dict[str, str]:
@@ -159,7 +168,7 @@ def test_what_fails_is_trouble(folder: Path) -> None:
     left = left_two_days_ago(folder)
     text = APP.replace('DiskStorage("media", name="media")', 'DiskStorage("other", name="other")')
     (folder / "shop.py").write_text(text)
-    done = run("sweep", "--app", "shop:pipeline")
+    done = started("sweep", "--app", "shop:pipeline")
     assert done.returncode == 2
     lines = done.stderr.splitlines()
     assert [line[:60] for line in lines] == [
@@ -223,9 +232,8 @@ def test_migrate(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["migrate"], "one of --app and --url"),
-        (["migrate", "--app", "a:b", "--url", "c"], "one of --app and --url"),
-        (["sweep"], "required: --app"),
+        (["migrate", "--config", "a", "--url", "c"], "one of --app, --config and --url"),
+        (["migrate", "--app", "a:b", "--url", "c"], "one of --app, --config and --url"),
         (["sweep", "--app", "a:b", "--older-than", "1"], "'1' is no time, such as 90s, 15m, 12h or 1d"),
         (["reprocess", "--app", "a:b"], "required: --stale"),
         (["reprocess", "--app", "a:b", "--stale", "--state", "done"], "'done' is no state"),
@@ -247,6 +255,7 @@ def test_wrong_use_says_what_is_wrong(words: list[str], said: str, capsys: pytes
         (["migrate", "--url", "postgresql://127.0.0.1:1/none?connect_timeout=2"], "LedgerFailed: the ledger does not"),
         (["reprocess", "--app", "shop:pipeline", "--stale", "--state", "deleted"], "no upload is processed again that"),
         (["sweep", "--app", "nope:pipeline"], "--app: there is no module 'nope'"),
+        (["sweep"], "there is no upload service in uploadkit-data: name its folder by UPLOADKIT_DATA"),
     ],
 )
 def test_trouble_is_told_in_a_line(

@@ -193,9 +193,14 @@ class Server:
 
     def settle(self) -> None:
         """Waits until it is `settled`."""
-        eventually(self.settled)
-        left = self._unsettled()
-        assert not left, f"{left}"  # a text, which is not shortened
+        left: list[object] = []
+
+        def settled() -> bool:
+            left[:] = self._unsettled()
+            return not left
+
+        eventually(settled)
+        assert not left, f"{left}"  # of the last look; a text, which is not shortened
 
     def complaints(self) -> list[str]:
         """The lines of its log that name an exception or a warning, but for the one that a handler raises."""
@@ -239,9 +244,13 @@ class Server:
                 self.kill()
 
     def _unsettled(self) -> list[object]:
-        """What is left; where a descriptor is, all that there are."""
+        """What is left; where a descriptor is, all that there are. First those are looked for whose clients may have
+        gone before it has heard of them."""
+        waiting = _waiting(self.port)
         targets = self._targets()
         left: list[object] = [*self._open_files(targets), *self.staged(), *self.temporary()]
+        if waiting:
+            left.append(f"{waiting} connections wait to be accepted")
         if len(targets) > self._descriptors:
             left.append((self._descriptors, targets))
         return left
@@ -323,6 +332,13 @@ def _connected() -> set[str]:
     """Every socket of this machine that is no listener, as a descriptor's link names it."""
     fields = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return {f"socket:[{line[9]}]" for line in fields if line[3] != _LISTEN}
+
+
+def _waiting(port: int) -> int:
+    """How many connections nobody has accepted yet, which a listener's line has in place of bytes to be read."""
+    fields = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    listening = [line for line in fields if line[3] == _LISTEN and int(line[1].partition(":")[2], 16) == port]
+    return sum(int(line[4].partition(":")[2], 16) for line in listening)
 
 
 _LISTEN = "0A"  # TCP_LISTEN of the kernel

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.adapters.servers import Server, eventually, gunicorn, running, uvicorn
 from tests.content.pictures import BAD, GOOD, JPEG
+from tests.soak import mostly_soaked
 
 from uploadkit.testing import FormBuilder
 
@@ -59,6 +60,7 @@ def test_a_picture_and_a_small_one_of_it_are_stored(server: Server) -> None:
     server.clear()
 
 
+@pytest.mark.parametrize("server", mostly_soaked(KINDS, but=["fastapi"]), indirect=True)
 def test_what_is_refused_leaves_nothing(server: Server) -> None:
     """Every file of the list of bad ones, and then a good one comes in."""
     for name, (filename, code, make) in BAD.items():

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import io
-import subprocess
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +17,7 @@ from tests.adapters.servers import running as running_server
 from tests.content.clamd import CLAMD, eicar, running
 from tests.content.pictures import drawn, written
 from tests.examples.working import EXAMPLES, SETTLED_SECONDS, picture, worker
+from tests.soak import mostly_soaked
 
 from uploadkit.testing import sample
 
@@ -30,10 +30,10 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Site:
-    """An application with its worker, as a browser sees it, and its folders."""
+    """An application, as a browser sees it, and its folders."""
 
     server: Server
-    worker: subprocess.Popen[bytes]
+    environment: Mapping[str, str]
 
     def post(self, route: str, field: str, *files: tuple[str, bytes]) -> requests.Response:
         sent = [(field, file) for file in files]
@@ -77,14 +77,21 @@ def clamd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module", params=KINDS)
 def site(request: pytest.FixtureRequest, clamd: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Nothing is configured but the scanner."""
+    """Nothing is configured but the scanner. No worker runs."""
     folder = tmp_path_factory.mktemp("site")
     environment = {"CLAMD": clamd, "REDIS_URL": "", "DATABASE_URL": f"sqlite:///{folder}/uploads.db"}
-    with (
-        running_server(KINDS[request.param], folder, **environment) as server,
-        worker(folder, **environment) as process,
-    ):
-        yield Site(server, process)
+    with running_server(KINDS[request.param], folder, **environment) as server:
+        yield Site(server, environment)
+
+
+@pytest.fixture(scope="module")
+def working(site: Site) -> Iterator[Site]:
+    """With its worker, which is the same one whatever the application is."""
+    with worker(site.server.folder, **site.environment):
+        yield site
+
+
+every_site_in_the_long_run = pytest.mark.parametrize("site", mostly_soaked(KINDS, but=["fastapi"]), indirect=True)
 
 
 def infected() -> bytes:
@@ -117,6 +124,7 @@ def test_a_profile_picture_is_processed_at_once_and_replaced(site: Site) -> None
     assert site.stored("staging") == []
 
 
+@every_site_in_the_long_run
 def test_of_two_that_replace_at_once_one_stays(site: Site) -> None:
     """With what was made of it, and nothing else."""
     before = site.stored("media")
@@ -149,8 +157,10 @@ def test_a_broken_picture_changes_nothing(site: Site) -> None:
     assert site.get("status/nobody").status_code == 404
 
 
-def test_a_gallery_is_processed_by_the_worker(site: Site) -> None:
+@every_site_in_the_long_run
+def test_a_gallery_is_processed_by_the_worker(working: Site) -> None:
     """The answer has the ids, the status is polled, and then there are pictures."""
+    site = working
     photos = [(f"{number}.jpg", written(drawn(), "JPEG")) for number in range(3)]
     answer = site.post("users/ann/photos", "photos", *photos)
     assert answer.status_code == 202, answer.text
@@ -167,9 +177,11 @@ def test_a_gallery_is_processed_by_the_worker(site: Site) -> None:
     assert site.stored("staging") == []
 
 
+@every_site_in_the_long_run
 @pytest.mark.needs("clamd")
-def test_documents_are_scanned(site: Site) -> None:
+def test_documents_are_scanned(working: Site) -> None:
     """A clean one is stored, and described; an infected one lies where nobody is served from."""
+    site = working
     files = [("clean.pdf", sample("application/pdf")), ("bad.docx", infected())]
     answer = site.post("users/ann/documents", "documents", *files)
     assert answer.status_code == 202, answer.text

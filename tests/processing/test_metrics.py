@@ -427,9 +427,10 @@ metrics.text()
 for times in (1, 2):
     if (child := os.fork()) == 0:
         count(times)
-        assert b"uploadkit_queue_up 1.0" in metrics.text()
-        os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
+        os._exit(0 if b"uploadkit_queue_up 1.0" in metrics.text() else 1)
+    _, status = os.waitpid(child, 0)
+    if status != 0:
+        sys.exit(f"a child has ended with {status}")
 count(4)
 sys.stdout.buffer.write(metrics.text())
 """
@@ -453,6 +454,20 @@ def test_processes_count_together(shared: dict[str, str]) -> None:
     assert found[f"uploadkit_job_processing_seconds_bucket{{le=0.1,{of_job}}}"] == 7
     assert found["uploadkit_queue_jobs{queue=images,state=waiting}"] == 1
     assert found["uploadkit_queue_up"] == 1
+
+
+SCRAPED = """
+import sys
+from uploadkit.processing.metrics import Metrics
+sys.stdout.buffer.write(Metrics().text())
+"""
+
+
+def test_a_process_that_begins_just_now_fails_no_scrape(shared: dict[str, str], tmp_path: Path) -> None:
+    """Its file is there and empty for a moment."""
+    (tmp_path / "counter_1.db").touch()
+    done = subprocess.run([sys.executable, "-c", SCRAPED], env=shared, cwd=ROOT, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_is_missing_is_said() -> None:

@@ -365,7 +365,7 @@ def test_an_upload_that_cannot_be_accepted_is_none(ledger: Ledger, staging: Disk
     pipeline = Pipeline(ledger)
     upload = Uploader(staging, pipeline=pipeline)
 
-    def fail(files: Any) -> None:
+    def fail(files: Any, **more: Any) -> None:
         raise LedgerFailed("the ledger does not answer", retryable=True)
 
     ledger.accept = fail  # type: ignore[method-assign, assignment]
@@ -508,7 +508,7 @@ def test_a_request_waits_for_its_own_process(ledger: Ledger, staging: DiskStorag
         pipeline.forward()
         return accepted
 
-    ledger.accept = accept_and_tell  # type: ignore[assignment, method-assign]
+    ledger.accept = accept_and_tell  # type: ignore[method-assign]
     [file] = sent(Uploader(staging, pipeline=pipeline), b"hello")
     assert pipeline.status(file.id).results == {"wait": {"is_done": True}}
 

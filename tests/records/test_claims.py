@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from tests.records.ledgers import Clock, add, fact
 
 from uploadkit import UploadChanged
+from uploadkit.events.facts import Fact
 from uploadkit.records.ledger import Claim, Ledger
 from uploadkit.records.lifecycle import GONE, State
 from uploadkit.records.record import Leftover
@@ -54,6 +55,22 @@ def test_a_claim_of_who_is_dead_is_taken_over_before_its_time(ledger: Ledger) ->
         with pytest.raises(UploadChanged):
             call()
     ledger.finish(second, {})
+
+
+def test_what_the_dead_had_taken_is_free_at_once(ledger: Ledger) -> None:
+    """Their claims, and the facts that they were about to tell; what is done stays done."""
+    add(ledger, "u")
+    ledger.finish(claimed(ledger, processor="scan"), {})
+    ledger.tell([fact("u")])
+    first, told = claimed(ledger), list[Fact]()
+    ledger._take(1, seconds=60)
+    assert (ledger.claim("u", "variants", "1", seconds=60), ledger.forward(told.append)) == (None, 0)
+    ledger.release()
+    assert ledger.forward(told.append) == 1
+    assert claimed(ledger).attempts == 2
+    assert ledger.claim("u", "scan", "1", seconds=60) is None
+    with pytest.raises(UploadChanged):
+        ledger.finish(first, {})
 
 
 def test_what_is_done_is_not_stolen(ledger: Ledger) -> None:

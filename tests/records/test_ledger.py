@@ -121,6 +121,13 @@ def test_what_there_is_not_is_missing(ledger: Ledger) -> None:
     assert (ledger.history("u"), ledger.results("u"), ledger.untold()) == ([], [], 0)
 
 
+@pytest.mark.parametrize("text", ["none", "", "\0", "b" * 65, "\udcff"])
+def test_a_text_that_can_be_no_batch_has_no_records(ledger: Ledger, text: str) -> None:
+    """It may come from an address, and is no mistake of the program then."""
+    add(ledger, "a", batch="b")
+    assert ledger.find(batch=text) == []
+
+
 # Moves
 
 
@@ -489,7 +496,7 @@ def test_every_call_has_an_async_twin(ledger: Ledger) -> None:
     """But for those that are made when a program starts and ends; it takes the same, and gives the same."""
     calls = {name for name, _ in inspect.getmembers(Ledger, inspect.isfunction) if not name.startswith("_")}
     twins = {name for name in calls if inspect.iscoroutinefunction(getattr(Ledger, name))}
-    assert calls - twins - {"migrate", "close"} == {name[1:] for name in twins}
+    assert calls - twins - {"migrate", "release", "close"} == {name[1:] for name in twins}
 
     async def life() -> list[State]:
         await ledger.aadd("u", **FILE)

@@ -24,10 +24,11 @@ from uploadkit.storage.disk import DiskStorage
 Serve: TypeAlias = Callable[..., TestClient]
 
 
-def quick_pipeline(folder: Path) -> Pipeline:
+def quick_pipeline(folder: Path, *, ledger: Ledger | None = None) -> Pipeline:
     """All is done in the request, and quickly."""
+    ledger = ledger or Ledger(f"sqlite:///{folder / 'ledger.db'}")
     staging, files = (DiskStorage(folder / name, name=name) for name in ("staging", "files"))
-    pipeline = Pipeline(Ledger(f"sqlite:///{folder / 'ledger.db'}"), storage=files, storages=[staging])
+    pipeline = Pipeline(ledger, storage=files, storages=[staging])
     pipeline.process(IMAGES, Variants(original=ORIGINAL, thumbnail=THUMBNAIL), Metadata())
     return pipeline
 
@@ -43,7 +44,10 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
                 pipeline=quick_pipeline(tmp_path) if pipeline is None else pipeline,
                 authenticate=authenticate,
             )
-            return stack.enter_context(TestClient(app, raise_server_exceptions=False))
+            client = TestClient(
+                app, base_url="http://127.0.0.1:8000", client=("127.0.0.1", 50000), raise_server_exceptions=False
+            )
+            return stack.enter_context(client)
 
         yield start
 

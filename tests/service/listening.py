@@ -1,48 +1,73 @@
-"""An application behind a real socket, in a thread of this process: uvicorn as the service runs it."""
+"""A service in a folder of its own, on a real socket of this machine, in a thread of the tests: as clients see it."""
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import uvicorn
+from starlette.applications import Starlette
 from starlette.types import ASGIApp
+from uvicorn.config import HTTPProtocolType
 
-READY_SECONDS = 20
+from uploadkit.service.app import create_app
+from uploadkit.service.parts import Parts
+from uploadkit.service.settings import Settings
+
+from .conftest import quick_pipeline
+
+ENDED_SECONDS = 20
+"""It needs a tenth of one."""
 
 
-class _Server(uvicorn.Server):
-    """Says when it listens."""
+def app_of(folder: Path, **settings: Any) -> Starlette:
+    """With these settings."""
+    return create_app(Settings(data=folder / "data", **settings), pipeline=quick_pipeline(folder))
 
-    def __init__(self, config: uvicorn.Config) -> None:
+
+class Listening(uvicorn.Server):
+    """A server, and the port at which it listens."""
+
+    def __init__(self, config: uvicorn.Config, port: int) -> None:
         super().__init__(config)
-        self.listens = threading.Event()
+        self.port = port
 
-    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
-        await super().startup()
-        self.listens.set()
+    @property
+    def open_connections(self) -> int:
+        """How many there are."""
+        return len(self.server_state.connections)
 
 
 @contextmanager
-def listening(app: ASGIApp, *, grace_seconds: int | None = None) -> Iterator[int]:
-    """The port on 127.0.0.1 at which `app` answers, until the block ends. What is under way then is waited for, but not
-    longer than `grace_seconds`."""
-    config = uvicorn.Config(
-        app,
-        port=0,
-        http="httptools",
-        loop="uvloop",
-        log_level="critical",
-        timeout_graceful_shutdown=grace_seconds,
-    )
-    server = _Server(config)
-    thread = threading.Thread(target=server.run, name="uvicorn")
-    thread.start()
-    try:
-        assert server.listens.wait(READY_SECONDS)
-        yield int(server.servers[0].sockets[0].getsockname()[1])
-    finally:
-        server.should_exit = True
-        thread.join(READY_SECONDS)
-        assert not thread.is_alive()
+def listening(
+    app: ASGIApp, *, http: HTTPProtocolType = "httptools", grace_seconds: int | None = 5
+) -> Iterator[Listening]:
+    """It listens before the server has begun: whoever connects waits in its line. At the end of the block what is under
+    way is waited for, but not longer than `grace_seconds`."""
+    parts: Parts | None = getattr(getattr(app, "state", None), "parts", None)
+    proxies = () if parts is None else parts.settings.trusted_proxies
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as door:
+        config = uvicorn.Config(
+            app,
+            http=http,
+            loop="uvloop",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=list(proxies),
+            timeout_graceful_shutdown=grace_seconds,
+        )
+        server = Listening(config, door.getsockname()[1])
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [door]}, name="listening")
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.should_exit = True
+            thread.join(ENDED_SECONDS)
+            assert not thread.is_alive()

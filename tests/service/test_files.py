@@ -375,7 +375,7 @@ def listen(tmp_path: Path) -> Iterator[Listen]:
         def start(pipeline: Pipeline | None = None, **settings: Any) -> Served:
             made = quick_pipeline(tmp_path) if pipeline is None else pipeline
             app = create_app(Settings.load(data=tmp_path / "data", **settings), pipeline=made)
-            return Served(port=stack.enter_context(listening(app)), app=app)
+            return Served(port=stack.enter_context(listening(app)).port, app=app)
 
         yield start
 
@@ -482,7 +482,7 @@ def test_a_server_that_ends_in_the_middle_leaves_no_file_open(tmp_path: Path) ->
     )
     upload = put(TestClient(app), LARGE, "large")
     with ExitStack() as server:
-        port = server.enter_context(listening(app, grace_seconds=0))
+        port = server.enter_context(listening(app, grace_seconds=0)).port
         ending = threading.Thread(target=server.close)
         with Client(port) as client:
             client.send(get(Served(port=port, app=app), upload))

@@ -15,7 +15,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from importlib import metadata
 
 from ..errors import UploadError
-from . import health, inspection, migration, reprocessing, sweeping, worker
+from . import health, inspection, migration, reprocessing, serve, sweeping, tokens, worker
 from .terminal import TROUBLE, CommandFailed, Parser, complain
 
 INTERRUPTED = 130  # as shells tell SIGINT
@@ -31,8 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # for what its encoding does not have
-        options = _parser().parse_args(arguments)
         try:
+            options = _parser().parse_args(arguments)
             status: int = options.run(options)
             sys.stdout.flush()
             return status
@@ -60,7 +60,7 @@ def _parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"uploadkit {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (inspection, migration, worker, health, sweeping, reprocessing):
+    for command in (serve, tokens, inspection, migration, worker, health, sweeping, reprocessing):
         command.add(commands)
     return parser
 

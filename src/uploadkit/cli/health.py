@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from .app import add_app, load_app
+from .app import add_app, load_pipeline
 from .terminal import OK, REFUSED, TROUBLE, Commands, shown
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def add(commands: Commands) -> None:
         "removes. Takes a few seconds, whether anybody answers or not.",
         epilog="examples:\n"
         "  uploadkit doctor --app app:pipeline\n"
+        "  uploadkit doctor                        of the upload service, in its folder\n"
         "  uploadkit doctor --app app:pipeline --json | jq -r 'select(.level != \"ok\") | .text'\n"
         "\n"
         "status: 0 all is well, 1 there are warnings, 2 something does not work, or the command is wrong.",
@@ -39,7 +40,7 @@ def add(commands: Commands) -> None:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    with closing(load_app(options.app)) as pipeline:
+    with closing(load_pipeline(options)) as pipeline:
         from ..processing.doctor import doctor
 
         findings = doctor(pipeline)

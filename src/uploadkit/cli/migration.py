@@ -6,7 +6,7 @@ import argparse
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from .app import add_app, load_app
+from .app import add_app, load_pipeline
 from .terminal import OK, REFUSED, CommandFailed, Commands
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def add(commands: Commands) -> None:
         "Those who do so at once wait for each other. One in SQLite does it by itself, at its first use.",
         epilog="examples:\n"
         "  uploadkit migrate --app app:pipeline\n"
+        "  uploadkit migrate --config service.toml          of the upload service\n"
         "  uploadkit migrate --url postgresql://localhost/uploads\n"
         "  uploadkit migrate --app app:pipeline --check     in a deployment, before the new version starts\n"
         "\n"
@@ -29,15 +30,15 @@ def add(commands: Commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    add_app(parser, required=False)
+    add_app(parser)
     parser.add_argument("--url", help="the database, where there is no application: as Ledger(url) takes it")
     parser.add_argument("--check", action="store_true", help="change nothing, and say whether there is something to do")
     parser.set_defaults(run=_migrate, parser=parser)
 
 
 def _migrate(options: argparse.Namespace) -> int:
-    if (options.app is None) == (options.url is None):
-        options.parser.error("one of --app and --url says which ledger")
+    if options.url is not None and (options.app is not None or options.config is not None):
+        options.parser.error("one of --app, --config and --url says which ledger")
     with closing(_ledger(options)) as ledger:
         from ..records.schema import VERSION
 
@@ -61,8 +62,8 @@ def _at(version: str | None) -> str:
 
 
 def _ledger(options: argparse.Namespace) -> Ledger:
-    if options.app is not None:
-        return load_app(options.app).ledger
+    if options.url is None:
+        return load_pipeline(options).ledger
     try:
         from ..records.ledger import Ledger
 

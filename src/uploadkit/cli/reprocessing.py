@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import asdict
 
 from ..records.lifecycle import State
-from .app import add_app, load_app, migrated
+from .app import add_app, load_pipeline, migrated
 from .inspection import accepted
 from .terminal import OK, CommandFailed, Commands, Ticker, argument, logged, shown
 
@@ -67,7 +67,7 @@ def _limit(text: str) -> int:
 
 
 def _reprocess(options: argparse.Namespace) -> int:
-    with logged(), closing(load_app(options.app)) as pipeline:
+    with logged(), closing(load_pipeline(options)) as pipeline:
         from ..processing.reprocessing import reprocess
 
         migrated(pipeline)

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from .app import add_app, load_app, migrated
+from .app import add_app, load_pipeline, migrated
 from .terminal import OK, TROUBLE, Commands, Ticker, argument, complain, duration, logged, shown
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def add(commands: Commands) -> None:
 
 
 def _sweep(options: argparse.Namespace) -> int:
-    with logged(), closing(load_app(options.app)) as pipeline:
+    with logged(), closing(load_pipeline(options)) as pipeline:
         from ..processing.upkeep import sweep
 
         migrated(pipeline)

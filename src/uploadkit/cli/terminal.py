@@ -11,13 +11,22 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 OK, REFUSED, TROUBLE = 0, 1, 2
 
 
 class Parser(argparse.ArgumentParser):
-    """Words that are not understood may be names of files, too: a shell puts them where a `*` stood."""
+    """Words that are not understood may be names of files, too: a shell puts them where a `*` stood. What `later` adds
+    is there as soon as the parser is used: what it takes of an optional package no other command needs."""
+
+    later: Callable[[Parser], object] | None = None
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self.later is not None:
+            later, self.later = self.later, None
+            later(self)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         super().error(shown(message))

@@ -1,4 +1,4 @@
-"""`uploadkit worker`: does the jobs of an application's pipeline."""
+"""`uploadkit worker`: does the jobs of an application's pipeline, or of the upload service's."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..processing.app import log_to_stderr
-from .app import add_app, load_app
+from .app import add_app, load_app, load_service
+from .serve import load_settings
 from .terminal import OK, TROUBLE, CommandFailed, Commands, argument, complain
 
 if TYPE_CHECKING:
@@ -45,11 +46,12 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser(
         "worker",
         help="do the jobs of a pipeline",
-        description="Does the jobs of an application's pipeline, until SIGTERM or SIGINT (Ctrl-C) tells it to end.\n"
+        description="Does the jobs of a pipeline, until SIGTERM or SIGINT (Ctrl-C) tells it to end.\n"
         "Then it begins no other job; those that are not done in time are handed back, to be begun elsewhere.\n"
         "A second signal ends it at once. Any number of workers, on any number of machines, share the work.",
         epilog="examples:\n"
         "  uploadkit worker --app app:pipeline\n"
+        "  uploadkit worker --config service.toml                 one more for the upload service\n"
         "  uploadkit worker --app app:pipeline --queues images,documents --concurrency images=2\n"
         "  uploadkit worker --app app:pipeline --metrics 9100     http://127.0.0.1:9100/metrics, for Prometheus\n"
         "\n"
@@ -89,6 +91,9 @@ def add(commands: Commands) -> None:
 def _run(options: argparse.Namespace) -> int:
     """Returns when the worker has ended."""
     log_to_stderr(options.log_level)
+    of_service = options.app is None
+    if of_service:
+        options.app = _of_service(options.config)
     pipeline = load_app(options.app)
     if pipeline.queue is None:
         raise CommandFailed(
@@ -103,7 +108,20 @@ def _run(options: argparse.Namespace) -> int:
     with ExitStack() as stack:
         if options.metrics is not None:
             stack.enter_context(_served(pipeline, options.metrics))
-        return asyncio.run(_work(pipeline, options))
+        return asyncio.run(_work(pipeline, options, of_service=of_service))
+
+
+def _of_service(file: str | None) -> str:
+    """The name of the upload service's pipeline. Raises `CommandFailed` where it shares too little with the service."""
+    settings = load_settings(file).settings
+    try:
+        from ..service.jobs import APP, lacking
+    except ModuleNotFoundError as missing:  # an extra, which it names
+        raise CommandFailed(str(missing)) from missing
+    if (text := lacking(settings)) is not None:
+        raise CommandFailed(text)
+    load_service(file)
+    return APP
 
 
 @contextmanager
@@ -146,7 +164,7 @@ def _metrics_of(pipeline: Pipeline) -> Metrics:
     return metrics
 
 
-async def _work(pipeline: Pipeline, options: argparse.Namespace) -> int:
+async def _work(pipeline: Pipeline, options: argparse.Namespace, *, of_service: bool) -> int:
     from ..errors import UploadError
     from ..processing.worker import work
 
@@ -173,7 +191,11 @@ async def _work(pipeline: Pipeline, options: argparse.Namespace) -> int:
         else:
             working.cancel()
 
-    with ExitStack() as stack:
+    async with AsyncExitStack() as stack:
+        if of_service:
+            from ..service.jobs import upkeep
+
+            await stack.enter_async_context(upkeep(pipeline))
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, end, number)
             stack.callback(asyncio.get_running_loop().remove_signal_handler, number)

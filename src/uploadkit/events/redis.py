@@ -101,14 +101,19 @@ class RedisEvents:
         return Listening(self.alisten(hear))
 
     @asynccontextmanager
-    async def alisten(self, hear: Callable[[Fact], object]) -> AsyncIterator[None]:
+    async def alisten(self, hear: Callable[[Fact], object], *, is_needed: bool = True) -> AsyncIterator[asyncio.Event]:
         """As `listen`, for as long as the block runs and in this event loop: an async `hear` is awaited in it, a sync
-        one runs in worker threads."""
+        one runs in worker threads.
+
+        The event is set as long as the connection stands. Where Redis is not needed, the block begins at once, and
+        what it tells is heard from when it is there.
+        """
         stands = asyncio.Event()
         task = asyncio.create_task(self._listen(hear, stands))
         try:
-            await self._first(stands)
-            yield
+            if is_needed:
+                await self._first(stands)
+            yield stands
         finally:
             task.cancel()
             with suppress(asyncio.CancelledError):
@@ -146,6 +151,7 @@ class RedisEvents:
                             elif message["type"] == "message":
                                 await self._hand_on(hear, message["data"])
                 except Exception as error:  # of whatever kind: who listens goes on listening
+                    stands.clear()
                     if not failures:
                         is_known = isinstance(error, RedisError | OSError)
                         text = "Redis is gone, and what is told meanwhile is not heard: %s"
@@ -194,7 +200,7 @@ async def _messages(client: redis.asyncio.Redis, channel: str) -> AsyncGenerator
 class Listening:
     """What was begun with `RedisEvents.listen`."""
 
-    def __init__(self, manager: AbstractAsyncContextManager[None]) -> None:
+    def __init__(self, manager: AbstractAsyncContextManager[object]) -> None:
         self._manager = manager
         self._process = os.getpid()
         self._is_open = True

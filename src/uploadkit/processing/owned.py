@@ -72,11 +72,11 @@ class Owned:
 
     def accept(self, files: Sequence[UploadedFile]) -> None:
         """See `Register`."""
-        self._pipeline.accept(files, **self._said)
+        self._pipeline.accept(files, quota=self._quota, **self._said)
 
     async def aaccept(self, files: Sequence[UploadedFile]) -> None:
         """The async twin of `accept`."""
-        await self._pipeline.aaccept(files, **self._said)
+        await self._pipeline.aaccept(files, quota=self._quota, **self._said)
 
     def refuse(self, uploads: Sequence[str], error: BaseException) -> None:
         """See `Register`."""

@@ -331,19 +331,23 @@ class Pipeline:
             **said,
         )
 
-    def accept(self, files: Sequence[UploadedFile], **said: Unpack[Said]) -> None:
-        """From here nothing of these uploads is lost. What is `said` of them is known to their facts and jobs."""
+    def accept(self, files: Sequence[UploadedFile], *, quota: Quota | None = None, **said: Unpack[Said]) -> None:
+        """From here nothing of these uploads is lost. What is `said` of them is known to their facts and jobs. Raises
+        `QuotaExceeded` as `Ledger.accept`."""
         if files:
-            self.ledger.accept([_accepted(file) for file in files], **said)
+            accepted = self.ledger.accept([_accepted(file) for file in files], quota=quota, **said)
+            self._clear_gone(files, accepted)
             try:
                 event_loop.wait_for(self._run_here(self._of_here(files)))
             finally:
                 self._forwarder.wake()
 
-    async def aaccept(self, files: Sequence[UploadedFile], **said: Unpack[Said]) -> None:
+    async def aaccept(self, files: Sequence[UploadedFile], *, quota: Quota | None = None, **said: Unpack[Said]) -> None:
         """The async twin of `accept`. Cancelled, it waits for the end first."""
         if files:
-            await self.ledger.aaccept([_accepted(file) for file in files], **said)
+            accepted = await self.ledger.aaccept([_accepted(file) for file in files], quota=quota, **said)
+            if len(accepted) < len(files):
+                await in_thread(self._clear_gone, files, accepted)
             try:
                 await event_loop.awaited(self._run_here(self._of_here(files)))
             finally:
@@ -494,6 +498,21 @@ class Pipeline:
         for storage in getattr(processor, "storages", ()):
             self.knows(storage)
         self.rules.add(rule)
+
+    def _clear_gone(self, files: Sequence[UploadedFile], accepted: Sequence[UploadRecord]) -> None:
+        """Removes what is stored by now of uploads that were deleted while they came. The record says so first."""
+        known = {record.id for record in accepted}
+        for file in files:
+            if file.id in known:
+                continue
+            with _passing_over():
+                record = self.ledger.get(file.id)
+                if record.state in GONE:
+                    record = self.ledger.change(record, storage=file.storage.name, key=file.key)
+                    try:
+                        self.remove(record)
+                    except StorageError:
+                        _log.warning("what was stored of upload %s stays for now", file.id, exc_info=True)
 
     def _of_here(self, files: Sequence[UploadedFile]) -> list[str]:
         """Those that are processed in the request."""

@@ -88,7 +88,7 @@ def sweep(
     *,
     older_than_seconds: float = 86400,
     dry_run: bool = False,
-    orphans: bool = False,
+    orphans: bool | None = False,
     forget_after_seconds: float | None = None,
     on_progress: OnProgress = lambda part, count: None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -98,10 +98,10 @@ def sweep(
     An upload that has not changed for `older_than_seconds` and whose bytes still arrive is taken for one that never
     ends: that is more than the longest upload takes, its handler included. A day, since browsers on slow lines go on
     for hours. Nothing younger is removed, but for what says itself that it is over. `orphans` removes objects of that
-    age which belong to no upload of the ledger: only where nobody else keeps objects in these storages. They are
-    counted in any case, where a storage can list its objects: that asks for all of them. With `forget_after_seconds`
-    the records of uploads that have failed, or are gone, are forgotten when they have not changed for so long; what
-    they have left is removed first.
+    age which belong to no upload of the ledger: only where nobody else keeps objects in these storages. Without it they
+    are counted, where a storage can list its objects: that asks for all of them. None does not look for them. With
+    `forget_after_seconds` the records of uploads that have failed, or are gone, are forgotten when they have not
+    changed for so long; what they have left is removed first.
 
     What fails, such as a storage that does not answer, is logged and counted, and the rest is done. Blocks; raises
     `LedgerFailed`, and `ValueError` for times that are negative.
@@ -119,7 +119,7 @@ def sweep(
         are_orphans_kept=dry_run or not orphans,
         on_progress=on_progress,
     )
-    for part in _PARTS:
+    for part in _PARTS if orphans is not None else [part for part in _PARTS if part is not _remove_orphans]:
         with suppress(_GaveUp):
             part(work)
     counts: dict[str, Any] = dict(work.counts)

@@ -83,12 +83,12 @@ class Database:
 
     def migrate(self) -> None:
         """Makes the tables, or brings them up to date. Those who do so at once wait for each other."""
-        from .migrations import upgrade
-
         with _translated(), self._writer.begin() as connection:
             if not self.is_sqlite:
                 connection.execute(select(func.pg_advisory_xact_lock(_MIGRATING)))
             if _version(connection) != VERSION:
+                from .migrations import upgrade  # Alembic, which no process needs whose tables are there
+
                 with _alembic:
                     upgrade(connection)
         self._is_current = True

@@ -198,23 +198,24 @@ class Ledger:
         }
         added = self._database.insert(uploads).values(values).on_conflict_do_nothing().returning(*_RECORD)
         with self._database.writing() as connection:
-            if quota is not None and not self._database.is_sqlite:  # where one writes at a time
-                connection.execute(select(func.pg_advisory_xact_lock(_ADDING, func.hashtext(owner))))
             row = connection.execute(added).one_or_none()
             if row is None:
                 raise _exists(connection, upload, owner, idempotency_key)
             if quota is not None and owner is not None:
-                _check_quota(quota, _usage(connection, owner))
+                self._check_quota(connection, quota, owner)
             _note(connection, upload, None, State.RECEIVING, now, None)
         return _record(row)
 
-    def accept(self, files: Sequence[Accepted], **said: Unpack[Said]) -> list[UploadRecord]:
+    def accept(
+        self, files: Sequence[Accepted], *, quota: Quota | None = None, **said: Unpack[Said]
+    ) -> list[UploadRecord]:
         """All of these files are stored: takes their records from `receiving` to `staged`, all of them or none.
 
         What is `said` is written of each, and with each a `FileUploaded` of the record's owner and batch. Passed over
         are those that were deleted meanwhile, or were staged before. Returns the records that were moved, in the order
-        of `files`. Raises `UploadChanged` where one was rejected, is expired, or has failed before it was stored, and
-        `RecordMissing` where there is none: then nothing has changed.
+        of `files`. Raises `UploadChanged` where one was rejected, is expired, or has failed before it was stored,
+        `RecordMissing` where there is none, and `QuotaExceeded` where an owner of theirs would have more than the
+        `quota`, since more has come than was reserved: then nothing has changed.
         """
         if not files:
             return []
@@ -226,6 +227,9 @@ class Ledger:
             records = [
                 accepted[upload] for upload in dict.fromkeys(file.upload for file in files) if upload in accepted
             ]
+            if quota is not None:
+                for owner in sorted({record.owner for record in records if record.owner is not None}):
+                    self._check_quota(connection, quota, owner)
             _write_facts(connection, map(_uploaded, records))
         return records
 
@@ -331,8 +335,11 @@ class Ledger:
         """The records for which all of this holds, the newest first; the next page begins `after` the last record.
 
         `key_known` asks whether a record has any key: one that is gone and has one still has bytes to be removed. What
-        is added meanwhile moves no record from one page to another.
+        is added meanwhile moves no record from one page to another. A text that can be no `batch` has no records: it
+        may come from an address.
         """
+        if batch is not None and not _may_be(batch, ID_LENGTH):
+            return []
         asked = select(*_RECORD).order_by(uploads.c.created_at.desc(), uploads.c.id.desc()).limit(limit)
         if state is not None:
             asked = asked.where(uploads.c.state.in_([state] if isinstance(state, State) else sorted(state)))
@@ -607,6 +614,17 @@ class Ledger:
             fact = connection.execute(first).scalar_one_or_none()
         return None if fact is None else datetime.fromisoformat(fact["at"])
 
+    # Deaths
+
+    def release(self) -> None:
+        """All claims, and all facts that somebody is about to tell, may be taken at once. For who knows that those who
+        had taken them have died: nobody waits until their time is over. Of one who lives the claim is lost, and the
+        fact is told twice."""
+        with self._database.writing() as connection:
+            connection.execute(update(outbox).where(outbox.c.taken_until.is_not(None)).values(taken_until=None))
+            undone = done.c.done_at.is_(None) & done.c.token.is_not(None)
+            connection.execute(update(done).where(undone).values(token=None, claimed_until=self._now()))
+
     # The database
 
     def migrate(self) -> None:
@@ -657,6 +675,12 @@ class Ledger:
     auntold_since: Final = _twin(untold_since)
     aversion: Final = _twin(version)
     aserver_time: Final = _twin(server_time)
+
+    def _check_quota(self, connection: Connection, quota: Quota, owner: str) -> None:
+        """Raises `QuotaExceeded`. Whoever adds for the same owner is seen, or waits until this is committed."""
+        if not self._database.is_sqlite:  # where one writes at a time
+            connection.execute(select(func.pg_advisory_xact_lock(_ADDING, func.hashtext(owner))))
+        _check_quota(quota, _usage(connection, owner))
 
     def _take(self, limit: int, seconds: float) -> list[_Taken]:
         """The first fact of as many uploads as `limit`, which nobody else gets for twice so many seconds."""

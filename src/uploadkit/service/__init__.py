@@ -5,6 +5,7 @@ parts      what a service is made of  callers    who asks; turns, how often and 
 receiving  uploads that come in       uploads    what is known of them; shown, as JSON
 watching   what happens to them, live files      what is given out; ranges, links
 operating  numbers, health            openapi    the contract; page, for people
-safety     headers, origins, hosts    logs       a line of JSON for each request
+safety     headers, origins, hosts    logs       a line for each request, an exchange
+channel    between parent and process lines      how each line of the log looks
 tree       one command, its processes web, one that serves; jobs, one that works
 """

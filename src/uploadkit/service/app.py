@@ -1,9 +1,9 @@
 """The application: routes, and what stands around each of them.
 
-Around every request stand, from the outside: `logs.Logged` (its id, its line in the log, its numbers), `safety.Safe`
-(headers of safety, origins, hosts), CORS where it is on, and `draining.Drained` (answers before a body's end). A route
-that is `guarded` asks who calls before anything of a body is read, and counts the request for that caller. Every error
-is answered by problem details.
+Around every request stand, from the outside: `logs.Logged` (its id, its line in the log, its numbers),
+`draining.Drained` (answers before a body's end), `safety.Safe` (headers of safety, origins, hosts), CORS where it is
+on, and `logs.Caught` (what nobody foresaw). A route that is `guarded` asks who calls before anything of a body is read,
+and counts the request for that caller. Every error is answered by problem details.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
 
-from ..adapters.problem import log_failure, problem_body, problem_headers
+from ..adapters.problem import log_failure
 from ..errors import UploadError
 from ..processing.pipeline import Pipeline
 from . import files, openapi, operating, page, receiving, uploads, watching
 from .callers import Authenticate, Caller
 from .draining import Drained
-from .logs import Logged, unexpected
+from .logs import Caught, Logged, unexpected
 from .parts import Parts, parts_of
-from .problems import Refused, not_found
+from .problems import Refused, answered, not_found
 from .safety import Safe, cors
 from .settings import Settings
 
@@ -51,13 +51,15 @@ def create_app(
         routes=routes(),
         middleware=[
             Middleware(Logged, parts=parts),
-            Middleware(Safe, settings=settings),
-            *cors(settings),
             Middleware(Drained),
+            Middleware(Safe, settings=settings, is_open=parts.callers.is_open),
+            *cors(settings),
+            Middleware(Caught),
         ],
         exception_handlers={UploadError: _refused, HTTPException: _http, Exception: unexpected},
         lifespan=_lifespan,
     )
+    app.router.redirect_slashes = False  # it would answer with the Host header's own words
     app.state.parts = parts
     return app
 
@@ -113,7 +115,9 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     parts: Parts = app.state.parts
     async with parts.watch.running():
         yield
+        parts.readiness.drain()
     await parts.form.capacity.aclose(parts.settings.grace_seconds)
+    await parts.turns.aclose()
     parts.pipeline.close()
 
 
@@ -122,17 +126,20 @@ async def _refused(request: Request, error: Exception) -> Response:
     if not isinstance(error, UploadError):
         raise error
     log_failure(error)
-    told = not_found() if error.status == 404 else error
-    more = error.headers if isinstance(error, Refused) else {}
-    return Response(problem_body(told), status_code=told.status, headers={**problem_headers(told), **more})
-
-
-_CODES = {404: "not_found", 405: "method_not_allowed"}
+    return answered(not_found() if error.status == 404 else error)
 
 
 async def _http(request: Request, error: Exception) -> Response:
     """What Starlette refuses: a path, or a method."""
-    if not isinstance(error, HTTPException):
-        raise error
-    code = _CODES.get(error.status_code, "refused")
-    return await _refused(request, Refused(error.status_code, code, error.detail, headers=error.headers))
+    if isinstance(error, HTTPException) and error.status_code == 404:
+        return await _refused(request, not_found())
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        headers = {"Allow": ", ".join(_methods(request))}
+        return await _refused(request, Refused(405, "method_not_allowed", "this is not done here", headers=headers))
+    raise error
+
+
+def _methods(request: Request) -> list[str]:
+    """All of this path: Starlette names those of the first of its routes alone."""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in routes for method in route.methods or ()})

@@ -3,12 +3,17 @@ the client sees the answer, and not that the connection is gone."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..adapters.asgi import Body, close_headers
 from ..errors import UploadTooSlow
 
-__all__ = ["Drained"]
+__all__ = ["Drained", "may_have_body"]
+
+DRIP_SIZE: Final = 2048
+"""Who sends fewer bytes after an answer, and does not end, is not waited for again: the server would, for ever."""
 
 
 class Drained:
@@ -21,7 +26,7 @@ class Drained:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = _Seen(receive, ended=not _may_have_body(scope))
+        body = _Seen(receive, ended=not may_have_body(scope))
         status = 0
 
         async def answer(message: Message) -> None:
@@ -32,8 +37,10 @@ class Drained:
                     message = {**message, "headers": [*message.get("headers", ()), *close_headers(scope, status)]}
             elif not message.get("more_body", False) and not body.ended:
                 await send({**message, "more_body": True})
-                if status != UploadTooSlow.status:  # who was is not waited for again
-                    await body.drain()
+                # Who was too slow before is not waited for again. Where the answer has no end, which it does not need,
+                # servers close the connection: there is no other word for that once its head is out.
+                if status != UploadTooSlow.status and not await body.comes():
+                    return
                 message = {"type": "http.response.body", "body": b""}
             await send(message)
 
@@ -54,8 +61,14 @@ class _Seen(Body):
         self.received += len(message.get("body", b""))
         return message
 
+    async def comes(self) -> bool:
+        """Drains it: whether it ends, or goes on as a body does that somebody sends."""
+        before = self.received
+        await self.drain()
+        return self.ended or self.received - before >= DRIP_SIZE
 
-def _may_have_body(scope: Scope) -> bool:
+
+def may_have_body(scope: Scope) -> bool:
     """Whether the request says that a body follows (RFC 9112, 6.3; in HTTP/2 a stream may just go on)."""
     names = {name for name, value in scope["headers"] if value != b"0"}
     return bool(names & {b"content-length", b"transfer-encoding"}) or not scope["http_version"].startswith("1.")

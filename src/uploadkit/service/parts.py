@@ -26,11 +26,11 @@ from ..storage.disk import DiskStorage
 from ..uploader import Uploader
 from ..uploads import Submission
 from .callers import Authenticate, Callers
+from .hearing import Watch, tell_others
 from .links import Links
-from .operating import Numbers
+from .operating import Numbers, Readiness
 from .settings import Settings
 from .turns import Turns
-from .watching import Watch
 
 __all__ = ["Parts", "parts_of", "pipeline_of"]
 
@@ -53,6 +53,7 @@ class Parts:
     links: Links
     watch: Watch
     numbers: Numbers
+    readiness: Readiness
 
     @classmethod
     def of(
@@ -62,16 +63,23 @@ class Parts:
         pipeline = pipeline_of(settings) if pipeline is None else pipeline
         if authenticate is None and settings.authenticate is not None:
             authenticate = named(settings.authenticate, "authenticate")
+        turns = Turns(settings, redis_url=_counts_at(settings, pipeline))
         return cls(
             settings=settings,
             pipeline=pipeline,
             form=_form(settings, pipeline),
             quota=_quota(settings),
-            callers=Callers(settings, authenticate=authenticate),
-            turns=Turns(settings, redis_url=settings.redis_url),
+            callers=Callers(settings, turns=turns, authenticate=authenticate),
+            turns=turns,
             links=Links.of(settings),
-            watch=Watch(pipeline, redis_url=settings.redis_url if pipeline.queue is None else redis_url_of(settings)),
+            watch=Watch(
+                pipeline,
+                redis_url=settings.redis_url if pipeline.queue is None else redis_url_of(settings),
+                streams=settings.streams,
+                streams_at_once=settings.streams_at_once,
+            ),
             numbers=Numbers(pipeline),
+            readiness=Readiness(pipeline),
         )
 
 
@@ -94,6 +102,7 @@ def pipeline_of(settings: Settings) -> Pipeline:
     pipeline.process([IMAGES, DOCUMENTS, VIDEOS, AUDIO], Metadata())
     if settings.steps is not None:
         named(settings.steps, "steps")(pipeline)
+    tell_others(pipeline, redis_url_of(settings))
     return pipeline
 
 
@@ -112,9 +121,17 @@ def _three(make: Callable[[str], Storage]) -> tuple[Storage, Storage, Storage]:
     return make("staging"), make("files"), make("quarantine")
 
 
-def redis_url_of(settings: Settings) -> str | None:
+def redis_url_of(settings: Settings) -> str:
     """Where facts are told to other processes: also the service's own Valkey is reached there."""
     return settings.redis_url or ValkeyServer(settings.data / "queue").url()
+
+
+def _counts_at(settings: Settings, pipeline: Pipeline) -> str | None:
+    """Where requests are counted for several processes. One alone counts in its memory: a Valkey of the service's own
+    writes each number to the disk."""
+    if pipeline.queue is None or settings.workers == 1:
+        return settings.redis_url
+    return redis_url_of(settings)
 
 
 def named(name: str, setting: str) -> Callable[..., Any]:

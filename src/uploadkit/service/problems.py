@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..errors import SenderError
+from starlette.responses import Response
 
-__all__ = ["Refused", "not_found"]
+from ..adapters.problem import problem_body, problem_headers
+from ..errors import SenderError, ServiceError, UploadError
+
+__all__ = ["Refused", "Unexpected", "answered", "not_found"]
 
 
 class Refused(SenderError):
@@ -19,6 +22,23 @@ class Refused(SenderError):
         self.headers: Mapping[str, str] = dict(headers or {})
 
 
+class Unexpected(ServiceError):
+    """What nobody foresaw. The operator finds what it was in the log, by the `request`."""
+
+    code = "internal_error"
+    _facts = ("request",)
+
+    def __init__(self, request: str | None) -> None:
+        super().__init__("something has gone wrong here, and the log of the service says what")
+        self.request = request
+
+
 def not_found() -> Refused:
     """The same for what is not there and for what is somebody else's."""
     return Refused(404, "not_found", "there is nothing here")
+
+
+def answered(error: UploadError) -> Response:
+    """An error as problem details."""
+    more = error.headers if isinstance(error, Refused) else {}
+    return Response(problem_body(error), status_code=error.status, headers={**problem_headers(error), **more})

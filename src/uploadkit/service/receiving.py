@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -12,17 +13,19 @@ from starlette.responses import JSONResponse, Response
 
 from ..adapters.asgi import form_headers
 from ..adapters.starlette import receive_request
-from ..errors import FieldRefused, RecordExists, UploadChanged, quoted
+from ..errors import FieldRefused, RecordExists, RecordMissing, StorageError, UploadChanged, UploadError, quoted
 from ..intake.asynchronous import akept_if_handled
 from ..processing.owned import Owned
 from ..processing.queue import Priority
-from ..records.lifecycle import GONE, State
+from ..records.lifecycle import State
 from ..records.record import UploadRecord
+from ..storage.threads import in_thread
 from ..uploads import FieldValues
 from .callers import Caller
 from .parts import Parts, parts_of
 from .problems import Refused
 from .shown import accepted
+from .uploads import of_batch
 
 __all__ = ["receive"]
 
@@ -30,6 +33,10 @@ MOST_TAGS = 20
 TAG_SIZE = 64
 VALUE_SIZE = 255
 """Characters of a tag's name, and of its value."""
+
+ALIVE_SECONDS = 10.0
+LOST_SECONDS = 60.0
+"""So often a request with an Idempotency-Key says that it is under way, and so long after the last time it is lost."""
 
 
 async def receive(request: Request, caller: Caller) -> Response:
@@ -52,16 +59,17 @@ async def receive(request: Request, caller: Caller) -> Response:
         idempotency_key=key,
         expires_at=None if expires is None else datetime.now(UTC) + timedelta(seconds=expires),
     )
+    request.state.owned = owner  # for the log, whatever comes of it
     spec = replace(parts.form, register=owner)
-    async with parts.turns.uploading(caller):
+    async with parts.turns.uploading(caller), _under_way(parts, owner, key):
         try:
             received = await receive_request(spec, request, None)
         except RecordExists:
-            raise _under_way() from None
+            raise _conflict() from None
         async with akept_if_handled(spec, received.submission):
             words = Words.of(received.submission.fields)
             owner.say(priority=words.priority, tags=words.tags)
-    return _answer(parts, await _of_batch(parts, owner.batch or ""))
+    return _answer(parts, await of_batch(parts, caller, owner.batch or ""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,16 +101,15 @@ def _priority(text: str | None) -> Priority | None:
 def _tags(values: Sequence[str]) -> dict[str, str]:
     """Each is `name` or `name=value`; a comma stands between several."""
     tags: dict[str, str] = {}
-    for word in (word.strip() for value in values for word in value.split(",")):
-        if not word:
-            continue
+    words = [word.strip() for value in values for word in value.split(",") if word.strip()]
+    if len(words) > MOST_TAGS:
+        raise FieldRefused(f"there are {len(words)} tags, of {MOST_TAGS} at most", field="tags")
+    for word in words:
         name, _, value = word.partition("=")
         if not name.strip() or len(name) > TAG_SIZE or len(value) > VALUE_SIZE or not word.isprintable():
             text = f"a tag is a name of {TAG_SIZE} characters at most, or name=value: {quoted(word)}"
             raise FieldRefused(text, field="tags")
         tags[name.strip()] = value.strip()
-    if len(tags) > MOST_TAGS:
-        raise FieldRefused(f"there are {len(tags)} tags, of {MOST_TAGS} at most", field="tags")
     return tags
 
 
@@ -114,30 +121,60 @@ def _idempotency_key(request: Request) -> str | None:
 
 
 async def _earlier(parts: Parts, caller: Caller, key: str) -> list[UploadRecord] | None:
-    """The uploads that came with this key. One that came to nothing does not count, and lets its key go."""
+    """The uploads of an earlier request with this key. One that came to nothing does not count, and lets its key go."""
     ledger = parts.pipeline.ledger
     found = await ledger.afind(owner=caller.owner, idempotency_key=key, limit=1)
     if not found:
         return None
-    record = found[0]
-    if record.state is State.RECEIVING:
-        raise _under_way()
-    if record.state in GONE:
-        with suppress(UploadChanged):
-            await ledger.achange(record, idempotency_key=None)
+    with suppress(UploadChanged, RecordMissing):
+        batch = await of_batch(parts, caller, found[0].batch or "") or found
+        if any(record.state is State.RECEIVING for record in batch):
+            if found[0].changed_at > datetime.now(UTC) - timedelta(seconds=LOST_SECONDS):
+                raise _conflict()
+            await _end_lost(parts, batch)
+        elif any(record.size is not None for record in batch):  # they were accepted, whatever has become of them
+            return batch
+        await ledger.achange(await ledger.aget(found[0].id), idempotency_key=None)
         return None
-    return await _of_batch(parts, record.batch or "")
+    raise _conflict()
 
 
-def _under_way() -> Refused:
+@asynccontextmanager
+async def _under_way(parts: Parts, owner: Owned, key: str | None) -> AsyncIterator[None]:
+    """Says again and again that a request with a key lives: one whose process has died is known by its silence."""
+    ledger = parts.pipeline.ledger
+
+    async def say() -> None:
+        while True:
+            await asyncio.sleep(ALIVE_SECONDS)
+            for first in owner.uploads[:1]:
+                with suppress(UploadError):  # it is said again soon
+                    await ledger.achange(await ledger.aget(first))
+
+    saying = None if key is None else asyncio.create_task(say())
+    try:
+        yield
+    finally:
+        if saying is not None:
+            saying.cancel()
+            await asyncio.gather(saying, return_exceptions=True)
+
+
+async def _end_lost(parts: Parts, batch: Sequence[UploadRecord]) -> None:
+    """Ends the uploads of a request that has died. Raises `UploadChanged` where it has not: either all of its files are
+    accepted then, or none can be any more."""
+    for record in batch:
+        if record.state is State.RECEIVING:
+            moved = await parts.pipeline.ledger.amove(
+                record.id, State.REJECTED, since={State.RECEIVING}, reason="its request was lost"
+            )
+            with suppress(StorageError):  # a sweep removes what is left
+                await in_thread(parts.pipeline.remove, moved)
+
+
+def _conflict() -> Refused:
     text = "a request with this Idempotency-Key is under way"
     return Refused(409, "idempotency_conflict", text, headers={"Retry-After": "1"})
-
-
-async def _of_batch(parts: Parts, batch: str) -> list[UploadRecord]:
-    """In the order in which they came."""
-    found = await parts.pipeline.ledger.afind(batch=batch, limit=parts.settings.max_files)
-    return found[::-1]
 
 
 def _answer(parts: Parts, records: Sequence[UploadRecord]) -> Response:

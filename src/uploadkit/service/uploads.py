@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ..errors import RecordMissing
-from ..records.lifecycle import GONE, State
+from ..records.lifecycle import State
 from ..records.record import UploadRecord
+from ..records.schema import ID_LENGTH
 from .callers import Caller
 from .parts import Parts, parts_of
 from .problems import Refused, not_found
 from .shown import listed, shown
 
-__all__ = ["MOST_LISTED", "batch", "delete", "listing", "owned", "status"]
+__all__ = ["MOST_LISTED", "batch", "delete", "listing", "of_batch", "owned", "status"]
 
 MOST_LISTED = 100
 """So many uploads are on one page."""
@@ -31,6 +33,18 @@ async def owned(parts: Parts, caller: Caller, upload: str) -> UploadRecord:
     if record.owner != caller.owner:
         raise not_found()
     return record
+
+
+async def of_batch(parts: Parts, caller: Caller, batch: str) -> list[UploadRecord]:
+    """The caller's uploads that came with one request, in the order in which they came, however many there are."""
+    if len(batch) > ID_LENGTH or "\0" in batch:  # it may come from an address, and none is called so
+        return []
+    find = partial(parts.pipeline.ledger.afind, owner=caller.owner, batch=batch, limit=MOST_LISTED)
+    found = page = await find()
+    while len(page) == MOST_LISTED:
+        page = await find(after=page[-1])
+        found = [*found, *page]
+    return found[::-1]
 
 
 async def status(request: Request, caller: Caller) -> Response:
@@ -63,10 +77,7 @@ async def listing(request: Request, caller: Caller) -> Response:
 
 async def batch(request: Request, caller: Caller) -> Response:
     """What came with one request: how many are in which state, and each of them."""
-    parts = parts_of(request)
-    found = await parts.pipeline.ledger.afind(
-        batch=request.path_params["batch"], owner=caller.owner, limit=parts.settings.max_files
-    )
+    found = await of_batch(parts_of(request), caller, request.path_params["batch"])
     if not found:
         raise not_found()
     counts = Counter(str(record.state) for record in found)
@@ -75,7 +86,7 @@ async def batch(request: Request, caller: Caller) -> Response:
         "total": len(found),
         "is_settled": all(record.is_settled for record in found),
         "counts": dict(counts),
-        "uploads": [listed(record) for record in reversed(found)],
+        "uploads": [listed(record) for record in found],
     }
     return JSONResponse(answer, headers=_NOT_KEPT)
 
@@ -83,16 +94,17 @@ async def batch(request: Request, caller: Caller) -> Response:
 async def delete(request: Request, caller: Caller) -> Response:
     """Removes an upload with all that was made of it. Its record stays, and says so. Idempotent."""
     parts = parts_of(request)
-    record = await owned(parts, caller, request.path_params["upload"])
-    before = await parts.pipeline.astatus(record.id)
-    await parts.pipeline.adelete(record.id)
-    was_there = record.state not in GONE and record.size is not None
+    upload = (await owned(parts, caller, request.path_params["upload"])).id
+    before = await parts.pipeline.astatus(upload)
+    await parts.pipeline.adelete(upload)
+    size = before.record.size if before.record.key is not None else None  # of bytes that were all there
+    variants = before.results.get("variants", {})
     removed = {
-        "original": was_there,
-        "variants": sorted(before.results.get("variants", {})) if was_there else [],
-        "bytes": record.size if was_there else 0,
+        "original": size is not None,
+        "variants": sorted(variants),
+        "bytes": (size or 0) + sum(told["size"] for told in variants.values()),
     }
-    return JSONResponse({"id": record.id, "status": "deleted", "removed": removed}, headers=_NOT_KEPT)
+    return JSONResponse({"id": upload, "status": "deleted", "removed": removed}, headers=_NOT_KEPT)
 
 
 _NOT_KEPT = {"Cache-Control": "no-store"}

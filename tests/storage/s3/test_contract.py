@@ -43,7 +43,15 @@ class Shared:
     part_size: int
 
 
-@pytest.fixture(scope="module", params=[("weed", PART_SIZE), ("moto", SMALL_PART_SIZE)], ids=lambda param: param[0])
+MUCH = ("round_trip", "sizes", "chunks", "many_threads", "interleaved")
+"""The promises that are about bytes, of which they send many: over parts of 5 MiB, which SeaweedFS asks for, the same
+code runs as over the small ones of moto."""
+
+
+SHARED = [("weed", PART_SIZE), ("moto", SMALL_PART_SIZE)]
+
+
+@pytest.fixture(scope="module", params=SHARED, ids=lambda param: param[0])
 def shared(request: pytest.FixtureRequest) -> Iterator[Shared]:
     """One on each server."""
     server, part_size = request.param
@@ -52,7 +60,17 @@ def shared(request: pytest.FixtureRequest) -> Iterator[Shared]:
         yield Shared(place, place.storage(part_size=part_size), part_size)
 
 
-@pytest.mark.parametrize("check", STORAGE_CHECKS, ids=str)
+@pytest.mark.parametrize(
+    ("shared", "check"),
+    [
+        pytest.param(
+            on, check, id=f"{on[0]}-{check}", marks=[pytest.mark.soak] * (on[0] == "weed" and check.name in MUCH)
+        )
+        for on in SHARED
+        for check in STORAGE_CHECKS
+    ],
+    indirect=["shared"],
+)
 def test_a_bucket_keeps_the_promise(check: StorageCheck, shared: Shared) -> None:
     """Each promise of the contract holds, and nothing stays behind: no multipart upload, and no staged object."""
     # Of ninety ranges the bytes of ninety parts are read: those of a real server's have a test below.

@@ -1,0 +1,308 @@
+"""Every route, one by one: what it takes, what it answers, and with which codes it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from ...content.variants import DEFAULT_VARIANTS
+from ..uploads import MOST_LISTED
+from .pieces import answer, operation, parameter
+from .schemas import ID, Json, reference
+
+__all__ = ["paths"]
+
+
+def paths(form: Json, *, callers: Sequence[Json]) -> Json:
+    """All of them. `callers` are the ways to say who calls, none where nobody has to."""
+
+    def guarded(*refusals: str, also: Sequence[Json] = ()) -> Json:
+        asked = ("unauthenticated",) if callers else ()
+        return {"refusals": (*_ANY, *asked, *_GUARDED, *refusals), "security": [*callers, *also] if callers else []}
+
+    def public(*refusals: str) -> Json:
+        return {"refusals": (*_ANY, *refusals), "security": []}
+
+    def fetched(name: str, what: str) -> Json:
+        """HEAD is answered as GET is, without the bytes."""
+        return {
+            method: operation(
+                name if method == "get" else f"{name}Head",
+                "files",
+                f"{verb} {what}",
+                "All of it or a part, and only where it is not what the client has already.",
+                parameters=[_DOWNLOAD, *_CONDITIONS],
+                answers=_FETCHED,
+                **guarded(*_OF_A_FILE, also=[{"signature": [], "until": []}]),
+            )
+            for method, verb in (("get", "Fetch"), ("head", "What is known of"))
+        }
+
+    return {
+        "/uploads": {
+            "post": operation(
+                "receive",
+                "uploads",
+                "Upload one or many files",
+                "All of them are taken, or none. What is to be done with them begins after the answer.",
+                parameters=[_IDEMPOTENCY_KEY],
+                requestBody=form,
+                answers={202: answer("All files are stored.", json="Accepted", headers=_KEPT, links=_OF_ALL)},
+                **guarded("wrong_origin", *_OF_A_FORM),
+            ),
+            "get": operation(
+                "list",
+                "uploads",
+                "List uploads",
+                "The caller's, the newest first, by pages.",
+                parameters=_PAGING,
+                answers={200: answer("A page of them.", json="Listing", headers=_KEPT)},
+                **guarded("parameter_refused", "not_found"),
+            ),
+        },
+        "/uploads/{upload}": {
+            "parameters": [_UPLOAD],
+            "get": operation(
+                "status",
+                "uploads",
+                "What is known of an upload",
+                "Also when it is gone.",
+                answers={200: answer("All that is known of it.", json="Upload", headers=_KEPT, links=_OF_ONE)},
+                **guarded("not_found"),
+            ),
+            "delete": operation(
+                "delete",
+                "uploads",
+                "Delete an upload",
+                "With all that was made of it. What is known of it stays, and says so. Idempotent.",
+                answers={200: answer("It is gone.", json="Deleted", headers=_KEPT)},
+                **guarded("wrong_origin", "not_found", "storage_failed"),
+            ),
+        },
+        "/uploads/{upload}/events": {
+            "parameters": [_UPLOAD],
+            "get": operation(
+                "events",
+                "uploads",
+                "Watch an upload",
+                "First what is known of it, then each change of that, until nothing more happens by itself. Between "
+                "them are comments, so that the connection stays.",
+                parameters=[_LAST_EVENT_ID],
+                answers={
+                    # As OpenAPI 3.2 has it: the schema is that of each event.
+                    200: answer("Events named `status`.", json="Event", media="text/event-stream", headers=_KEPT),
+                    204: answer("The client has seen the last one.", headers=_KEPT),
+                },
+                **guarded("not_found", "overloaded", "too_many_streams"),
+            ),
+        },
+        "/batches/{batch}": {
+            "parameters": [parameter("path", "batch", ID, "Of the request that has uploaded.")],
+            "get": operation(
+                "batch",
+                "uploads",
+                "What came with one request",
+                "How many of its files are in which state, and each of them.",
+                answers={200: answer("All of its files.", json="Batch", headers=_KEPT)},
+                **guarded("not_found"),
+            ),
+        },
+        "/files/{upload}": {"parameters": [_UPLOAD], **fetched("original", "an upload")},
+        "/files/{upload}/{variant}": {
+            "parameters": [_UPLOAD, _VARIANT],
+            **fetched("variant", "something that was made of an upload"),
+        },
+        "/metrics": {
+            "get": operation(
+                "metrics",
+                "operating",
+                "Numbers for Prometheus",
+                "For who has the token of them. Where there is none, they are for this machine.",
+                answers={200: answer("Numbers, as Prometheus has them.", media="text/plain", headers=_KEPT)},
+                refusals=(*_ANY, "unauthenticated", "not_found"),
+                security=[{"metrics": []}, {}],
+            ),
+        },
+        "/healthz": {
+            "get": operation(
+                "healthz",
+                "operating",
+                "Whether this process lives",
+                "It asks nobody else.",
+                answers={200: answer("It does.", json="Health", headers=_KEPT)},
+                refusals=_ALL,
+                security=[],
+            ),
+        },
+        "/readyz": {
+            "get": operation(
+                "readyz",
+                "operating",
+                "Whether uploads can be taken",
+                "It asks the ledger, the queue and the storages.",
+                answers={
+                    200: answer("They can.", json="Health", headers=_KEPT),
+                    503: answer("They cannot.", json="Health", headers=_KEPT),
+                },
+                refusals=_ALL,
+                security=[],
+            ),
+        },
+        "/openapi.json": {
+            "get": operation(
+                "contract",
+                "operating",
+                "This document",
+                "As it is for this service, with its settings.",
+                answers={200: answer("It.", media="application/json")},
+                **public(),
+            ),
+        },
+        "/": {
+            "get": operation(
+                "page",
+                "page",
+                "The page",
+                "To drop files, and to see what becomes of them.",
+                answers={200: answer("It.", media="text/html")},
+                **public(),
+            ),
+        },
+        "/page/{name}": {
+            "parameters": [parameter("path", "name", {"type": "string", "minLength": 1}, "Of a file of the page.")],
+            "get": operation(
+                "asset",
+                "page",
+                "What the page needs",
+                "Its styles, its scripts, its pictures.",
+                answers={200: answer("It.", media="*/*")},
+                **public("not_found"),
+            ),
+        },
+    }
+
+
+_ALL: Final = ("malformed_request", "internal_error")
+"""Every route may refuse so."""
+
+_ANY: Final = (*_ALL, "wrong_host")
+"""And so every one but those by which a machine is asked whether it lives."""
+
+_GUARDED: Final = ("rate_limited", "ledger_failed")
+
+_OF_A_FORM: Final = (
+    "idempotency_key_refused",
+    "idempotency_conflict",
+    "too_many_uploads",
+    "length_required",
+    "malformed_form",
+    "truncated_form",
+    "upload_too_slow",
+    "upload_changed",
+    "limit_exceeded",
+    "quota_exceeded",
+    "unsupported_media_type",
+    "file_refused",
+    "field_missing",
+    "field_refused",
+    "overloaded",
+    "check_failed",
+    "storage_failed",
+    "queue_failed",
+)
+
+_OF_A_FILE: Final = (
+    "link_expired",
+    "link_refused",
+    "not_found",
+    "not_ready",
+    "precondition_failed",
+    "range_not_satisfiable",
+    "storage_failed",
+)
+
+_KEPT: Final = ("Cache-Control",)
+
+_OF_BYTES: Final = ("Accept-Ranges", "Cache-Control", "Content-Disposition", "ETag", "Last-Modified")
+
+_FETCHED: Final = {
+    200: answer("All of it.", media="*/*", headers=_OF_BYTES),
+    206: answer("A part of it.", media="*/*", headers=(*_OF_BYTES, "Content-Range")),
+    304: answer("It is what the client has.", headers=("Cache-Control", "ETag")),
+    307: answer("It is fetched from the bucket itself.", headers=("Location",)),
+}
+
+_UPLOAD: Final = parameter("path", "upload", ID, "Of the upload.")
+
+_VARIANT: Final = parameter(
+    "path",
+    "variant",
+    {"type": "string", "minLength": 1, "examples": [*DEFAULT_VARIANTS]},
+    "One of the upload's `variants`.",
+)
+
+_IDEMPOTENCY_KEY: Final = parameter(
+    "header",
+    "Idempotency-Key",
+    {"type": "string", "pattern": "^[!-~]([ -~]{0,253}[!-~])?$"},
+    "The same request again, with the same key, is answered as the first was, and nothing of it is read.",
+)
+
+_LAST_EVENT_ID: Final = parameter(
+    "header", "Last-Event-ID", {"type": "string"}, "The id of the last event that was seen: it is not sent again."
+)
+
+_DOWNLOAD: Final = parameter(
+    "query", "download", {"type": "string", "examples": ["1"]}, "With `1` a browser saves it, whatever it is."
+)
+
+_CONDITIONS: Final = [
+    parameter("header", name, {"type": "string", "examples": [example]}, description)
+    for name, example, description in (
+        ("Range", "bytes=0-9", "Which bytes: one range, all from a byte on (`5-`), or the last ones (`-5`)."),
+        ("If-Range", '"5f2b"', "The ETag of which the range is meant: of another one all is sent."),
+        ("If-None-Match", '"5f2b", "91c0"', "ETags that the client has."),
+        ("If-Match", "*", "ETags of which it has to be one."),
+        ("If-Modified-Since", "Fri, 27 Nov 2026 08:00:00 GMT", "When the client has fetched it."),
+        ("If-Unmodified-Since", "Fri, 27 Nov 2026 08:00:00 GMT", "Since when it must not have changed."),
+    )
+]
+
+_PAGING: Final = [
+    parameter(
+        "query",
+        "status",
+        {"type": "array", "items": reference("State")},
+        "Those in one of these states. Repeated.",
+        style="form",
+        explode=True,
+    ),
+    parameter(
+        "query",
+        "limit",
+        {"type": "integer", "minimum": 1, "maximum": MOST_LISTED, "default": MOST_LISTED},
+        "So many at most.",
+    ),
+    parameter("query", "after", ID, "The last upload of the page before, as `next` says it."),
+]
+
+
+def _link(name: str, **parameters: str) -> Json:
+    return {name: {"operationId": name, "parameters": parameters}}
+
+
+_FIRST: Final = "$response.body#/uploads/0/id"
+_ITS: Final = "$response.body#/id"
+
+_OF_ALL: Final[Json] = {
+    **_link("status", upload=_FIRST),
+    **_link("events", upload=_FIRST),
+    **_link("original", upload=_FIRST),
+    **_link("delete", upload=_FIRST),
+    **_link("batch", batch="$response.body#/batch"),
+}
+
+_OF_ONE: Final[Json] = {
+    **_link("original", upload=_ITS),
+    **_link("variant", upload=_ITS, variant=next(iter(DEFAULT_VARIANTS))),
+}

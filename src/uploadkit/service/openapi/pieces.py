@@ -1,0 +1,146 @@
+"""What operations are described by: parameters, answers, headers, and the form that is uploaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Any, Final
+
+from ...adapters.problem import PROBLEM_JSON
+from ...processing.queue import Priority
+from ..problems import Refused
+from ..receiving import MOST_TAGS, TAG_SIZE, VALUE_SIZE
+from .codes import REFUSALS, Refusal
+from .schemas import Json, reference
+
+__all__ = ["HEADERS", "answer", "form", "operation", "parameter"]
+
+TAGS_FORMAT: Final = "uploadkit-tags"
+"""Of a text with tags: a comma stands between several, which no pattern says well."""
+
+
+def operation(
+    name: str,
+    tag: str,
+    summary: str,
+    description: str,
+    *,
+    answers: Mapping[int, Json],
+    refusals: Iterable[str],
+    **more: Any,
+) -> Json:
+    """One that answers so, or refuses with one of these codes."""
+    responses = {str(status): each for status, each in answers.items()} | _problems(set(refusals))
+    return {
+        "operationId": name,
+        "tags": [tag],
+        "summary": summary,
+        "description": description,
+        **more,
+        "responses": dict(sorted(responses.items())),
+    }
+
+
+def answer(
+    description: str,
+    *,
+    json: str | None = None,
+    media: str | None = None,
+    headers: Sequence[str] = (),
+    links: Json | None = None,
+) -> Json:
+    """One that is no error: with JSON of a schema, something else of a media type, or nothing."""
+    members: Json = {"description": description}
+    if json is not None:
+        members["content"] = {media or "application/json": {"schema": reference(json)}}
+    elif media is not None:
+        members["content"] = {media: {}}
+    members["headers"] = _headers(headers)
+    return members if links is None else members | {"links": links}
+
+
+def parameter(where: str, name: str, schema: Json, description: str, **more: Any) -> Json:
+    """Of a path, where it is required, a query or a header."""
+    required = {"required": True} if where == "path" else {}
+    return {"name": name, "in": where, "description": description, **required, "schema": schema, **more}
+
+
+def form(body: Json) -> Json:
+    """What the rules of the form say, and beside its files the texts that mean something."""
+    [(media_type, content)] = body["content"].items()
+    texts: Json = {
+        "priority": {
+            "type": "string",
+            "enum": [*(each.name.lower() for each in Priority), *(str(each.value) for each in Priority)],
+            "description": "Of the work on all files of this request: urgent, which is 1, comes first.",
+        },
+        "tags": {
+            "type": "array",
+            "items": {"type": "string", "format": TAGS_FORMAT},
+            "maxItems": MOST_TAGS,
+            "description": f"Of all files of this request, {MOST_TAGS} at most: each is a name of at most {TAG_SIZE} "
+            f"characters, or name=value with a value of at most {VALUE_SIZE}. Repeated, or with commas between them.",
+        },
+    }
+    schema = {
+        "type": "object",
+        "description": "Files, and what is said of all of them. A file may have a field of any other name as well.",
+        "properties": {"file": content["schema"]["additionalProperties"], **texts},
+        "required": ["file"],
+        "additionalProperties": False,
+    }
+    repeated = {"style": "form", "explode": True}
+    encoding = {"file": repeated, "priority": {"contentType": "text/plain"}, "tags": repeated}
+    return body | {"content": {media_type: {"schema": schema, "encoding": encoding}}}
+
+
+HEADERS: Final[Json] = {
+    name: {"description": description, "schema": schema}
+    for name, schema, description in (
+        ("Accept-Ranges", {"const": "bytes"}, "Parts of it can be fetched."),
+        ("Cache-Control", {"type": "string"}, "Who may keep it, and how long."),
+        ("Content-Disposition", {"type": "string"}, "Its name; `inline` for what is safe in a page."),
+        (
+            "Content-Range",
+            {"type": "string", "pattern": r"^bytes ([0-9]+-[0-9]+|\*)/[0-9]+$"},
+            "Which bytes these are.",
+        ),
+        ("ETag", {"type": "string", "pattern": '^"[!#-~]+"$'}, "The same for the same bytes."),
+        ("Last-Modified", {"type": "string"}, "When it was stored."),
+        ("Location", {"type": "string", "format": "uri"}, "Where it is, for a short while."),
+        ("RateLimit", {"type": "string"}, "How many requests are left, and until when."),
+        ("RateLimit-Policy", {"type": "string"}, "How many requests there may be, in how many seconds."),
+        ("Retry-After", {"type": "integer", "minimum": 0}, "Seconds after which the same request may succeed."),
+        ("WWW-Authenticate", {"type": "string"}, "How to say who calls."),
+        ("X-Request-ID", {"type": "string"}, "By which the log of the service has it."),
+    )
+}
+
+
+def _headers(names: Iterable[str]) -> Json:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in sorted({*names, "X-Request-ID"})}
+
+
+def _problems(codes: set[str]) -> Json:
+    """The answers that are errors, by their status: each says which codes it has, and when."""
+    pairs = sorted((status, code) for code in codes for status in REFUSALS[code].statuses)
+    return {
+        str(status): _problem(status, [REFUSALS[code] for _, code in group])
+        for status, group in groupby(pairs, key=lambda pair: pair[0])
+    }
+
+
+def _problem(status: int, refusals: Sequence[Refusal]) -> Json:
+    codes = [each.code for each in refusals]
+    schema = {
+        "allOf": [reference("Problem")],
+        "properties": {"status": {"const": status}, "code": {"enum": codes}},
+    }
+    examples = {
+        each.code: {"summary": each.when, "value": Refused(status, each.code, each.when).problem()} for each in refusals
+    }
+    return {
+        "description": "\n".join(f"- `{each.code}`: {each.when}" for each in refusals),
+        "headers": _headers(header for each in refusals for header in each.headers),
+        "content": {PROBLEM_JSON: {"schema": schema, "examples": examples}},
+    }

@@ -1,0 +1,151 @@
+"""Asks a service by its contract alone: Schemathesis makes requests that the document allows, and such that it does
+not, sends them in this process, and judges each answer by the document.
+
+Every example comes from one seed, so that what is found is found again. What is judged otherwise than Schemathesis
+would by itself is in `ALLOWED`, with the reason, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import schemathesis
+from hypothesis import strategies as st
+from schemathesis import engine
+from schemathesis.config import SchemathesisConfig
+from schemathesis.core.file_samples import FILE_SAMPLES
+from schemathesis.engine import events
+from schemathesis.python import asgi
+from starlette.applications import Starlette
+
+SEED = 20261127
+
+CHECKS = frozenset(
+    {
+        "allow_header_conformance",
+        "content_type_conformance",
+        "ensure_resource_availability",
+        "ignored_auth",
+        "missing_required_header",
+        "negative_data_rejection",
+        "not_a_server_error",
+        "object_level_authorization",
+        "positive_data_acceptance",
+        "response_headers_conformance",
+        "response_schema_conformance",
+        "status_code_conformance",
+        "unsupported_method",
+        "use_after_free",
+    }
+)
+"""All that Schemathesis has, but for those in `ALLOWED`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allowance:
+    """What a check finds in operations that a pattern names, and is as it should be: all of it, or what `said` finds
+    in its message, or what was answered with one of `statuses`."""
+
+    check: str
+    operations: str
+    reason: str
+    said: str = ""
+    statuses: frozenset[int] = frozenset()
+
+    def covers(self, check: str, operation: str, message: str, status: int) -> bool:
+        """Whether it is about this."""
+        is_meant = check == self.check and re.fullmatch(self.operations, operation) is not None
+        is_so = re.search(self.said, message) is not None and (not self.statuses or status in self.statuses)
+        return is_meant and is_so
+
+
+ALLOWED = (
+    Allowance(
+        check="use_after_free",
+        operations=r"GET /uploads/\{upload\}(/events)?",
+        reason="what is known of an upload stays when it is deleted, and says so: its owner may look it up",
+    ),
+    Allowance(
+        check="negative_data_rejection",
+        operations="POST /uploads",
+        said="tags.*[Ii]ncorrect type",
+        reason="a form has texts alone: what is no text in the example is one when it is sent, such as `{}`",
+    ),
+    Allowance(
+        check="negative_data_rejection",
+        operations="POST /uploads",
+        statuses=frozenset({413}),
+        reason="more files than one request may have are too much, which Schemathesis does not take for a refusal",
+    ),
+    Allowance(
+        check="positive_data_acceptance",
+        operations="(GET|HEAD) /files/.*",
+        statuses=frozenset({412, 416}),
+        reason="a condition that does not hold, or bytes that are not there, are no mistake in the request",
+    ),
+)
+
+
+@dataclass
+class Probe:
+    """What came of it: `cases` are requests by operation and phase, `checks` which were made how often."""
+
+    cases: Counter[tuple[str, str]] = field(default_factory=Counter)
+    checks: Counter[str] = field(default_factory=Counter)
+    found: list[str] = field(default_factory=list)
+
+
+def probe(app: Starlette, *, token: str, examples: int) -> Probe:
+    """Asks `app`, with a bearer token that it knows: so many examples for each operation, and as many ways through
+    several of them, one after another by the links of the document."""
+    _make_formats()
+    config = SchemathesisConfig.from_dict(_config(token, examples))
+    seen = Probe()
+    try:
+        schema = schemathesis.openapi.from_asgi("/openapi.json", app, config=config)
+        for event in engine.from_schema(schema).execute():
+            if isinstance(event, events.ScenarioFinished):
+                _note(seen, event)
+            elif isinstance(event, events.NonFatalError):
+                seen.found.append(f"{event.label}: {event.value!r}")
+            elif isinstance(event, events.PhaseFinished) and event.phase.skip_reason is not None:
+                seen.found.append(f"{event.phase.name} was skipped: {event.phase.skip_reason}")
+    finally:
+        asgi.shutdown_lifespans()
+    return seen
+
+
+def _config(token: str, examples: int) -> dict[str, Any]:
+    return {
+        "seed": SEED,
+        "request-timeout": 60,  # a busy machine is no finding
+        "generation": {"max-examples": examples, "mode": "all"},
+        "auth": {"openapi": {"bearer": {"bearer": token}, "metrics": {"bearer": token}}},
+    }
+
+
+def _note(seen: Probe, event: events.ScenarioFinished) -> None:
+    for case, checks in event.recorder.checks.items():
+        operation = event.recorder.cases[case].value.operation.label
+        seen.cases[event.phase.value, operation] += 1
+        for check in checks:
+            seen.checks[check.name] += 1
+            if check.failure_info is not None:
+                failure, response = check.failure_info.failure, event.recorder.interactions[case].response
+                status = 0 if response is None else response.status_code
+                if not any(each.covers(check.name, operation, failure.message, status) for each in ALLOWED):
+                    seen.found.append(
+                        f"{event.phase.value}: {operation}: {check.name}: {failure.title}\n{failure.message}\n"
+                        f"{check.failure_info.code_sample}\nanswered {status}"
+                    )
+
+
+def _make_formats() -> None:
+    """What the document says of a value by its format alone: a file, of a type that is taken; and tags."""
+    letters = st.text("abcxyzÄß09_-", min_size=1, max_size=20)
+    files = st.one_of(st.sampled_from([*FILE_SAMPLES.values()]), letters.map(str.encode))
+    schemathesis.openapi.format("binary", files)
+    schemathesis.openapi.format("uploadkit-tags", st.one_of(letters, st.builds("{}={}".format, letters, letters)))

@@ -1,0 +1,329 @@
+"""`uploadkit serve`, as a tree of processes: how it begins, what it survives, and how it ends."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+from tests.processing.servers import eventually
+from tests.service.serving import SECONDS, Served, SlowUpload, wait_until_gone
+
+from uploadkit.cli import main
+from uploadkit.records.lifecycle import State
+from uploadkit.records.schema import VERSION_TABLE
+from uploadkit.service.settings import Settings
+from uploadkit.service.tree import described
+from uploadkit.testing import sample
+
+pytestmark = pytest.mark.needs("linux")
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    served = Served(tmp_path)
+    yield served
+    served.close()
+
+
+@pytest.fixture
+def slow_upload(served: Served) -> Iterator[Callable[[], SlowUpload]]:
+    """Begins one, and returns when it is known of."""
+    with ExitStack() as stack:
+
+        def begin() -> SlowUpload:
+            upload = stack.enter_context(closing(SlowUpload(served.url)))
+            eventually(lambda: State.RECEIVING in served.states(), seconds=SECONDS)
+            return upload
+
+        yield begin
+
+
+Slow: TypeAlias = Callable[[], SlowUpload]
+
+
+# While it runs
+
+
+def test_a_photo_is_taken_by_curl_and_worked_on(served: Served, tmp_path: Path) -> None:
+    """In a fresh folder, with nothing else installed. Whoever serves has never loaded Pillow."""
+    served.start("--workers", 2)
+    assert f"curl -F file=@photo.jpg {served.url}/uploads" in served.said
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(sample("image/jpeg"))
+    curl = ["curl", "-sS", "-F", f"file=@{photo}", f"{served.url}/uploads"]
+    answer = json.loads(subprocess.run(curl, capture_output=True, check=True, timeout=SECONDS).stdout)
+    [upload] = [each["id"] for each in answer["uploads"]]
+    eventually(lambda: served.completed(upload), seconds=SECONDS)
+    assert set(served.get(f"/uploads/{upload}")["variants"]) == {"original", "thumbnail", "medium", "large"}
+    web, jobs = served.processes("service.web"), served.processes("service.jobs")
+    assert (len(web), len(jobs)) == (2, 1)
+    for pid in (*web, *jobs):
+        assert "PIL" not in Path(f"/proc/{pid}/maps").read_text()
+        assert "secret" not in Path(f"/proc/{pid}/cmdline").read_text()
+
+
+def test_what_dies_is_replaced_and_the_service_goes_on(served: Served) -> None:
+    """A web process, the worker, and the server of the queue."""
+    served.start()
+    before = {part: served.processes(part) for part in ("service.web", "service.jobs", "valkey-server --port")}
+    for pids in before.values():
+        os.kill(pids[-1], signal.SIGKILL)
+
+    def replaced(part: str) -> bool:
+        return bool(set(served.processes(part)) - set(before[part]))
+
+    eventually(lambda: replaced("service.web") and replaced("service.jobs"), seconds=SECONDS)
+    eventually(served.answers, seconds=SECONDS)
+    [upload] = [each["id"] for each in served.upload(("a.txt", b"one"))["uploads"]]
+    eventually(lambda: served.completed(upload), seconds=SECONDS)
+    assert f"web process {before['service.web'][0]} ended by SIGKILL, and another one begins" in served.log
+
+
+# Its end
+
+
+def test_at_its_end_an_upload_that_is_under_way_is_taken(served: Served, slow_upload: Slow) -> None:
+    """What is sent to the parent is sent to all by a terminal, and by systemd: the order is the same."""
+    process = served.start()
+    upload = slow_upload()
+    for pid in (*served.processes("service.web"), *served.processes("service.jobs"), process.pid):
+        os.kill(pid, signal.SIGTERM)
+    eventually(lambda: not served.answers())
+    upload.finish()
+    assert upload.answer()[0] == 202
+    assert process.wait(SECONDS) == 0
+    assert served.left() == []
+    ends = ["requests may end, for 30 s", "jobs may end, for 30 s", "the queue ends", "the service has ended"]
+    assert sorted(ends, key=served.log.index) == ends
+    assert "Traceback" not in served.log
+    assert State.RECEIVING not in served.states()
+
+
+def test_an_upload_that_does_not_end_in_time_is_cut(served: Served, slow_upload: Slow) -> None:
+    """It is answered, and nothing of it is left."""
+    process = served.start("--grace-seconds", 0.2)
+    upload = slow_upload()
+    served.processes()
+    process.send_signal(signal.SIGTERM)
+    status, told = upload.answer()
+    assert (status, told["code"]) == (503, "ending")
+    assert process.wait(SECONDS) == 0
+    assert served.left() == []
+    assert served.states() == [State.REJECTED]
+    assert served.staged() == []
+    assert "Traceback" not in served.log
+
+
+def test_streams_of_events_do_not_hold_up_the_end(served: Served) -> None:
+    """They would go on for as long as the upload is not settled, which nobody is at."""
+    process = served.start("--no-jobs")
+    [upload] = [each["id"] for each in served.upload(("a.txt", b"one"))["uploads"]]
+    with urllib.request.urlopen(f"{served.url}/uploads/{upload}/events", timeout=SECONDS) as stream:
+        assert stream.readline() == b"event: status\n"
+        process.send_signal(signal.SIGTERM)
+        stream.read()
+    assert process.wait(SECONDS) == 0
+    assert "requests are cut" not in served.log
+
+
+def test_a_second_signal_ends_it_at_once(served: Served, slow_upload: Slow) -> None:
+    process = served.start()
+    slow_upload()
+    served.processes()
+    process.send_signal(signal.SIGINT)
+    eventually(lambda: "requests may end" in served.log)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(SECONDS) == 128 + signal.SIGINT
+    assert served.left() == []
+    assert served.staged() == []
+
+
+# Deaths
+
+
+def test_when_the_parent_is_killed_all_others_end(served: Served, slow_upload: Slow) -> None:
+    """By themselves, and the folder is free for the next one, which may begin at once."""
+    process = served.start()
+    upload = slow_upload()
+    assert len(served.processes()) >= 5
+    process.kill()
+    process.wait()
+    served.start()
+    wait_until_gone_but_the_new(served)
+    assert upload.answer()[0] == 503
+    assert served.staged() == []
+    assert served.answers()
+
+
+def wait_until_gone_but_the_new(served: Served) -> None:
+    new = set(served._seen)
+    served._seen = new - set(served.processes())
+    wait_until_gone(served)
+
+
+def test_after_a_death_of_all_what_was_accepted_is_completed(served: Served, slow_upload: Slow) -> None:
+    """Uploads were answered, and arriving; of those that were not answered nothing is left, at once."""
+    served.start()
+    accepted: list[str] = []
+
+    def send(number: int) -> None:
+        with suppress(OSError, ValueError):
+            while True:
+                accepted.extend(each["id"] for each in served.upload((f"{number}.txt", b"x" * 1000))["uploads"])
+
+    with ThreadPoolExecutor(8) as senders:
+        sending = [senders.submit(send, number) for number in range(8)]
+        slow_upload()
+        eventually(lambda: len(accepted) >= 20, seconds=SECONDS)
+        served.kill_all()
+        for each in sending:
+            each.result(SECONDS)
+    served.start()
+    eventually(lambda: State.RECEIVING not in served.states(), seconds=SECONDS)
+    eventually(lambda: all(map(served.completed, accepted)), seconds=SECONDS)
+    gone = {State.COMPLETED, State.EXPIRED, State.REJECTED}
+    eventually(lambda: set(served.states()) <= gone, seconds=SECONDS)
+    eventually(lambda: served.staged() == [], seconds=SECONDS)
+
+
+DYING = """
+import os, sys
+if "uploadkit.service.web" in sys.orig_argv:
+    os._exit(3)
+"""
+
+
+def test_a_process_that_does_not_live_ends_the_service(served: Served) -> None:
+    """After five deaths, with the reason, and nothing is left running."""
+    (served.folder / "sitecustomize.py").write_text(DYING)
+    process = served.start(wait=False)
+    assert process.wait(SECONDS) == 2
+    assert served.log.endswith("uploadkit: a web process ended 5 times in 30 s, with status 3\n")
+    assert served.said == ""
+
+
+def test_a_process_that_cannot_begin_says_why(served: Served) -> None:
+    process = served.start("--steps", "nowhere:steps", wait=False)
+    assert process.wait(SECONDS) == 2
+    told = served.log.splitlines()[-1]
+    assert told.startswith("uploadkit: steps is module:function, and 'nowhere:steps' cannot be found: No module named")
+
+
+# What it refuses
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    """What is told by a command that does not begin."""
+    assert main(["serve", *map(str, words)]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    return told.err.removeprefix("uploadkit: ").removesuffix("\n")
+
+
+def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        told = refusal(capsys, "--port", port, "--data", tmp_path)
+    assert told == f"port {port} of 127.0.0.1 is taken: name another one by --port, or 0 for any"
+
+
+def test_a_folder_that_another_one_has(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with (tmp_path / "serve.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        told = refusal(capsys, "--port", 0, "--data", tmp_path)
+    assert told == (
+        f"another uploadkit serve, process {os.getpid()}, has the data folder {tmp_path}: name another one by --data"
+    )
+
+
+def test_a_folder_that_cannot_be_written_to(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    told = refusal(capsys, "--port", 0, "--data", tmp_path / "file" / "data")
+    assert told == (
+        f"the data folder {tmp_path}/file/data cannot be written to: Not a directory: name another one by --data"
+    )
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_to_serve_everybody_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path, host: str) -> None:
+    """Not by accident, on a machine that others reach."""
+    told = refusal(capsys, "--host", host, "--port", 0, "--data", tmp_path)
+    assert told.startswith(f"at {host} other machines reach the service")
+    assert "--open" in told
+
+
+def test_a_host_that_is_not_there(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert refusal(capsys, "--host", "nowhere.invalid", "--data", tmp_path).startswith("there is no host")
+    told = refusal(capsys, "--host", "192.0.2.1", "--open", "--port", 0, "--data", tmp_path)
+    assert told.startswith("port 0 of 192.0.2.1 cannot be used: ")
+
+
+def test_settings_that_cannot_be_meant(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "service.toml"
+    file.write_text("prot = 1")
+    assert refusal(capsys, "--config", file) == f"{file}: prot is no setting: did you mean port?"
+    assert refusal(capsys, "--workers", 0).startswith("--workers: input should be greater than or equal to 1")
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", "--prot", "1"])
+    assert ended.value.code == 2
+
+
+def test_a_ledger_of_a_newer_version(served: Served) -> None:
+    served.data.mkdir()
+    with closing(sqlite3.connect(served.data / "ledger.db")) as database:
+        database.executescript(
+            f"create table {VERSION_TABLE} (version_num text); insert into {VERSION_TABLE} values ('9999')"
+        )
+    process = served.start(wait=False)
+    assert process.wait(SECONDS) == 2
+    assert "newer" in served.log.splitlines()[-1]
+
+
+# What it says
+
+
+def test_what_holds_is_shown_with_where_it_was_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UPLOADKIT_SECRET", "s" * 40)
+    assert main(["serve", "--port", "9000", "--open", "--show-settings"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert {"port = 9000  # --port", "open = true  # --open", 'host = "127.0.0.1"  # default'} <= set(lines)
+    assert "# secret is set, and not shown  # UPLOADKIT_SECRET" in lines
+
+
+def test_a_misspelt_variable_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UPLOADKIT_WORKER", "2")
+    assert main(["serve", "--show-settings"]) == 0
+    assert "UPLOADKIT_WORKER is no setting: did you mean UPLOADKIT_WORKERS?" in capsys.readouterr().err
+
+
+def test_what_it_uses_is_told_without_passwords() -> None:
+    settings = Settings.load(
+        database_url="postgresql://ann:secret@db/uploads",
+        redis_url="redis://:secret@cache",
+        storage="s3://media/uploads",
+        workers=4,
+        jobs=False,
+        tokens=[{"owner": "ann", "sha256": "0" * 64}],
+    )
+    lines = list(described(settings, "http://127.0.0.1:8000"))
+    assert "secret" not in "\n".join(lines)
+    assert lines[1] == (
+        "  try      curl -H 'Authorization: Bearer TOKEN' -F file=@photo.jpg http://127.0.0.1:8000/uploads"
+    )
+    assert lines[-1] == "  runs     4 web processes, and none that works: uploadkit worker does"

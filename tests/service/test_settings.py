@@ -1,0 +1,212 @@
+"""What can be set of a service, by whom it was said, and what is told of it."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from uploadkit.service.settings import Loaded, Settings, SettingsWrong, settings_of, without_password
+
+HASH = "0" * 64
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Without what is set where the tests run."""
+    for setting in settings_of():
+        for name in setting.variables:
+            monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "service.toml"
+    file.write_text(text)
+    return file
+
+
+def complaint(file: Path | None = None, **flags: object) -> list[str]:
+    """The lines of it."""
+    with pytest.raises(SettingsWrong) as wrong:
+        Loaded.of(file, flags)
+    return str(wrong.value).splitlines()
+
+
+def test_flags_come_before_the_environment_and_that_before_the_file(
+    environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = written(tmp_path, 'port = 1\nworkers = 2\nmax_files = 3\ndatabase_url = "sqlite:///file"\n')
+    environment.setenv("UPLOADKIT_PORT", "10")
+    environment.setenv("UPLOADKIT_WORKERS", "20")
+    environment.setenv("DATABASE_URL", "sqlite:///variable")
+    loaded = Loaded.of(file, {"port": "100", "database_url": "sqlite:///flag", "jobs": False, "host": None})
+    settings, origins = loaded.settings, loaded.origins
+    assert (settings.port, settings.workers, settings.max_files) == (100, 20, 3)
+    assert (settings.database_url, settings.jobs, settings.host) == ("sqlite:///flag", False, "127.0.0.1")
+    assert (origins["port"], origins["workers"], origins["max_files"]) == ("--port", "UPLOADKIT_WORKERS", str(file))
+    assert (origins["database_url"], origins["jobs"], origins["host"]) == ("--database-url", "--no-jobs", "default")
+
+
+def test_the_file_may_be_named_in_the_environment(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    environment.setenv("UPLOADKIT_CONFIG", str(written(tmp_path, "port = 1")))
+    assert Settings.load().port == 1
+
+
+@pytest.mark.parametrize("name", ["UPLOADKIT_REDIS_URL", "REDIS_URL", "redis_url"])
+def test_servers_have_the_names_that_platforms_give_them(environment: pytest.MonkeyPatch, name: str) -> None:
+    environment.setenv(name, "redis://host") if name != "redis_url" else None
+    flags = {"redis_url": "redis://host"} if name == "redis_url" else {}
+    assert Settings.load(**flags).redis_url == "redis://host"
+
+
+def test_our_name_comes_before_theirs(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("REDIS_URL", "redis://theirs")
+    environment.setenv("UPLOADKIT_REDIS_URL", "redis://ours")
+    loaded = Loaded.of(None, {})
+    assert (loaded.settings.redis_url, loaded.origins["redis_url"]) == ("redis://ours", "UPLOADKIT_REDIS_URL")
+
+
+def test_an_empty_variable_says_nothing(environment: pytest.MonkeyPatch) -> None:
+    """As files for containers have them."""
+    environment.setenv("UPLOADKIT_PORT", "")
+    environment.setenv("REDIS_URL", "")
+    loaded = Loaded.of(None, {})
+    assert (loaded.settings.port, loaded.settings.redis_url, loaded.origins["redis_url"]) == (8000, None, "default")
+
+
+@pytest.mark.parametrize("text", ["image/*, .pdf", '["image/*", ".pdf"]'])
+def test_several_names_are_one_text_with_commas(environment: pytest.MonkeyPatch, text: str) -> None:
+    environment.setenv("UPLOADKIT_ACCEPT", text)
+    assert Settings.load(hosts="a.example,b.example").hosts == ("a.example", "b.example")
+    assert Settings.load().accept == ("image/*", ".pdf")
+
+
+def test_no_limit_is_said_by_a_word(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """TOML has no null, nor has a flag."""
+    assert Settings.load(rate="none").rate is None
+    assert Settings.load(written(tmp_path, 'rate = "none"')).rate is None
+    assert "none" in complaint(max_file_size="none")[0]
+
+
+def test_every_line_of_a_complaint_says_where_it_was_said(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = written(tmp_path, f'min_rate = "fast"\n[[tokens]]\nowner = "ann"\nsha256 = "{HASH}"\nuntil = 1\n')
+    environment.setenv("UPLOADKIT_WORKERS", "many")
+    assert complaint(file, port="70000", log_level="loud") == [
+        "--port: input should be less than or equal to 65535 (the port, 0 for any that is free)",
+        "UPLOADKIT_WORKERS: workers: input should be a valid integer, unable to parse string as an integer "
+        "(how many web processes)",
+        f"{file}: min_rate: not a size: 'fast'; write bytes, or a number with one of B, KB, MB, GB, KiB, MiB, GiB "
+        "(bytes a second that a client sends at least, after 10 seconds)",
+        f"{file}: tokens[0].until: extra inputs are not permitted (bearer tokens, hashed: whose each is, and until "
+        "when)",
+        "--log-level: input should be 'debug', 'info', 'warning' or 'error' (how much is logged)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("max_file_sise = 1\nport = 1", "max_file_sise is no setting: did you mean max_file_size?"),
+        ("[server]\nport = 1", "server is no setting"),
+        ("port = ", "is no TOML: Invalid value (at end of document)"),
+        ("port = '\xff'".encode("latin-1").decode("utf-8", "surrogateescape"), "is no TOML: 'utf-8' codec can't"),
+    ],
+)
+def test_a_file_that_cannot_be_meant(tmp_path: Path, text: str, told: str) -> None:
+    file = tmp_path / "service.toml"
+    file.write_bytes(text.encode("utf-8", "surrogateescape"))
+    [line] = complaint(file)
+    assert line.startswith(str(file))
+    assert told in line
+
+
+def test_a_file_that_is_not_there() -> None:
+    assert complaint(Path("/nowhere/service.toml")) == ["/nowhere/service.toml: No such file or directory"]
+
+
+def test_a_misspelt_variable_is_told_and_those_of_others_are_not(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("UPLOADKIT_MAX_FILESIZE", "1")
+    environment.setenv("UPLOADKIT_SOAK", "1")
+    assert Loaded.of(None, {}).misspelt == (
+        "UPLOADKIT_MAX_FILESIZE is no setting: did you mean UPLOADKIT_MAX_FILE_SIZE?",
+    )
+
+
+SECRET = "s3cret-s3cret-s3cret-s3cret-s3cret"
+
+
+def test_no_secret_is_shown(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("UPLOADKIT_SECRET", SECRET)
+    environment.setenv("UPLOADKIT_METRICS_TOKEN", SECRET)
+    environment.setenv("UPLOADKIT_STORAGE_OPTIONS", f'{{"secret": "{SECRET}"}}')
+    environment.setenv("DATABASE_URL", f"postgresql://ann:{SECRET}@host/uploads?sslpassword={SECRET}&a=b")
+    lines = list(Loaded.of(None, {"redis_url": f"rediss://:{SECRET}@host"}).lines())
+    assert SECRET not in "\n".join(lines)
+    assert "# secret is set, and not shown  # UPLOADKIT_SECRET" in lines
+    assert 'database_url = "postgresql://ann:***@host/uploads?sslpassword=***&a=b"  # DATABASE_URL' in lines
+    assert 'redis_url = "rediss://:***@host"  # --redis-url' in lines
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"UPLOADKIT_SECRET": SECRET[:20]},
+        {"UPLOADKIT_STORAGE_OPTIONS": f'{{"secret": "{SECRET}"'},
+        {"UPLOADKIT_TOKENS": f'[{{"owner": "ann", "sha256": "{SECRET}"}}]'},
+        {"UPLOADKIT_TOKENS": f'{{"token": "{SECRET}"}}'},
+    ],
+)
+def test_no_complaint_has_a_secret_in_it(environment: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
+    for name, value in variables.items():
+        environment.setenv(name, value)
+    assert SECRET[:20] not in "\n".join(complaint())
+    with pytest.raises(ValueError, match="Settings") as wrong:
+        Settings()
+    assert SECRET[:20] not in str(wrong.value)
+
+
+def test_what_is_shown_may_be_written_into_a_file(tmp_path: Path) -> None:
+    said = Loaded.of(None, {"accept": "image/*,.pdf", "open": True, "rate": "none", "expire_seconds": "1.5"})
+    assert Settings.load(written(tmp_path, "\n".join(said.lines()))) == said.settings
+
+
+def test_other_processes_find_the_same_settings(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whatever the environment, or a file that it names, said beside them."""
+    file = written(tmp_path, f'port = 1\n[storage_options]\na = 1\n[[tokens]]\nowner = "a, b"\nsha256 = "{HASH}"\n')
+    environment.setenv("UPLOADKIT_CONFIG", str(file))
+    environment.setenv("UPLOADKIT_WORKERS", "3")
+    environment.setenv("REDIS_URL", "redis://host")
+    environment.setenv("OTHERS", "1")
+    settings = Settings.load(
+        port="8000", redis_url="none", rate="none", accept="image/*,.pdf", open=True, jobs=False, hosts="a.example"
+    )
+    variables = settings.environment(os.environ)
+    for name in list(os.environ):
+        environment.delenv(name)
+    for name, value in variables.items():
+        environment.setenv(name, value)
+    assert Settings.load() == settings
+    assert variables["OTHERS"] == "1"
+    assert not {"UPLOADKIT_CONFIG", "REDIS_URL", "UPLOADKIT_PORT"} & variables.keys()
+
+
+def test_every_setting_is_described_and_what_is_secret_is_no_flag() -> None:
+    for setting in settings_of():
+        assert setting.description, setting.name
+        assert setting.flag == "--tokens-file" or not re.search("token|secret|options", setting.flag or "")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://host:1/0", "redis://host:1/0"),
+        ("redis://:a@host", "redis://:***@host"),
+        ("postgresql://u:p:w@h/d", "postgresql://u:***@h/d"),
+        ("unix:///run/valkey.sock", "unix:///run/valkey.sock"),
+    ],
+)
+def test_passwords_of_urls_are_not_shown(url: str, shown: str) -> None:
+    assert without_password(url) == shown

@@ -1,4 +1,4 @@
-"""Pages of the upload service, followed to the letter: `uploadkit serve`, and one command after another in one folder."""
+"""Pages of the upload service, followed to the letter: `uploadkit serve`, and each command after it in one folder."""
 
 from __future__ import annotations
 

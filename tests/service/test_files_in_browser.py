@@ -44,8 +44,8 @@ class Shelf:
 def shelf(tmp_path: Path) -> Iterator[Shelf]:
     accept = ("image/png", "image/svg+xml", "text/html", "text/plain", "application/pdf", "video/*", "audio/*")
     app = create_app(Settings.load(data=tmp_path / "data", accept=accept), pipeline=quick_pipeline(tmp_path))
-    with listening(app) as port:
-        yield Shelf(port, TestClient(app))
+    with listening(app) as server:
+        yield Shelf(server.port, TestClient(app, base_url="http://127.0.0.1"))
 
 
 @pytest.mark.parametrize("name", ["film.webm", "index-first.mp4", "vorbis.ogg", "plain.wav", "varying.mp3"])

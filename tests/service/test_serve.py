@@ -78,10 +78,10 @@ def test_a_photo_is_taken_by_curl_and_worked_on(served: Served, tmp_path: Path) 
 
 def test_what_dies_is_replaced_and_the_service_goes_on(served: Served) -> None:
     """A web process, the worker, and the server of the queue."""
-    served.start()
-    before = {part: served.processes(part) for part in ("service.web", "service.jobs", "valkey-server --port")}
-    for pids in before.values():
-        os.kill(pids[-1], signal.SIGKILL)
+    process = served.start()
+    before = {part: served.processes(part) for part in ("service.web", "service.jobs", "valkey-server unixsocket")}
+    for [pid] in before.values():
+        os.kill(pid, signal.SIGKILL)
 
     def replaced(part: str) -> bool:
         return bool(set(served.processes(part)) - set(before[part]))
@@ -91,6 +91,10 @@ def test_what_dies_is_replaced_and_the_service_goes_on(served: Served) -> None:
     [upload] = [each["id"] for each in served.upload(("a.txt", b"one"))["uploads"]]
     eventually(lambda: served.completed(upload), seconds=SECONDS)
     assert f"web process {before['service.web'][0]} ended by SIGKILL, and another one begins" in served.log
+    served.processes()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(SECONDS) == 0
+    assert served.left() == []
 
 
 @pytest.mark.needs("postgres")

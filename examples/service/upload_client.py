@@ -10,18 +10,23 @@ from uuid import uuid4
 
 import httpx
 
-ATTEMPTS = 5
+MORE_ATTEMPTS = 4
 
 
 def upload(client: httpx.Client, paths: Sequence[Path]) -> list[str]:
     """The ids of the uploads. Raises `httpx.HTTPStatusError` for what is refused for good."""
     headers = {"Idempotency-Key": uuid4().hex}  # of all attempts: what was taken is not taken twice
-    for _ in range(ATTEMPTS):
-        with ExitStack() as stack:
-            files = [("file", stack.enter_context(path.open("rb"))) for path in paths]
-            answer = client.post("/uploads", files=files, headers=headers)
+    answer = _send(client, paths, headers)
+    for _ in range(MORE_ATTEMPTS):
         if "Retry-After" not in answer.headers:
             break
         time.sleep(int(answer.headers["Retry-After"]))
+        answer = _send(client, paths, headers)
     answer.raise_for_status()
     return [each["id"] for each in answer.json()["uploads"]]
+
+
+def _send(client: httpx.Client, paths: Sequence[Path], headers: dict[str, str]) -> httpx.Response:
+    with ExitStack() as stack:
+        files = [("file", stack.enter_context(path.open("rb"))) for path in paths]
+        return client.post("/uploads", files=files, headers=headers)

@@ -365,7 +365,7 @@ def test_an_upload_that_cannot_be_accepted_is_none(ledger: Ledger, staging: Disk
     pipeline = Pipeline(ledger)
     upload = Uploader(staging, pipeline=pipeline)
 
-    def fail(files: Any) -> None:
+    def fail(files: Any, **more: Any) -> None:
         raise LedgerFailed("the ledger does not answer", retryable=True)
 
     ledger.accept = fail  # type: ignore[method-assign, assignment]

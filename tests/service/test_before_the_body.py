@@ -33,8 +33,8 @@ ROUTES = {
     ("DELETE", "/uploads/{upload}"): ASKS,
     ("GET", "/uploads/{upload}/events"): ASKS,
     ("GET", "/batches/{batch}"): ASKS,
-    ("GET", "/files/{upload}"): ANYBODY,  # that there is nothing yet
-    ("GET", "/files/{upload}/{variant}"): ANYBODY,
+    ("GET", "/files/{upload}"): ASKS,
+    ("GET", "/files/{upload}/{variant}"): ASKS,
     ("GET", "/metrics"): ANYBODY,  # or nobody but who knows its own token
     ("GET", "/healthz"): ANYBODY,
     ("GET", "/readyz"): ANYBODY,

@@ -109,7 +109,7 @@ def test_somebody_elses_upload_is_one_that_there_is_not(two: Two, path: str) -> 
     assert states == set(two.anns)
 
 
-@pytest.mark.parametrize("path", [path for path in OWNED if not path.startswith("/files")])
+@pytest.mark.parametrize("path", OWNED)
 def test_its_owner_is_answered(two: Two, path: str) -> None:
     """So it is not that nobody is."""
     assert two.ask("GET", path, ANN, two.anns["completed"])[0] == 200
@@ -145,6 +145,36 @@ def test_the_same_key_of_two_owners_is_two_keys(two: Two) -> None:
     assert first["upload"] != other["upload"]
     for headers, ids in ((ANN, first), (BOB, other)):
         assert _upload(two.service, headers, **{"Idempotency-Key": "k"}) == ids
+
+
+def test_a_link_to_one_file_opens_no_other(two: Two) -> None:
+    """Neither another owner's nor another one of the same, whoever asks; and it says nothing of which there are."""
+    anns, bobs = two.anns["completed"]["upload"], two.bobs["upload"]
+    shown = two.service.get(f"/uploads/{anns}", headers=ANN).json()
+    for url in (shown["url"], shown["variants"]["thumbnail"]["url"]):
+        assert two.service.get(url).status_code == 200
+        _, _, query = url.partition("?")
+        refused = [
+            two.ask("GET", f"{path}?{query}", headers, {})
+            for path in (
+                f"/files/{bobs}",
+                f"/files/{bobs}/thumbnail",
+                f"/files/{anns}/original" if url is shown["url"] else f"/files/{anns}",
+                f"/files/{two.anns['deleted']['upload']}",
+                f"/files/{token_hex(16)}",
+            )
+            for headers in ({}, ANN, BOB)
+        ]
+        assert {status for status, _, _ in refused} == {403}
+        assert len({content for _, _, content in refused}) == 1
+
+
+def test_a_link_ends_with_its_file(serve: Serve) -> None:
+    service = serve(tokens=(rule("anns", "ann"),))
+    upload = _upload(service, ANN)["upload"]
+    url = service.get(f"/uploads/{upload}", headers=ANN).json()["url"]
+    service.delete(f"/uploads/{upload}", headers=ANN)
+    assert service.get(url).status_code == 404
 
 
 def test_a_quota_is_its_owners_alone(serve: Serve) -> None:

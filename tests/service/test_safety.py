@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.requests import Request
 from starlette.testclient import TestClient
 from uvicorn.config import HTTPProtocolType
 
@@ -59,6 +60,19 @@ def test_what_must_say_who_it_is_has_them_too(serve: Serve) -> None:
     answer = serve(tokens=(rule(),)).get("/uploads")
     assert answer.status_code == 401
     assert {name: answer.headers.get(name) for name in DEFAULTS} == DEFAULTS
+
+
+def test_what_fails_has_them_too(serve: Serve) -> None:
+    """Also where nobody foresaw it."""
+
+    def failing(request: Request) -> str:
+        raise LookupError("the sessions are gone")
+
+    service = serve(authenticate=failing, cors_origins=("https://app.example.org",))
+    answer = service.get("/uploads", headers={"Origin": "https://app.example.org"})
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert {name: answer.headers.get(name) for name in DEFAULTS} == DEFAULTS
+    assert answer.headers["access-control-allow-origin"] == "https://app.example.org"
 
 
 def test_https_is_for_good_where_it_was_used(service: TestClient) -> None:

@@ -116,6 +116,45 @@ def test_a_rate_that_is_none_is_refused_at_the_start(serve: Serve, name: str, ra
         serve(**{name: rate})
 
 
+def test_a_window_ends_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It begins with its first request. By a clock that is not set, and without a walk through all names."""
+    now = 1000.0
+    monkeypatch.setattr(turns, "time", type("time", (), {"monotonic": staticmethod(lambda: now), "time": time.time}))
+
+    async def promised() -> None:
+        nonlocal now
+        async with several(rate="2/minute") as (each,):
+            memory: Any = each._counts._own.storage
+            assert await counted(each, ANN, 3) == [200, 200, 429]
+            now += 30
+            assert await counted(each, BOB, 1) == [200]
+            now += 29.9
+            assert await counted(each, ANN, 1) == [429]
+            now += 0.2
+            assert await counted(each, ANN, 1) == [200]
+            now += 60
+            assert await memory.get("any") == 0
+            assert [memory._counts, memory._ends, memory._order] == [{}, {}, []]
+
+    asyncio.run(promised())
+
+
+def test_who_has_many_addresses_takes_no_more_memory_than_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no more time: the name that is over first makes room."""
+    monkeypatch.setattr(turns, "MOST_NAMES", 3)
+
+    async def promised() -> None:
+        async with several(rate="1/minute") as (each,):
+            for number in range(10):
+                assert await counted(each, Named(f"address {number}"), 1) == [200]
+            assert await counted(each, Named("address 9"), 1) == [429]
+            assert await counted(each, Named("address 0"), 1) == [200]
+            memory: Any = each._counts._own.storage
+            assert len(memory._counts) == len(memory._ends) == len(memory._order) == 3
+
+    asyncio.run(promised())
+
+
 # Uploads at a time
 
 

@@ -13,10 +13,11 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from heapq import heappop, heappush
 from typing import Final, Protocol, TypeVar
 
 from limits import RateLimitItem, parse_many
-from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.storage import RedisStorage, Storage
 from limits.aio.strategies import FixedWindowRateLimiter
 from limits.errors import StorageError
 
@@ -32,6 +33,9 @@ PATIENCE_SECONDS: Final = 0.5
 
 AGAIN_SECONDS: Final = 5.0
 """So long one that could not be reached is left alone."""
+
+MOST_NAMES: Final = 100_000
+"""So many are counted in the memory of a process. One more takes the place of the one that is over first."""
 
 _log = logging.getLogger("uploadkit.service")
 
@@ -106,7 +110,7 @@ class _Counts:
     """Of how often something was done under a name: in Redis, or in memory where there is none, or none just now."""
 
     def __init__(self, redis_url: str | None) -> None:
-        self._own = FixedWindowRateLimiter(MemoryStorage())
+        self._own = FixedWindowRateLimiter(_Memory())
         self._redis = None if redis_url is None else _redis(redis_url)
         self._shared = None if self._redis is None else FixedWindowRateLimiter(self._redis)
         self._is_lost = False
@@ -149,6 +153,64 @@ class _Counts:
         if not self._is_lost:
             self._is_lost = True
             _log.warning("Redis is gone, and requests are counted in each process: %s", type(error).__name__)
+
+
+class _Memory(Storage):
+    """Counts in this process. What is over goes when its time comes: the memory that comes with `limits` looks at all
+    names for each request, of which whoever has many addresses can make as many as he likes."""
+
+    STORAGE_SCHEME = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._counts: dict[str, int] = {}
+        self._ends: dict[str, float] = {}
+        self._order: list[tuple[float, str]] = []
+
+    @property
+    def base_exceptions(self) -> tuple[type[Exception], ...]:
+        return ()
+
+    async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        self._forget()
+        if key not in self._counts:
+            if len(self._counts) >= MOST_NAMES:
+                self._forget_first()
+            self._counts[key] = 0
+            self._ends[key] = time.monotonic() + expiry
+            heappush(self._order, (self._ends[key], key))
+        self._counts[key] += amount
+        return self._counts[key]
+
+    async def get(self, key: str) -> int:
+        self._forget()
+        return self._counts.get(key, 0)
+
+    async def get_expiry(self, key: str) -> float:
+        now = time.monotonic()
+        return time.time() + self._ends.get(key, now) - now
+
+    async def check(self) -> bool:
+        return True
+
+    async def reset(self) -> int:
+        told = len(self._counts)
+        for held in (self._counts, self._ends, self._order):
+            held.clear()
+        return told
+
+    async def clear(self, key: str) -> None:
+        if key in self._counts:
+            self._counts[key] = 0
+
+    def _forget(self) -> None:
+        now = time.monotonic()
+        while self._order and self._order[0][0] <= now:
+            self._forget_first()
+
+    def _forget_first(self) -> None:
+        _, key = heappop(self._order)
+        del self._counts[key], self._ends[key]
 
 
 def _redis(url: str) -> RedisStorage:

@@ -21,9 +21,9 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..adapters.problem import problem_body, problem_headers
-from ..processing.app import log_to_stderr
 from .app import create_app
 from .channel import Parent
+from .lines import configure
 from .problems import Refused
 from .settings import Settings
 
@@ -39,7 +39,7 @@ def main(listening: int, channel: int) -> int:
     """Returns the status to exit with."""
     parent = Parent(channel)
     settings = Settings.load()
-    log_to_stderr(settings.log_level)
+    configure(settings)
     try:
         app = create_app(settings)
         app.state.parts.pipeline.ledger.migrate()
@@ -52,8 +52,13 @@ def main(listening: int, channel: int) -> int:
 
     async def serve() -> None:
         loop = asyncio.get_running_loop()
+
+        def end() -> None:
+            app.state.parts.readiness.drain()
+            server.end(settings.grace_seconds)
+
         parent.listen(
-            on_end=lambda: loop.call_soon_threadsafe(server.end, settings.grace_seconds),
+            on_end=lambda: loop.call_soon_threadsafe(end),
             on_gone=lambda: loop.call_soon_threadsafe(server.end, 0),
         )
         await server.serve(sockets=[socket.socket(fileno=listening)])
@@ -71,6 +76,7 @@ def _config(settings: Settings, app: ASGIApp) -> uvicorn.Config:
         lifespan="on",
         ws="none",
         log_config=None,
+        log_level="warning",  # that processes begin and end is said by the parent
         access_log=False,
         server_header=False,
         proxy_headers=bool(settings.trusted_proxies),

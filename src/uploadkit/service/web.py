@@ -24,6 +24,7 @@ from ..adapters.problem import problem_body, problem_headers
 from ..processing.app import log_to_stderr
 from .app import create_app
 from .channel import Parent
+from .connections import Bounded
 from .problems import Refused
 from .settings import Settings
 
@@ -67,7 +68,7 @@ def _config(settings: Settings, app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         _Answered(app),
         loop="uvloop",
-        http="httptools",
+        http=Bounded,
         lifespan="on",
         ws="none",
         log_config=None,

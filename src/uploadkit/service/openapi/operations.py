@@ -182,7 +182,7 @@ def paths(form: Json, *, callers: Sequence[Json]) -> Json:
     }
 
 
-_ALL: Final = ("malformed_request", "internal_error")
+_ALL: Final = ("malformed_request", "head_too_large", "internal_error")
 """Every route may refuse so."""
 
 _ANY: Final = (*_ALL, "wrong_host")

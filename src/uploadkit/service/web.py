@@ -24,6 +24,7 @@ from ..adapters.problem import problem_body, problem_headers
 from ..errors import Overloaded
 from .app import create_app
 from .channel import Parent
+from .connections import Bounded
 from .lines import configure
 from .settings import Settings
 
@@ -72,7 +73,7 @@ def _config(settings: Settings, app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         _Answered(app),
         loop="uvloop",
-        http="httptools",
+        http=Bounded,
         lifespan="on",
         ws="none",
         log_config=None,

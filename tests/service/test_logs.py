@@ -223,6 +223,18 @@ def test_who_leaves_while_he_is_answered_has_the_status_that_was_sent(
     assert (exchange.status, exchange.cut) == (200, "client")
 
 
+def test_what_the_service_cuts_when_it_ends_is_503(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As its server answers where no answer had begun."""
+
+    async def endpoint(request: Request) -> Response:
+        raise asyncio.CancelledError
+
+    with broken(tmp_path, endpoint) as service, pytest.raises(asyncio.CancelledError):
+        Client().ask(service.app, scope("/broken"))
+    exchange = the_one(caplog)
+    assert (exchange.status, exchange.cut) == (503, "service")
+
+
 # Lines
 
 

@@ -64,6 +64,7 @@ def test_a_photo_is_taken_by_curl_and_worked_on(served: Served, tmp_path: Path) 
     photo.write_bytes(sample("image/jpeg"))
     curl = ["curl", "-sS", "-F", f"file=@{photo}", f"{served.url}/uploads"]
     answer = json.loads(subprocess.run(curl, capture_output=True, check=True, timeout=SECONDS).stdout)
+    assert "uploads" in answer, (answer, served.log)
     [upload] = [each["id"] for each in answer["uploads"]]
     eventually(lambda: served.completed(upload), seconds=SECONDS)
     assert set(served.get(f"/uploads/{upload}")["variants"]) == {"original", "thumbnail", "medium", "large"}

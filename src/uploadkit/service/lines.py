@@ -25,12 +25,13 @@ request_id: Final[ContextVar[str | None]] = ContextVar("uploadkit_request", defa
 """The id of the request that this task, or a thread that it waits for, works for."""
 
 
-def configure(settings: Settings) -> None:
-    """Has this process log to standard error: all of it in one format, the server's own lines too."""
+def configure(settings: Settings, *, level_name: str | None = None) -> None:
+    """Has this process log to standard error: all of it in one format, the server's own lines too. `level_name` takes
+    the place of that of the settings."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Json() if settings.log_format == "json" else _Text())
     handler.addFilter(_note_request)
-    root, level = logging.getLogger(), logging.getLevelNamesMapping()[settings.log_level.upper()]
+    root, level = logging.getLogger(), logging.getLevelNamesMapping()[(level_name or settings.log_level).upper()]
     root.handlers[:] = [handler]
     root.setLevel(max(level, logging.INFO))  # what others say at DEBUG may have keys in it
     logging.getLogger("uploadkit").setLevel(level)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Final
 
@@ -40,6 +41,9 @@ class Logged:
         with self._numbers.under_way(scope):
             try:
                 await self._app(scope, passing.receive, passing.send)
+            except asyncio.CancelledError:  # the service ends, and answers so
+                passing.cut()
+                raise
             finally:
                 exchange = passing.ended()
                 self._numbers.count(exchange)

@@ -52,8 +52,13 @@ def main(listening: int, channel: int) -> int:
 
     async def serve() -> None:
         loop = asyncio.get_running_loop()
+
+        def end() -> None:
+            app.state.parts.readiness.drain()
+            server.end(settings.grace_seconds)
+
         parent.listen(
-            on_end=lambda: loop.call_soon_threadsafe(server.end, settings.grace_seconds),
+            on_end=lambda: loop.call_soon_threadsafe(end),
             on_gone=lambda: loop.call_soon_threadsafe(server.end, 0),
         )
         await server.serve(sockets=[socket.socket(fileno=listening)])

@@ -45,7 +45,7 @@ def shelf(tmp_path: Path) -> Iterator[Shelf]:
     accept = ("image/png", "image/svg+xml", "text/html", "text/plain", "application/pdf", "video/*", "audio/*")
     app = create_app(Settings.load(data=tmp_path / "data", accept=accept), pipeline=quick_pipeline(tmp_path))
     with listening(app) as server:
-        yield Shelf(server.port, TestClient(app, base_url="http://127.0.0.1"))
+        yield Shelf(server.port, TestClient(app, base_url=f"http://127.0.0.1:{server.port}"))
 
 
 @pytest.mark.parametrize("name", ["film.webm", "index-first.mp4", "vorbis.ogg", "plain.wav", "varying.mp3"])
@@ -64,15 +64,14 @@ def test_films_and_sounds_are_played(shelf: Shelf, page: Page, name: str) -> Non
     assert [error for error in errors if "favicon" not in error and "404" not in error] == []
 
 
-def test_a_picture_of_another_page_is_drawn(shelf: Shelf, page: Page) -> None:
-    """One of the same origin, as the service's own page is."""
+def test_a_picture_is_drawn_by_the_page_of_the_service(shelf: Shelf, page: Page) -> None:
     file = BytesIO()
     Image.new("RGB", (30, 20), "teal").save(file, "PNG")
     address = shelf.address(file.getvalue(), "a.png")
-    page.goto(f"http://127.0.0.1:{shelf.port}/healthz")
+    page.goto(f"http://127.0.0.1:{shelf.port}/")
     drawn = """source => new Promise(done => {
         const image = new Image();
-        image.onload = () => done([image.width, image.height]);
+        image.onload = image.onerror = () => done([image.width, image.height]);
         image.src = source;
     })"""
     assert page.evaluate(drawn, address) == [30, 20]
@@ -87,13 +86,13 @@ def test_a_picture_of_another_page_is_drawn(shelf: Shelf, page: Page) -> None:
     ],
 )
 def test_what_could_run_is_saved(shelf: Shelf, page: Page, filename: str, data: bytes) -> None:
-    page.goto(f"http://127.0.0.1:{shelf.port}/healthz")
+    page.goto(f"http://127.0.0.1:{shelf.port}/")
     address = shelf.address(data, filename)
     with page.expect_download() as saved:
         page.evaluate("address => { location.href = address }", address)
     assert saved.value.suggested_filename == filename
     assert Path(saved.value.path()).read_bytes() == data
-    assert page.url.endswith("/healthz")
+    assert page.url == f"http://127.0.0.1:{shelf.port}/"
 
 
 def test_a_text_is_read_as_utf_8(shelf: Shelf, page: Page) -> None:

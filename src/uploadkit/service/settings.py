@@ -253,6 +253,13 @@ class Settings(BaseSettings):
                 raise ValueError(f"an origin is as browsers send it, as https://app.example.org, and not {value!r}")
         return values
 
+    @field_validator("old_secrets")
+    @classmethod
+    def _are_secrets(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        if any(len(value) < 32 for value in values):
+            raise ValueError("each should have at least 32 characters, as the secret")
+        return values
+
     @field_validator("hosts")
     @classmethod
     def _are_names(cls, values: tuple[str, ...]) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from . import axe
 from .wire import Wire
 
 if TYPE_CHECKING:
-    from playwright.sync_api import CDPSession, Locator, Page, Request, Route
+    from playwright.sync_api import CDPSession, FileChooser, Locator, Page, Request, Route
 
 pytestmark = pytest.mark.needs("browser")
 
@@ -511,13 +511,15 @@ def test_who_is_asked_to_wait_waits(page: Page, server: Server, photo: Callable[
 
 def test_the_page_is_used_by_keyboard_alone(page: Page, server: Server, photo: Callable[..., Path]) -> None:
     """Each step by Tab, Enter and Space, with a focus that can be seen."""
+    choosers: list[FileChooser] = []
+    page.on("filechooser", lambda chooser: choosers.append(chooser))  # before it is needed: it takes effect later
     opened(page, server)
     focus_on(page, "Choose files")
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     for key, name in (("Space", "by foot.jpg"), ("Enter", "by hand.jpg")):
-        with page.expect_file_chooser() as chooser:
-            page.keyboard.press(key)
-        chooser.value.set_files(str(photo(name)))
+        page.keyboard.press(key)
+        eventually_in(page, lambda: choosers)
+        choosers.pop().set_files(str(photo(name)))
         wait_for(page, name, "completed")
     focus_on(page, "Details of by hand.jpg")
     page.keyboard.press("Enter")

@@ -6,19 +6,22 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
+import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from tests.docs.documents import DOCS, ROOT, blocks
+from tests.processing.servers import eventually
 
 from uploadkit.cli.serve import load_settings
 from uploadkit.service.settings import Settings, settings_of
 
+from .serving import Served
 from .test_two_processes import main_of
 
 FOLDER = ROOT / "examples" / "service"
@@ -41,6 +44,7 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         ("Containerfile", "dockerfile"),
         ("compose.yaml", "yaml"),
         ("uploadkit.toml", "toml"),
+        ("backup.sh", "sh"),
     ],
 )
 def test_the_page_shows_the_file(name: str, language: str) -> None:
@@ -85,7 +89,7 @@ def test_systemd_waits_longer_than_the_service() -> None:
     assert shlex.split(command)[1:3] == ["serve", "--config"]
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
+@pytest.mark.needs("systemd")
 def test_systemd_knows_every_word_of_the_unit(tmp_path: Path) -> None:
     """But for the command, which is not installed here."""
     text = (FOLDER / "uploadkit.service").read_text(encoding="utf-8")
@@ -130,6 +134,27 @@ def test_the_commands_of_several_machines_are_some() -> None:
             ["uploadkit", words[1], "--help"], capture_output=True, text=True, env=_path(), check=True
         ).stdout
         assert all(word in text for word in words if word.startswith("--"))
+
+
+def test_a_copy_of_the_folder_of_a_service_that_runs_is_a_service(tmp_path: Path) -> None:
+    """With each file, and links that were signed before."""
+    with ExitStack() as stack:
+        served = [Served(tmp_path / name) for name in ("before", "after")]
+        for each in served:
+            each.folder.mkdir()
+            stack.callback(each.close)
+        before, after = served
+        before.start()
+        upload = before.upload(("note.txt", b"to be kept"))["uploads"][0]["id"]
+        eventually(lambda: before.get(f"/uploads/{upload}")["status"] == "completed", seconds=60)
+        link = before.get(f"/uploads/{upload}")["url"]
+        subprocess.run(["sh", FOLDER / "backup.sh", before.data, after.data], env=_path(), check=True)
+        before.upload(("later.txt", b"after the copy"))
+        before.close()
+        after.start()
+        assert [each["id"] for each in after.get("/uploads")["uploads"]] == [upload]
+        with urllib.request.urlopen(f"{after.url}{link}", timeout=60) as answer:
+            assert answer.read() == b"to be kept"
 
 
 def _services() -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import threading
@@ -22,6 +23,7 @@ from starlette.testclient import TestClient
 from tests.adapters.servers import eventually
 from tests.service.conftest import Serve, parts_of, quick_pipeline
 from tests.service.listening import listening
+from tests.soak import scaled
 from tests.storage.s3.places import Locate
 from tests.storage.s3.places import locate as locate
 from tests.storage.s3.places import weed as weed
@@ -377,6 +379,7 @@ class Served:
         return f"http://127.0.0.1:{self.port}{self.parts.links.path(upload)}"
 
 
+Recorder: TypeAlias = Callable[[str, object], None]
 Listen: TypeAlias = Callable[..., Served]
 
 
@@ -448,6 +451,16 @@ def test_a_client_of_http_1_0_is_served(listen: Listen) -> None:
     assert b"content-length: 10000" in head
     assert b"chunked" not in head
     assert body == TEXT
+
+
+def test_a_body_that_means_nothing_is_passed_over(large: tuple[Served, str]) -> None:
+    """Also of a large file, while which is sent it is seen whether the client is still there."""
+    served, upload = large
+    with Client(served.port) as client:
+        client.send(get(served, upload, "Content-Length: 100000"), bytes(100_000))
+        client.send(get(served, upload, "Connection: close", method="HEAD"))
+        _, rest = answered_after(b"", client)
+    assert rest.startswith(LARGE + b"HTTP/1.1 200 ")
 
 
 LARGE = bytes(24 << 20)
@@ -530,11 +543,34 @@ def answered_after(first: bytes, client: Client) -> tuple[bytes, bytes]:
     return head, body
 
 
+@pytest.mark.soak
+@pytest.mark.needs("linux", "curl")
+def test_a_large_file_takes_no_memory(listen: Listen, tmp_path: Path, record_property: Recorder) -> None:
+    served = listen(accept=("application/octet-stream",), max_file_size="2 GiB")
+    source = tmp_path / "source"
+    source.touch()
+    os.truncate(source, scaled(1 << 30, at_least=64 << 20))
+    sent = curl("--form", f"file=@{source}", f"http://127.0.0.1:{served.port}/uploads", seconds=300)
+    url = served.url(json.loads(sent.stdout)["uploads"][0]["id"])
+    assert curl(url, "--output", "/dev/null", seconds=300).returncode == 0  # with which everything is loaded
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
+    before = peak_size()
+    assert curl(url, "--output", "/dev/null", seconds=300).returncode == 0
+    record_property("figure", f"a download of {source.stat().st_size >> 20} MiB: {(peak_size() - before) >> 20} MiB")
+    assert peak_size() - before < 16 << 20
+
+
+def peak_size() -> int:
+    """The most memory that this process has had at a time, in bytes."""
+    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) << 10
+
+
 # curl
 
 
-def curl(*words: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(["curl", "--silent", "--show-error", "--max-time", "20", *words], capture_output=True)
+def curl(*words: str, seconds: int = 20) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(["curl", "--silent", "--show-error", "--max-time", str(seconds), *words], capture_output=True)
 
 
 @pytest.mark.needs("curl")

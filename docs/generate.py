@@ -28,7 +28,7 @@ from uploadkit.records.lifecycle import MOVES, State
 from uploadkit.service.openapi import contract
 from uploadkit.service.openapi.codes import REFUSALS
 from uploadkit.service.parts import Parts
-from uploadkit.service.settings import PREFIX, Settings
+from uploadkit.service.settings import PREFIX, Settings, settings_of
 from uploadkit.storage.contract import (
     AcceptsDirectUploads,
     CopiesObjects,
@@ -169,6 +169,31 @@ def service_codes() -> str:
     return "\n".join(rows)
 
 
+SETTINGS = {
+    "host": "Where and how",
+    "database_url": "What it uses",
+    "accept": "What may come in",
+    "tokens": "Who may",
+    "log_format": "For operators",
+}
+"""The headings, by the first setting below each."""
+
+
+def settings() -> str:
+    """Every setting of the service: how it is said, its default, and what it means."""
+    rows: list[str] = []
+    for setting in settings_of():
+        if setting.name in SETTINGS:
+            rows += ["", f"## {SETTINGS[setting.name]}", "", "| setting | default | means |", "|---|---|---|"]
+        flag = [setting.flag] if setting.flag else []
+        if setting.flag and setting.kind == "switch":
+            flag = [f"--no-{setting.flag[2:]}" if setting.default else setting.flag]
+        names = "<br>".join(f"`{name}`" for name in (setting.name, *flag, *setting.variables))
+        means = setting.description + (f": {', '.join(setting.choices)}" if setting.choices else "")
+        rows.append(f"| {names} | {_said(setting.default)} | {means} |")
+    return "\n".join(rows[1:])
+
+
 SECTIONS: dict[str, tuple[str, Callable[[], str]]] = {
     "capabilities": ("under-load.md", capabilities),
     "codes": ("reference/error-codes.md", codes),
@@ -176,6 +201,7 @@ SECTIONS: dict[str, tuple[str, Callable[[], str]]] = {
     "moves": ("how-to/records.md", moves),
     "promises": ("reference/storages.md", promises),
     "rules": ("reference/rules.md", rules),
+    "settings": ("reference/service-settings.md", settings),
     "servers": ("how-to/s3-servers.md", servers),
     "service-codes": ("reference/service-api.md", service_codes),
     "service-operations": ("reference/service-api.md", service_operations),
@@ -271,7 +297,7 @@ def _codes(answer: dict[str, Any]) -> list[str]:
     ]
 
 
-_ANYWHERE = frozenset({"malformed_request", "wrong_host", "internal_error"})
+_ANYWHERE = frozenset({"ending", "internal_error", "malformed_request", "wrong_host"})
 """What every route may answer: the page says so once."""
 
 
@@ -280,6 +306,8 @@ def _kind(schema: dict[str, Any]) -> str:
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return f"[{name}](#{name.lower()})"
+    if "anyOf" in schema:
+        return " or ".join(map(_kind, schema["anyOf"]))
     if "const" in schema:
         return f"`{schema['const']}`"
     if "enum" in schema:
@@ -329,6 +357,14 @@ def _attribute_docstrings(cls: type) -> dict[str, str]:
             ):
                 said[name] = " ".join(inspect.cleandoc(text).split())
     return said
+
+
+def _said(value: object) -> str:
+    if value is None or value in ((), {}):
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"`{value}`"
 
 
 def _size(value: object, kind: object) -> str:

@@ -63,6 +63,11 @@ NEEDS = {
         reason="the configuration that the documents show is run by a real nginx",
         install="apt-get install nginx-light",
     ),
+    "systemd": Need(
+        met=lambda: shutil.which("systemd-analyze") is not None,
+        reason="systemd itself says whether it knows every word of a unit that the documents show",
+        install="apt-get install --no-install-recommends systemd",
+    ),
     "sshd": Need(
         met=sftp.runs,
         reason="files go over SFTP to OpenSSH's own server",

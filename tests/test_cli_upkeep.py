@@ -232,9 +232,8 @@ def test_migrate(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["migrate"], "one of --app and --url"),
-        (["migrate", "--app", "a:b", "--url", "c"], "one of --app and --url"),
-        (["sweep"], "required: --app"),
+        (["migrate", "--config", "a", "--url", "c"], "one of --app, --config and --url"),
+        (["migrate", "--app", "a:b", "--url", "c"], "one of --app, --config and --url"),
         (["sweep", "--app", "a:b", "--older-than", "1"], "'1' is no time, such as 90s, 15m, 12h or 1d"),
         (["reprocess", "--app", "a:b"], "required: --stale"),
         (["reprocess", "--app", "a:b", "--stale", "--state", "done"], "'done' is no state"),
@@ -256,6 +255,7 @@ def test_wrong_use_says_what_is_wrong(words: list[str], said: str, capsys: pytes
         (["migrate", "--url", "postgresql://127.0.0.1:1/none?connect_timeout=2"], "LedgerFailed: the ledger does not"),
         (["reprocess", "--app", "shop:pipeline", "--stale", "--state", "deleted"], "no upload is processed again that"),
         (["sweep", "--app", "nope:pipeline"], "--app: there is no module 'nope'"),
+        (["sweep"], "there is no upload service in uploadkit-data: name its folder by UPLOADKIT_DATA"),
     ],
 )
 def test_trouble_is_told_in_a_line(

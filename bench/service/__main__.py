@@ -105,6 +105,7 @@ def photos(
         began = time.monotonic()
         _settled(running)
         drained = time.monotonic() - began
+        jobs_cpu = sum(cpu_seconds(family(pid)) for pid in jobs) - cpu[1]
         lost = [upload for upload in sent.uploads if running.get(f"/uploads/{upload}")[1].get("status") != "completed"]
     statuses = Counter(status for _, _, status in sent.posts)
     took = [each for _, each, status in sent.posts if status == 202]
@@ -125,6 +126,7 @@ def photos(
         "web_cores": spent[0] / sent.seconds,
         "worker_cores": spent[1] / sent.seconds,
         "web_cpu_an_upload": spent[0] / max(1, len(sent.uploads)),
+        "worker_cpu_an_upload": jobs_cpu / max(1, len(sent.uploads)),
         "behind_at_the_end": behind,
         "drained_after": drained,
         "completed_a_second": behind / drained if drained else math.nan,
@@ -284,6 +286,7 @@ def markdown(results: dict[str, Any]) -> str:
             ["another route, p50 and p99, ms", f"{found['asked_p50'] * 1e3:.1f}, {found['asked_p99'] * 1e3:.0f}"],
             ["cores of the web process, and of the worker", f"{found['web_cores']:.2f}, {found['worker_cores']:.2f}"],
             ["CPU of the web process for an upload, ms", f"{found['web_cpu_an_upload'] * 1000:.1f}"],
+            ["CPU of the worker for an upload, ms", f"{found['worker_cpu_an_upload'] * 1000:.0f}"],
             ["uploads that wait for the worker at the end", f"{found['behind_at_the_end']}"],
             ["which it completes a second", f"{found['completed_a_second']:.1f}"],
             ["memory of the web process, early and late, MB", _early_and_late(found["web"])],

@@ -65,7 +65,7 @@ def service(folder: Path, *, workers: int = 0) -> Iterator[Running]:
         process = stack.enter_context(_process(web, own / "web.log", told))
         port = _port(process, own / "web.log")
         doing = [
-            stack.enter_context(_process(["uploadkit", "worker", "--app", "bench.service.jobs:pipeline"], log, told))
+            stack.enter_context(_process(["uploadkit", "worker", "--log-level", "warning"], log, told))
             for log in (own / f"worker{number}.log" for number in range(workers))
         ]
         yield Running(port=port, web=process.pid, workers=tuple(each.pid for each in doing), folder=own)

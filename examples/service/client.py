@@ -45,19 +45,25 @@ def upload(service: httpx.Client, paths: Sequence[Path], *, tags: Sequence[str] 
     Where nobody knows whether the request has arrived it is sent again: by its key it is taken once.
     """
     key = str(uuid.uuid4())
-    for attempt in range(1, ATTEMPTS + 1):
+    for attempt in range(1, ATTEMPTS):
         try:
-            with ExitStack() as stack:
-                files = [("file", (path.name, stack.enter_context(path.open("rb")))) for path in paths]
-                answer = service.post("/uploads", files=files, data={"tags": tags}, headers={"Idempotency-Key": key})
+            answer = _post(service, paths, tags, key)
         except httpx.TransportError:
-            if attempt == ATTEMPTS:
-                raise
             time.sleep(attempt)
         else:
-            if "Retry-After" not in answer.headers or attempt == ATTEMPTS:
-                break
+            if "Retry-After" not in answer.headers:
+                return _ids(answer)
             time.sleep(int(answer.headers["Retry-After"]))
+    return _ids(_post(service, paths, tags, key))
+
+
+def _post(service: httpx.Client, paths: Sequence[Path], tags: Sequence[str], key: str) -> httpx.Response:
+    with ExitStack() as stack:
+        files = [("file", (path.name, stack.enter_context(path.open("rb")))) for path in paths]
+        return service.post("/uploads", files=files, data={"tags": tags}, headers={"Idempotency-Key": key})
+
+
+def _ids(answer: httpx.Response) -> list[str]:
     if answer.status_code != 202:
         raise Refused(answer)
     return [each["id"] for each in answer.json()["uploads"]]

@@ -68,7 +68,7 @@ def test_every_error_code_is_in_the_reference() -> None:
 
 
 TABLES = [
-    *("capabilities", "codes", "limits", "moves", "promises", "rules", "servers"),
+    *("capabilities", "codes", "limits", "moves", "promises", "rules", "servers", "settings"),
     *("service-codes", "service-operations", "service-schemas"),
 ]
 

@@ -6,7 +6,9 @@ import asyncio
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -82,6 +84,26 @@ def test_a_row_and_an_address(tmp_path: Path) -> None:
     record = record_in(tmp_path, answer["id"])
     assert (record.owner, dict(record.tags), record.size) == ("ann", {"album": "summer"}, 5)
     assert record.state in (State.STAGED, State.PROCESSING, State.COMPLETED)
+
+
+def test_a_user_has_room_for_so_much(tmp_path: Path) -> None:
+    """Also where many come at once. Another user has his own."""
+    with application("owned", tmp_path) as server:
+
+        def send(user: str, *contents: bytes) -> requests.Response:
+            files = [("file", (f"{number}.txt", content)) for number, content in enumerate(contents)]
+            url = f"http://127.0.0.1:{server.port}/files"
+            return requests.post(url, files=files, headers={"X-User": user}, timeout=60)
+
+        with ThreadPoolExecutor(6) as pool:
+            answers = list(pool.map(lambda _: send("ann", b"hello"), range(6)))
+        assert Counter(answer.status_code for answer in answers) == {201: 3, 413: 3}
+        refused = next(answer.json() for answer in answers if answer.status_code == 413)
+        assert (refused["code"], refused["limit"], refused["allowed"]) == ("quota_exceeded", "files", 3)
+        assert send("bob", b"x" * 1_000_001).json()["limit"] == "bytes"
+        assert len(send("bob", b"one", b"two").json()["ids"]) == 2
+        usage = requests.get(f"http://127.0.0.1:{server.port}/usage", headers={"X-User": "bob"}, timeout=60)
+        assert usage.json() == {"files": 2, "bytes": 6, "of": 1_000_000}
 
 
 def test_straight_into_a_bucket_with_a_row(weed: S3Server, locate: Locate, tmp_path: Path) -> None:

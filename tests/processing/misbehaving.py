@@ -17,12 +17,15 @@ from uploadkit.records.ledger import Ledger
 from uploadkit.records.record import UploadRecord
 from uploadkit.uploader import Uploader
 
+ATTEMPTS = 2
+"""Each of those that go wrong takes a new process."""
+
 
 def built(folder: str, url: str, prefix: str) -> tuple[Pipeline, Uploader]:
     staging, media = disks(Path(folder))
     queue = BullMQQueue(url, prefix=prefix)
     pipeline = Pipeline(Ledger(f"sqlite:///{folder}/uploads.db"), queue=queue, storage=media, storages=[staging])
-    pipeline.process("text/plain", backoff=NO_WAIT, seconds=2, memory="128 MiB")(act)
+    pipeline.process("text/plain", attempts=ATTEMPTS, backoff=NO_WAIT, seconds=5, memory="128 MiB")(act)
     return pipeline, Uploader(staging, pipeline=pipeline)
 
 

@@ -456,6 +456,20 @@ def test_processes_count_together(shared: dict[str, str]) -> None:
     assert found["uploadkit_queue_up"] == 1
 
 
+SCRAPED = """
+import sys
+from uploadkit.processing.metrics import Metrics
+sys.stdout.buffer.write(Metrics().text())
+"""
+
+
+def test_a_process_that_begins_just_now_fails_no_scrape(shared: dict[str, str], tmp_path: Path) -> None:
+    """Its file is there and empty for a moment."""
+    (tmp_path / "counter_1.db").touch()
+    done = subprocess.run([sys.executable, "-c", SCRAPED], env=shared, cwd=ROOT, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
 def test_what_is_missing_is_said() -> None:
     """With the extra that brings it."""
     program = "import sys; sys.modules['prometheus_client'] = None; import uploadkit.processing.metrics"

@@ -365,7 +365,7 @@ def test_an_upload_that_cannot_be_accepted_is_none(ledger: Ledger, staging: Disk
     pipeline = Pipeline(ledger)
     upload = Uploader(staging, pipeline=pipeline)
 
-    def fail(files: Any) -> None:
+    def fail(files: Any, **more: Any) -> None:
         raise LedgerFailed("the ledger does not answer", retryable=True)
 
     ledger.accept = fail  # type: ignore[method-assign, assignment]
@@ -473,7 +473,7 @@ def test_more_functions_wait_than_there_are_worker_threads(ledger: Ledger, stagi
 
     @pipeline.process("*", attempts=1)
     async def look(record: UploadRecord, job: JobContext) -> None:
-        together.wait(5)
+        together.wait(30)
         await job.aprogress(50)
 
     upload = Uploader(staging, pipeline=pipeline)
@@ -481,7 +481,7 @@ def test_more_functions_wait_than_there_are_worker_threads(ledger: Ledger, stagi
     for request in requests:
         request.start()
     for request in requests:
-        request.join(20)
+        request.join(60)
     assert ledger.count() == {State.COMPLETED: MAX_THREADS + 1}
 
 

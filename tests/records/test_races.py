@@ -21,7 +21,7 @@ from uploadkit.records.record import Accepted
 
 ROOT = Path(__file__).parents[2]
 RACERS = 20
-FEW = 6  # processes: `soak` has twenty of them
+FEW = 4  # processes: `soak` has twenty of them
 T = TypeVar("T")
 
 

@@ -21,7 +21,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
-from uploadkit.service import logs
+from uploadkit.service import lines
 from uploadkit.service.app import create_app
 from uploadkit.service.exchange import Exchange
 from uploadkit.service.settings import Settings
@@ -185,7 +185,7 @@ def scope(path: str, method: str = "GET", **headers: str) -> dict[str, Any]:
         "path": path,
         "raw_path": path.encode(),
         "query_string": b"",
-        "headers": raw,
+        "headers": [(b"host", b"127.0.0.1"), *raw],
         "http_version": "1.1",
         "scheme": "http",
         "server": ("127.0.0.1", 8000),
@@ -223,6 +223,18 @@ def test_who_leaves_while_he_is_answered_has_the_status_that_was_sent(
     assert (exchange.status, exchange.cut) == (200, "client")
 
 
+def test_what_the_service_cuts_when_it_ends_is_503(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As its server answers where no answer had begun."""
+
+    async def endpoint(request: Request) -> Response:
+        raise asyncio.CancelledError
+
+    with broken(tmp_path, endpoint) as service, pytest.raises(asyncio.CancelledError):
+        Client().ask(service.app, scope("/broken"))
+    exchange = the_one(caplog)
+    assert (exchange.status, exchange.cut) == (503, "service")
+
+
 # Lines
 
 
@@ -235,7 +247,7 @@ class Written:
 
     def configured(self, log_format: Literal["text", "json"], level: Literal["debug", "info"] = "info") -> None:
         self._monkeypatch.setattr(sys, "stderr", self._stream)
-        logs.configure(settings(log_format=log_format, log_level=level))
+        lines.configure(settings(log_format=log_format, log_level=level))
 
     def lines(self) -> list[str]:
         """Since it was asked before."""
@@ -247,7 +259,7 @@ class Written:
 
 _TOUCHED = (
     "uploadkit",
-    *logs._TALKATIVE,
+    *lines._TALKATIVE,
     "uvicorn",
     "uvicorn.error",
     "uvicorn.access",
@@ -425,7 +437,7 @@ def test_every_line_of_a_request_has_its_id(tmp_path: Path) -> None:
     async def endpoint(request: Request) -> Response:
         def log() -> None:
             record = logging.makeLogRecord({})
-            logs._note_request(record)
+            lines._note_request(record)
             seen.append(record.request)  # type: ignore[attr-defined]
 
         log()

@@ -210,7 +210,7 @@ def test_what_can_work_is_ready_and_leaves_nothing(service: TestClient, tmp_path
     answer = service.get("/readyz")
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
     assert answer.headers["cache-control"] == "no-store"
-    assert [path for path in tmp_path.rglob("*") if path.is_file() and "ledger.db" not in path.name] == []
+    assert [path for name in ("staging", "files") for path in (tmp_path / name).rglob("*") if path.is_file()] == []
 
 
 def test_what_stops_is_not_ready(service: TestClient) -> None:

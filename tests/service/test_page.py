@@ -7,7 +7,9 @@ The pictures in `docs/img` are renewed by
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import os
 import random
 import re
@@ -24,7 +26,7 @@ from . import axe
 from .wire import Wire
 
 if TYPE_CHECKING:
-    from playwright.sync_api import CDPSession, Locator, Page
+    from playwright.sync_api import CDPSession, Locator, Page, Request, Route
 
 pytestmark = pytest.mark.needs("browser")
 
@@ -60,7 +62,7 @@ def clean(server: Server) -> Iterator[None]:
 @pytest.fixture
 def page(page: Page) -> Page:
     page.set_default_timeout(15_000)
-    page.set_viewport_size({"width": 1000, "height": 760})
+    page.set_viewport_size({"width": 860, "height": 760})
     return page
 
 
@@ -76,25 +78,31 @@ def photo(tmp_path: Path) -> Callable[..., Path]:
 
     def make(name: str, seed: int = 1, size: tuple[int, int] = (900, 600)) -> Path:
         chance = random.Random(seed)
-        colours = [tuple(chance.randrange(256) for _ in "rgb") for _ in range(4)]
-        picture = Image.new("RGB", (2, 2))
-        picture.putdata(colours)
+        wide, high = size
+        sky = [(40 + chance.randrange(90), 90 + chance.randrange(80), 170 + chance.randrange(60)), (255, 214, 170)]
+        picture = Image.new("RGB", (1, 2))
+        picture.putdata(sky)
         picture = picture.resize(size, Image.Resampling.BICUBIC)
         draw = ImageDraw.Draw(picture)
-        for _ in range(9):
-            x, y, r = (chance.randrange(side) for side in (*size, size[1] // 3))
-            draw.ellipse((x - r, y - r, x + r, y + r), outline=(255, 255, 255), width=3)
-        picture.save(tmp_path / name, quality=97)
+        x, y, r = chance.randrange(wide), chance.randrange(high // 3, high // 2), high // 12
+        draw.ellipse((x - r, y - r, x + r, y + r), fill=(255, 244, 214))
+        for ridge in range(1, 5):
+            waves = [(chance.uniform(0.5, 3), chance.uniform(0, 6)) for _ in range(4)]
+            tops = [sum(math.sin(often * at / wide * 6.3 + shift) for often, shift in waves) for at in range(wide)]
+            edge = [(at, high * (0.4 + ridge * 0.13) + top * high * 0.035) for at, top in enumerate(tops)]
+            draw.polygon([(0, high), *edge, (wide, high)], fill=(20 + ridge * 9, 105 - ridge * 17, 110 - ridge * 19))
+        grain = Image.frombytes("L", size, chance.randbytes(wide * high))
+        picture = Image.blend(picture, grain.convert("RGB"), 0.06)
+        picture.save(tmp_path / name, quality=95)
         return tmp_path / name
 
     return make
 
 
 @pytest.fixture
-def large(tmp_path: Path) -> Path:
+def large(photo: Callable[..., Path]) -> Path:
     """A picture that needs seconds on a slow line."""
-    Image.frombytes("RGB", (700, 500), os.urandom(700 * 500 * 3)).save(tmp_path / "large.png")
-    return tmp_path / "large.png"
+    return photo("large.png", size=(1000, 650))
 
 
 def asked(server: Server, path: str, *, method: str = "GET") -> Any:
@@ -159,10 +167,11 @@ def moves(page: Page, card: Locator, *, since: float = 0) -> float:
     return part(card)
 
 
-def picture_of(page: Page, name: str, tmp_path: Path, *, full: bool = False) -> None:
+def picture_of(page: Page, name: str, tmp_path: Path) -> None:
     """A picture for the documents, where they are to be renewed."""
     folder = Path(os.environ.get("UPLOADKIT_PICTURES", tmp_path))
-    page.screenshot(path=folder / f"service-{name}.png", full_page=full, animations="disabled")
+    page.mouse.move(0, 0)
+    page.screenshot(path=folder / f"service-{name}.png", full_page=True, animations="disabled")
 
 
 def test_five_photos_are_sent_and_their_thumbnails_seen(
@@ -172,7 +181,7 @@ def test_five_photos_are_sent_and_their_thumbnails_seen(
     opened(page, server)
     picture_of(page, "empty", tmp_path)
     session = slowed(page)
-    names = [f"photo {number}.jpg" for number in range(1, 6)]
+    names = ["dawn.jpg", "fjord.jpg", "harbour.jpg", "the last light over the hills.jpg", "valley.jpg"]
     choose(page, *(photo(name, number) for number, name in enumerate(names)))
     first = card(page, names[0])
     then = moves(page, first)
@@ -192,6 +201,8 @@ def test_five_photos_are_sent_and_their_thumbnails_seen(
             "image => image.src.includes('/files/') && image.naturalWidth === 200", arg=shown.element_handle()
         )
     picture_of(page, "done", tmp_path)
+    page.emulate_media(color_scheme="dark")
+    picture_of(page, "done-dark", tmp_path)
     assert page.locator("#sum").inner_text() == "5 of 5 done"
     assert sorted(each["filename"] for each in ledger(server)) == names
 
@@ -236,7 +247,7 @@ def test_a_cut_line_is_told_of_and_sent_again(
     moves(page, sending, since=0.1)
     wire.cut()
     page.locator('.card[data-tone="wait"]').wait_for()
-    assert sending.locator(".why").inner_text() == "The connection was lost. It is tried again by itself."
+    assert sending.locator(".why").inner_text().startswith("The connection was lost after ")
     assert re.fullmatch(
         r"The connection was lost. It goes on by itself in \d+ s.", page.locator("#hold span").inner_text()
     )
@@ -271,7 +282,7 @@ def test_a_browser_without_a_network_goes_on_when_there_is_one(
     page.context.set_offline(True)
     choose(page, photo("later.jpg"))
     page.locator("#hold").wait_for()
-    assert page.locator("#hold span").inner_text().startswith("This device is offline.")
+    assert page.locator("#hold span").inner_text().startswith("This device went offline.")
     page.context.set_offline(False)
     wait_for(page, "later.jpg", "completed")
     assert len(ledger(server, "completed")) == 1
@@ -419,7 +430,12 @@ def test_what_becomes_of_an_upload_is_seen_as_it_happens(
     opened(page, wire)
     (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
     streams: list[str | None] = []
-    page.on("request", lambda request: _is_stream(request.url) and streams.append(request.headers.get("last-event-id")))
+
+    def note(request: Request) -> None:
+        if _is_stream(request.url):
+            streams.append(request.headers.get("last-event-id"))
+
+    page.on("request", note)
     choose(page, tmp_path / "rows.csv")
     table = wait_for(page, "rows.csv", "processing")
     state = table.locator(".state")
@@ -460,12 +476,23 @@ def test_many_that_are_worked_on_are_asked_for_together(page: Page, server: Serv
         wait_for(page, f"{number}.csv", "completed")
 
 
+def test_the_page_works_below_a_prefix(page: Page, server: Server, photo: Callable[..., Path]) -> None:
+    """Which a proxy takes off."""
+    here = f"http://127.0.0.1:{server.port}/"
+    page.route("**/*", lambda route: route.abort())
+    page.route(f"{here}inbox/**", lambda route: route.continue_(url=route.request.url.replace("/inbox/", "/")))
+    page.goto(f"{here}inbox/")
+    choose(page, photo("below.jpg"))
+    shown = wait_for(page, "below.jpg", "completed").locator(".thumb img[src*='/inbox/files/']")
+    page.wait_for_function("image => image.naturalWidth === 200", arg=shown.element_handle())
+
+
 def test_who_is_asked_to_wait_waits(page: Page, server: Server, photo: Callable[..., Path]) -> None:
     """As long as Retry-After says; others are not begun meanwhile."""
     opened(page, server)
     refusals = 0
 
-    def refuse_one(route: Any) -> None:
+    def refuse_one(route: Route) -> None:
         nonlocal refusals
         if route.request.method != "POST" or refusals:
             route.fallback()
@@ -485,17 +512,16 @@ def test_who_is_asked_to_wait_waits(page: Page, server: Server, photo: Callable[
 def test_the_page_is_used_by_keyboard_alone(page: Page, server: Server, photo: Callable[..., Path]) -> None:
     """Each step by Tab, Enter and Space, with a focus that can be seen."""
     opened(page, server)
-    path = photo("by hand.jpg")
     focus_on(page, "Choose files")
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
-    for key in ("Enter", "Space"):
+    for key, name in (("Space", "by foot.jpg"), ("Enter", "by hand.jpg")):
         with page.expect_file_chooser() as chooser:
             page.keyboard.press(key)
-    chooser.value.set_files(str(path))
-    wait_for(page, "by hand.jpg", "completed")
+        chooser.value.set_files(str(photo(name)))
+        wait_for(page, name, "completed")
     focus_on(page, "Details of by hand.jpg")
     page.keyboard.press("Enter")
-    assert page.locator(".about").is_visible()
+    assert page.locator(".about:visible").count() == 1
     focus_on(page, "Delete by hand.jpg")
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.textContent") == "Keep it"
@@ -505,8 +531,8 @@ def test_the_page_is_used_by_keyboard_alone(page: Page, server: Server, photo: C
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     card(page, "by hand.jpg").wait_for(state="detached")
-    assert page.evaluate("document.activeElement.id") == "choose"
-    assert ledger(server) == []
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Details of by foot.jpg"
+    assert [each["filename"] for each in ledger(server)] == ["by foot.jpg"]
 
 
 def test_files_are_dropped_with_their_folders(
@@ -545,6 +571,67 @@ def test_a_picture_is_pasted(page: Page, server: Server) -> None:
     assert wait_for(page, "image.png", "completed").locator(".state").inner_text().endswith(f"PNG · 30 {TIMES} 20")
 
 
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service that knows two tokens."""
+    tokens = [
+        {"owner": name, "sha256": hashlib.sha256(f"{name}-token".encode()).hexdigest()} for name in ("ann", "bob")
+    ]
+    settings = SETTINGS | {"UPLOADKIT_TOKENS": json.dumps(tokens)}
+    with running(SERVICE, tmp_path_factory.mktemp("guarded"), **settings) as server:
+        yield server
+
+
+def test_who_has_to_say_who_he_is_is_asked(
+    page: Page, guarded: Server, photo: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Once for a tab. Until then, and when the token is forgotten, there is nothing to see of anybody's uploads."""
+    page.goto(f"http://127.0.0.1:{guarded.port}/")
+    token = page.get_by_label("Access token")
+    token.wait_for()
+    picture_of(page, "token", tmp_path)
+    assert token.evaluate("input => input === document.activeElement")
+    assert page.locator("#zone").is_hidden()
+    token.fill("nobody's")
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").get_by_text("That token is not valid").wait_for()
+    assert token.get_attribute("aria-invalid") == "true"
+    token.fill("ann-token")
+    page.get_by_role("button", name="Go on").click()
+    page.locator("#zone").wait_for()
+    choose(page, photo("of ann.jpg"))
+    done = wait_for(page, "of ann.jpg", "completed")
+    thumbnail = done.locator(".thumb img[src*='/files/']")
+    page.wait_for_function("image => image.naturalWidth === 200", arg=thumbnail.element_handle())
+    page.reload()
+    card(page, "of ann.jpg").wait_for()
+    page.get_by_role("button", name="Forget the token").click()
+    token.wait_for()
+    assert page.locator(".card").count() == 0
+    assert page.evaluate("sessionStorage.length") == 0
+    token.fill("bob-token")
+    page.keyboard.press("Enter")
+    page.locator("#empty").wait_for()
+    assert page.locator(".card").count() == 0
+
+
+def test_a_token_that_ends_meanwhile_is_asked_for_and_all_goes_on(
+    page: Page, guarded: Server, photo: Callable[..., Path]
+) -> None:
+    """What waits is sent when there is a token again."""
+    page.goto(f"http://127.0.0.1:{guarded.port}/")
+    page.get_by_label("Access token").fill("ann-token")
+    page.keyboard.press("Enter")
+    page.locator("#zone").wait_for()
+    page.evaluate("import('/page/service.js').then(service => { service.access.token = 'over'; })")
+    choose(page, photo("meanwhile.jpg"))
+    page.get_by_label("Access token").wait_for()
+    assert card(page, "meanwhile.jpg").get_attribute("data-status") == "waiting"
+    page.get_by_label("Access token").fill("ann-token")
+    page.keyboard.press("Enter")
+    wait_for(page, "meanwhile.jpg", "completed")
+
+
 @pytest.mark.needs("axe")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_keeps_people_from_using_it(
@@ -574,6 +661,20 @@ def test_nothing_keeps_people_from_using_it(
     assert axe.found(page) == []
 
 
+def test_a_phone_has_all_of_it(page: Page, server: Server, photo: Callable[..., Path], tmp_path: Path) -> None:
+    """In the dark, as well."""
+    page.set_viewport_size({"width": 375, "height": 720})
+    page.emulate_media(color_scheme="dark")
+    opened(page, server)
+    (tmp_path / "setup.exe").write_bytes(PROGRAM)
+    choose(page, photo("dawn.jpg", 0), photo("fjord.jpg", 1), tmp_path / "setup.exe")
+    wait_for(page, "dawn.jpg", "completed")
+    wait_for(page, "fjord.jpg", "completed")
+    wait_for(page, "setup.exe", "refused")
+    page.get_by_role("button", name="Details of dawn.jpg").click()
+    picture_of(page, "phone", tmp_path)
+
+
 @pytest.mark.parametrize("width", [320, 375])
 def test_a_narrow_screen_shows_all_of_it(
     page: Page, server: Server, photo: Callable[..., Path], tmp_path: Path, width: int
@@ -587,9 +688,9 @@ def test_a_narrow_screen_shows_all_of_it(
     page.locator('.card[data-status="completed"]').wait_for()
     wait_for(page, "setup.exe", "refused")
     page.get_by_role("button", name="Details of").click()
+    assert sideways(page) == 0
     page.get_by_text("Tags and priority").click()
     assert sideways(page) == 0
-    picture_of(page, "phone", tmp_path)
 
 
 def test_five_hundred_files_stay_usable(page: Page, server: Server) -> None:

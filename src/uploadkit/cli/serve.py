@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import traceback
 from typing import TYPE_CHECKING, Any
 
-from .terminal import OK, CommandFailed, Commands, Parser, complain
+from .terminal import OK, TROUBLE, CommandFailed, Commands, Parser, complain
 
 if TYPE_CHECKING:
     from ..service.settings import Loaded
@@ -69,6 +70,9 @@ def _serve(options: argparse.Namespace) -> int:
         return serve(loaded.settings, say=lambda line: print(line, flush=True))
     except ServeFailed as error:
         raise CommandFailed(str(error)) from error
+    except OSError:  # which `main` would take for one of the output
+        traceback.print_exc()
+        return TROUBLE
 
 
 def load_settings(file: str | None, flags: dict[str, Any] | None = None) -> Loaded:

@@ -84,16 +84,17 @@ def add(commands: Commands) -> None:
         metavar="[HOST:]PORT",
         help="tell Prometheus of the work, at /metrics; to this machine alone, 127.0.0.1, unless a host is given",
     )
-    parser.add_argument("--log-level", choices=_LEVELS, default="info", help="how much is logged; info is the default")
+    parser.add_argument("--log-level", choices=_LEVELS, help="how much is logged; info is the default")
     parser.set_defaults(run=_run, parser=parser)
 
 
 def _run(options: argparse.Namespace) -> int:
     """Returns when the worker has ended."""
-    log_to_stderr(options.log_level)
     of_service = options.app is None
+    log_to_stderr(options.log_level or "info")
     if of_service:
-        options.app = _of_service(options.config)
+        options.app = _of_service(options)
+    options.log_level = options.log_level or "info"
     pipeline = load_app(options.app)
     if pipeline.queue is None:
         raise CommandFailed(
@@ -111,16 +112,20 @@ def _run(options: argparse.Namespace) -> int:
         return asyncio.run(_work(pipeline, options, of_service=of_service))
 
 
-def _of_service(file: str | None) -> str:
-    """The name of the upload service's pipeline. Raises `CommandFailed` where it shares too little with the service."""
-    settings = load_settings(file).settings
+def _of_service(options: argparse.Namespace) -> str:
+    """The name of the upload service's pipeline, which logs as its settings say. Raises `CommandFailed` where it shares
+    too little with the service."""
+    settings = load_settings(options.config).settings
     try:
         from ..service.jobs import APP, lacking
+        from ..service.lines import configure
     except ModuleNotFoundError as missing:  # an extra, which it names
         raise CommandFailed(str(missing)) from missing
     if (text := lacking(settings)) is not None:
         raise CommandFailed(text)
-    load_service(file)
+    load_service(options.config)
+    options.log_level = options.log_level or settings.log_level
+    configure(settings, level_name=options.log_level)
     return APP
 
 

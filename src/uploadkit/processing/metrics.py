@@ -14,6 +14,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIServer
@@ -146,9 +148,22 @@ class Metrics:
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
             return self._registry
         registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        _Processes(registry)  # type: ignore[no-untyped-call]
         registry.register(self._asked)
         return registry
+
+
+class _Processes(MultiProcessCollector):
+    """All that share the folder. One that begins just now has an empty file for a moment, at which prometheus_client
+    fails, and with it the scrape."""
+
+    def collect(self) -> Iterable[Metric]:
+        files = []
+        for file in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("*.db"):
+            with suppress(FileNotFoundError):  # that of a process which has ended
+                if file.stat().st_size:
+                    files.append(str(file))
+        return self.merge(files, accumulate=True)  # type: ignore[no-untyped-call, no-any-return]
 
 
 class MetricsServer:

@@ -1,9 +1,9 @@
 """The application: routes, and what stands around each of them.
 
-Around every request stand, from the outside: `logs.Logged` (its id, its line in the log, its numbers), `safety.Safe`
-(headers of safety, origins, hosts), CORS where it is on, `draining.Drained` (answers before a body's end), and
-`logs.Caught` (what nobody foresaw). A route that is `guarded` asks who calls before anything of a body is read, and
-counts the request for that caller. Every error is answered by problem details.
+Around every request stand, from the outside: `logs.Logged` (its id, its line in the log, its numbers),
+`draining.Drained` (answers before a body's end), `safety.Safe` (headers of safety, origins, hosts), CORS where it is
+on, and `logs.Caught` (what nobody foresaw). A route that is `guarded` asks who calls before anything of a body is read,
+and counts the request for that caller. Every error is answered by problem details.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ def create_app(
         routes=routes(),
         middleware=[
             Middleware(Logged, parts=parts),
+            Middleware(Drained),
             Middleware(Safe, settings=settings, is_open=parts.callers.is_open),
             *cors(settings),
-            Middleware(Drained),
             Middleware(Caught),
         ],
         exception_handlers={UploadError: _refused, HTTPException: _http, Exception: unexpected},

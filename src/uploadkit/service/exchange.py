@@ -91,6 +91,10 @@ class Passing:
             self._is_whole = not message.get("more_body", False)
         await self._send(message)
 
+    def cut(self) -> None:
+        """The service ends before it has answered."""
+        self._status = self._status or 503
+
     def ended(self) -> Exchange:
         """What there is to tell. Whose it was, and which uploads came with it, the routes have written down: `caller`
         and `owned` in the state of the request."""

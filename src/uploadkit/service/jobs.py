@@ -18,13 +18,13 @@ from functools import cache, partial
 from itertools import chain, repeat
 from typing import Any, Final
 
-from ..processing.app import log_to_stderr
 from ..processing.pipeline import Pipeline
 from ..processing.upkeep import sweep
 from ..processing.valkey import ValkeyServer
 from ..processing.worker import work
 from ..storage.threads import in_own_thread
 from .channel import Parent
+from .lines import configure
 from .operating import Numbers
 from .parts import pipeline_of
 from .settings import Settings
@@ -55,7 +55,7 @@ def main(channel: int, began: datetime | None) -> int:
     """Returns the status to exit with. `began`: what was begun before belongs to nobody who lives."""
     parent = Parent(channel)
     settings = Settings.load()
-    log_to_stderr(settings.log_level)
+    configure(settings)
     try:
         pipeline = pipeline_of(settings)
         pipeline.ledger.migrate()
@@ -109,7 +109,7 @@ async def upkeep(pipeline: Pipeline, began: datetime | None = None) -> AsyncIter
 
     async def keep() -> None:
         sweeping = partial(sweep, pipeline, orphans=None)
-        first = sweeping if began is None else partial(sweeping, older_than_seconds=0, now=lambda: began)
+        first = sweeping if began is None else partial(sweeping, older_than_seconds=0, now=lambda at=began: at)
         for sweep_now in chain([first], repeat(sweeping)):
             try:
                 _log.debug("swept: %s", await in_own_thread(sweep_now))

@@ -24,9 +24,9 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
-from ..processing.app import log_to_stderr
 from ..processing.valkey import ValkeyServer
 from .channel import END, ENDING, FAILED, LAST_SECONDS, READY
+from .lines import configure
 from .settings import Settings, without_password
 
 if sys.platform != "win32":
@@ -54,10 +54,10 @@ def serve(settings: Settings, *, say: Callable[[str], object]) -> int:
     and what it uses, as soon as it does. Raises `ServeFailed`."""
     if sys.platform == "win32":
         raise ServeFailed("uploadkit serve needs Linux or macOS")
-    log_to_stderr(settings.log_level)
     with ExitStack() as stack:
         lock = stack.enter_context(_held(settings.data))
         listening = stack.enter_context(_bound(settings))
+        configure(settings)
         return asyncio.run(_Tree(settings, lock, listening, say).run())
 
 
@@ -218,12 +218,13 @@ class _Keeper:
 
     async def _listen(self, process: _Process) -> str | None:
         failure = None
-        async for line in process.lines:
-            if line == READY:
-                self._was_there = True
-                self._tree.begun(self)
-            elif line.startswith(FAILED):
-                failure = line.removeprefix(FAILED).decode().strip()
+        with suppress(ConnectionError):  # it has died with something unread
+            async for line in process.lines:
+                if line == READY:
+                    self._was_there = True
+                    self._tree.begun(self)
+                elif line.startswith(FAILED):
+                    failure = line.removeprefix(FAILED).decode().strip()
         return failure
 
 

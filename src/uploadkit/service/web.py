@@ -21,11 +21,11 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..adapters.problem import problem_body, problem_headers
-from ..processing.app import log_to_stderr
+from ..errors import Overloaded
 from .app import create_app
 from .channel import Parent
 from .connections import Bounded
-from .problems import Refused
+from .lines import configure
 from .settings import Settings
 
 __all__ = ["main"]
@@ -40,7 +40,7 @@ def main(listening: int, channel: int) -> int:
     """Returns the status to exit with."""
     parent = Parent(channel)
     settings = Settings.load()
-    log_to_stderr(settings.log_level)
+    configure(settings)
     try:
         app = create_app(settings)
         app.state.parts.pipeline.ledger.migrate()
@@ -53,8 +53,13 @@ def main(listening: int, channel: int) -> int:
 
     async def serve() -> None:
         loop = asyncio.get_running_loop()
+
+        def end() -> None:
+            app.state.parts.readiness.drain()
+            server.end(settings.grace_seconds)
+
         parent.listen(
-            on_end=lambda: loop.call_soon_threadsafe(server.end, settings.grace_seconds),
+            on_end=lambda: loop.call_soon_threadsafe(end),
             on_gone=lambda: loop.call_soon_threadsafe(server.end, 0),
         )
         await server.serve(sockets=[socket.socket(fileno=listening)])
@@ -72,6 +77,7 @@ def _config(settings: Settings, app: ASGIApp) -> uvicorn.Config:
         lifespan="on",
         ws="none",
         log_config=None,
+        log_level="warning",  # that processes begin and end is said by the parent
         access_log=False,
         server_header=False,
         proxy_headers=bool(settings.trusted_proxies),
@@ -139,14 +145,12 @@ class _Answered:
             if scope["type"] != "http":
                 raise
             if not has_begun:
-                await _answer(
-                    send, Refused(503, "ending", "the service ends; send it again", headers={"Retry-After": "1"})
-                )
+                await _answer(send, Overloaded("the service is about to end; try again later", retry_after=1))
 
 
-async def _answer(send: Send, error: Refused) -> None:
+async def _answer(send: Send, error: Overloaded) -> None:
     body = problem_body(error)
-    headers = {**problem_headers(error), **error.headers, "Content-Length": str(len(body)), "Connection": "close"}
+    headers = {**problem_headers(error), "Content-Length": str(len(body)), "Connection": "close"}
     pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": error.status, "headers": pairs})
     await send({"type": "http.response.body", "body": body})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -39,7 +39,7 @@ async def index(request: Request) -> Response:
     parts = parts_of(request)
     rules = json.dumps(parts.form.rules(), separators=(",", ":")).replace("<", "\\u003c")
     page = _read("index.html").body.decode().replace(RULES_ARE_HERE, RULES_ARE_HERE.replace("{}", rules))
-    policy = _policy(await in_thread(_bucket, parts))
+    policy = _policy(await in_thread(_buckets, parts))
     return _given(request, _File.of(page.encode(), "text/html; charset=utf-8"), {"Content-Security-Policy": policy})
 
 
@@ -71,13 +71,13 @@ def _given(request: Request, file: _File, headers: Mapping[str, str]) -> Respons
     return Response(file.body, media_type=file.kind, headers=headers)
 
 
-def _policy(bucket: str | None) -> str:
+def _policy(buckets: Sequence[str]) -> str:
     """Its own files alone, and pictures: those that are about to be sent, and thumbnails."""
     rules = {
         "default-src": "'none'",
         "script-src": "'self'",
         "style-src": "'self'",
-        "img-src": " ".join(["'self'", "blob:", *([] if bucket is None else [bucket])]),
+        "img-src": " ".join(["'self'", "blob:", *buckets]),
         "connect-src": "'self'",
         "form-action": "'none'",
         "base-uri": "'none'",
@@ -86,22 +86,22 @@ def _policy(bucket: str | None) -> str:
     return "; ".join(f"{name} {sources}" for name, sources in rules.items())
 
 
-def _bucket(parts: Parts) -> str | None:
+def _buckets(parts: Parts) -> Sequence[str]:
     """Where pictures come from, where who fetches one is sent to a bucket."""
-    storage = parts.pipeline.storages.get("files")
-    if not (parts.settings.redirects and isinstance(storage, SignsUrls)):
-        return None
-    address = urlsplit(storage.sign_url("thumbnail"))
-    return f"{address.scheme}://{address.netloc}"
+    if not parts.settings.redirects:
+        return ()
+    storages = [storage for storage in parts.pipeline.storages.values() if isinstance(storage, SignsUrls)]
+    addresses = [urlsplit(storage.sign_url("thumbnail")) for storage in storages]
+    return sorted({f"{address.scheme}://{address.netloc}" for address in addresses})
 
 
 @cache
 def _names() -> frozenset[str]:
-    names = (each.name for each in files(__package__).iterdir())
+    names = (each.name for each in files(__name__).iterdir())
     return frozenset(name for name in names if name.rpartition(".")[2] in KINDS)
 
 
 @cache
 def _read(name: str) -> _File:
     kind = KINDS.get(name.rpartition(".")[2], "text/html")
-    return _File.of(files(__package__).joinpath(name).read_bytes(), kind)
+    return _File.of(files(__name__).joinpath(name).read_bytes(), kind)

@@ -11,7 +11,7 @@ const FRESH = 5 * 60_000;  // signed links last for a while alone
 export function look(item) {
   const {phase, problem, told} = item;
   const whole = size(item.size);
-  const why = problem ? reason(problem.message) : "";
+  const why = problem ? reason(problem.status === 0 && item.sent ? `${problem.message} after ${size(item.sent)}` : problem.message) : "";
   switch (phase) {
     case "waiting":
       return problem

@@ -37,7 +37,7 @@ export class Problem extends Error {
 
 /** For answers that do not come from the service, but from what stands before it. */
 function usual(status) {
-  if (status === 0) return navigator.onLine ? "the connection was lost" : "this device is offline";
+  if (status === 0) return navigator.onLine ? "the connection was lost" : "this device went offline";
   if (status === 413) return "the file is too large for this service";
   if ([502, 503, 504].includes(status)) return "the service cannot be reached right now";
   return `the service answered with status ${status}`;

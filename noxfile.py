@@ -145,9 +145,10 @@ def package(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Parsers, forms, uploads, S3, pictures, types and records beside their peers; `-- s3 --quick` runs one."""
-    session.install("-e", ".", *_group("bench"))
-    benches, words = ["parsers", "typed", "end_to_end", "s3", "images", "detection", "ledger"], [*session.posargs]
+    """Parsers, forms, uploads, S3, pictures, types, records and the service; `-- s3 --quick` runs one."""
+    session.install("-e", ".[service]", *_group("bench"))
+    benches = ["parsers", "typed", "end_to_end", "s3", "images", "detection", "ledger", "service"]
+    words = [*session.posargs]
     if words and words[0] in benches:
         benches = [words.pop(0)]
     for name in benches:

@@ -22,12 +22,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from ..end_to_end.processes import available, cpu_seconds, family, file_system
+from ..end_to_end.processes import available, cpu_seconds, file_system
 from ..report import judged, machine, rows, told, write
 from ..targets import Verdict
 from .clients import Found, Load, found
 from .forms import MIB
-from .memory import Held, watched
+from .memory import Held, spent, watched
 from .running import Running, plain, service
 
 CPU_TARGET = 1.5
@@ -97,15 +97,15 @@ def photos(
     with service(folder, workers=workers) as running:
         web, jobs = [running.web], list(running.workers)
         found(Load(port=running.port, photos=2, seconds=1, size=size, asks=False))
-        cpu = cpu_seconds(family(running.web)), sum(cpu_seconds(family(pid)) for pid in jobs)
+        cpu = spent(running.web), sum(map(spent, jobs))
         with watched([*web, *jobs]) as tree, watched(web, with_children=False) as alone:
             sent = found(Load(port=running.port, photos=clients, seconds=seconds, size=size))
-        spent = cpu_seconds(family(running.web)) - cpu[0], sum(cpu_seconds(family(pid)) for pid in jobs) - cpu[1]
+        meanwhile = spent(running.web) - cpu[0], sum(map(spent, jobs)) - cpu[1]
         behind = _waiting(running)
         began = time.monotonic()
         _settled(running)
         drained = time.monotonic() - began
-        jobs_cpu = sum(cpu_seconds(family(pid)) for pid in jobs) - cpu[1]
+        jobs_cpu = sum(map(spent, jobs)) - cpu[1]
         lost = [upload for upload in sent.uploads if running.get(f"/uploads/{upload}")[1].get("status") != "completed"]
     statuses = Counter(status for _, _, status in sent.posts)
     took = [each for _, each, status in sent.posts if status == 202]
@@ -123,9 +123,9 @@ def photos(
         "post_p99": percentile(took, 99),
         "asked_p50": percentile(sent.asked, 50),
         "asked_p99": percentile(sent.asked, 99),
-        "web_cores": spent[0] / sent.seconds,
-        "worker_cores": spent[1] / sent.seconds,
-        "web_cpu_an_upload": spent[0] / max(1, len(sent.uploads)),
+        "web_cores": meanwhile[0] / sent.seconds,
+        "worker_cores": meanwhile[1] / sent.seconds,
+        "web_cpu_an_upload": meanwhile[0] / max(1, len(sent.uploads)),
         "worker_cpu_an_upload": jobs_cpu / max(1, len(sent.uploads)),
         "behind_at_the_end": behind,
         "drained_after": drained,

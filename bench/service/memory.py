@@ -1,7 +1,9 @@
-"""What a tree of processes holds in memory, over time: what they share is counted once (PSS)."""
+"""What a tree of processes takes: its memory over time, where what they share is counted once (PSS), and CPU time, of
+those that have ended meanwhile too."""
 
 from __future__ import annotations
 
+import os
 import re
 import statistics
 import threading
@@ -11,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..end_to_end.processes import family
+from ..end_to_end.processes import cpu_seconds, family
 
 EVERY_SECONDS = 0.5
 
@@ -54,6 +56,19 @@ def watched(pids: Sequence[int], *, with_children: bool = True) -> Iterator[Held
     finally:
         ended.set()
         thread.join()
+
+
+def spent(pid: int) -> float:
+    """Seconds of CPU, of the process and all that it has started, also of those that have ended."""
+    return cpu_seconds(family(pid)) + sum(map(_of_the_dead, family(pid)))
+
+
+def _of_the_dead(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")  # cutime and cstime
 
 
 def _pss(pid: int) -> int:

@@ -71,6 +71,26 @@ def test_what_waits_in_a_queue_is_done_by_a_worker(
     assert len(keys_of(media)) == 5
 
 
+def test_what_was_begun_is_done_before_something_else_is_begun(
+    queue: Queue, ledger: Ledger, staging: DiskStorage
+) -> None:
+    """Else no upload would be completed before the first step of all that wait was made."""
+    seen: list[tuple[str, str]] = []
+    pipeline = Pipeline(ledger, queue=queue)
+    for name in ("first", "second"):
+        pipeline.process("*", Copies(name, fail=lambda job, name=name: seen.append((job.record.id, name))))  # type: ignore[misc]
+    files = sent(Uploader(staging, pipeline=pipeline), b"1", b"2", b"3")
+    told(pipeline)
+
+    async def work() -> None:
+        async with working(pipeline, documents=1):
+            await eventually(lambda: all(ledger.get(file.id).state is State.COMPLETED for file in files))
+
+    run(work())
+    assert [name for _, name in seen] == ["first", "second"] * 3
+    assert [upload for upload, _ in seen[::2]] == [upload for upload, _ in seen[1::2]]
+
+
 def test_small_uploads_are_processed_in_the_request(queue: Queue, ledger: Ledger, staging: DiskStorage) -> None:
     """Those below the size that is said; larger ones wait for a worker."""
     pipeline = Pipeline(ledger, queue=queue, inline_below="1 KB")

@@ -158,6 +158,22 @@ class TestEveryQueue:
         run(main())
         assert seen == sorted(jobs, key=lambda job: job.priority)
 
+    def test_what_was_begun_comes_before_what_is_as_urgent(self, queue: Queue) -> None:
+        """But not before what is more urgent."""
+        jobs = [job(number, priority=list(Priority)[number % 4], is_begun=number >= 4) for number in range(8)]
+        seen = []
+
+        async def handler(running: Running) -> None:
+            seen.append(running.job)
+
+        async def main() -> None:
+            for one in jobs:
+                await queue.aadd(one)
+            await worked_off(queue, handler, at_once=1)
+
+        run(main())
+        assert seen == sorted(jobs, key=lambda job: (job.priority, not job.is_begun))
+
     def test_no_more_are_done_at_a_time_than_was_said(self, queue: Queue) -> None:
         """The jobs themselves count."""
         now, most = 0, 0

@@ -61,7 +61,7 @@ class Course:
             return
         results = await self._ledger.aresults(upload)
         if undone := self._rules.undone(record, results):
-            await queue.aadd(undone[0].job(record))
+            await queue.aadd(undone[0].job(record, is_begun=bool(results)))
             return
         told = {result.processor: result.told["results"] for result in results}
         fact = FileProcessed(**concerning(record), results=told)

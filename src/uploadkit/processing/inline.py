@@ -129,7 +129,7 @@ class InlineQueue:
 
     def _in_order(self) -> list[_Entry]:
         with self._lock:
-            return sorted(self._entries.values(), key=lambda entry: (entry.job.priority, entry.number))
+            return sorted(self._entries.values(), key=lambda entry: (entry.job.rank, entry.number))
 
     def _claim(self, entry: _Entry) -> bool:
         """Whether it is the caller who does it."""

@@ -99,7 +99,9 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What is to be done. `digest` is that of what the processor was told to make. `delay_seconds` is from now."""
+    """What is to be done. `digest` is that of what the processor was told to make. `delay_seconds` is from now.
+    `is_begun` says that something else was done to the upload before: what was begun comes before what is as urgent.
+    """
 
     upload: str
     processor: str
@@ -109,6 +111,7 @@ class Job:
     attempts: int = 3
     backoff: Backoff = field(default_factory=Backoff)
     delay_seconds: float = 0
+    is_begun: bool = False
 
     def __post_init__(self) -> None:
         if not (self.upload and self.processor and self.queue):
@@ -123,6 +126,11 @@ class Job:
         """The same work has the same id: while a job waits or is being done, it is not added to its queue again. When
         it has ended, well or badly, it may be."""
         return f"{self.upload}-{self.processor}-{self.digest}"
+
+    @property
+    def rank(self) -> int:
+        """Of jobs that wait, the one with the lowest is done first."""
+        return int(self.priority) - self.is_begun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,8 +41,8 @@ class Rule:
     def is_for(self, record: UploadRecord) -> bool:
         return self.accept is None or self.accept.admits(record.content_type)
 
-    def job(self, record: UploadRecord) -> Job:
-        """To do this to the upload."""
+    def job(self, record: UploadRecord, *, is_begun: bool = False) -> Job:
+        """To do this to the upload, of which a step may have been made before."""
         return Job(
             upload=record.id,
             processor=self.processor.name,
@@ -51,6 +51,7 @@ class Rule:
             priority=_priority(record.priority),
             attempts=self.attempts,
             backoff=self.backoff,
+            is_begun=is_begun,
         )
 
 

@@ -122,7 +122,7 @@ class Readiness:
         if (queue := pipeline.queue) is not None:
             self._checks["queue"] = partial(queue.counts, list(shares_of(pipeline))[:1])
         for name, storage in pipeline.storages.items():
-            self._checks[f"storage {name}"] = partial(_ask_in_thread, storage)
+            self._checks[f"storage {name}"] = partial(_ask_storage, storage)
         self._pending: dict[str, asyncio.Task[object]] = {}  # an answer that does not come is waited for once
         self._failing: frozenset[str] = frozenset()
         self._answer: asyncio.Task[frozenset[str]] | None = None
@@ -209,11 +209,11 @@ async def _ask_ledger(pipeline: Pipeline) -> None:
         await in_own_thread(pipeline.ledger.get, "nobody's")
 
 
-async def _ask_in_thread(storage: Storage) -> None:
-    await in_own_thread(partial(_ask_storage, storage))
+async def _ask_storage(storage: Storage) -> None:
+    await in_own_thread(_try, storage)
 
 
-def _ask_storage(storage: Storage) -> None:
+def _try(storage: Storage) -> None:
     """For an object that is not there; and whether it takes a byte, of which nothing is left."""
     key = token_hex(16)
     with suppress(ObjectMissing):

@@ -27,6 +27,7 @@ def data_of(job: Job) -> dict[str, Any]:
         "priority": int(job.priority),
         "attempts": job.attempts,
         "delay_seconds": job.delay_seconds,
+        "is_begun": job.is_begun,
         "backoff": {
             "seconds": backoff.seconds,
             "factor": backoff.factor,
@@ -49,7 +50,7 @@ def job_of(found: Any) -> Job | None:
 def options_of(job: Job) -> dict[str, Any]:
     """Of bullmq, for this one job."""
     return {
-        "priority": int(job.priority),  # always: a job without one comes before all
+        "priority": job.rank,  # always: 0 is none, and comes before all, as what is urgent and was begun may
         "attempts": job.attempts,
         "backoff": {"type": _BACKOFF},
         "delay": round(job.delay_seconds * 1000),

@@ -92,7 +92,6 @@ _ALL: Final = (
     Refusal.of(errors.FieldRefused),
     # The service
     Refusal.of(Unexpected),
-    Refusal(code="ending", statuses=(503,), when="The service ends, and has not done it.", headers=_LATER),
     Refusal.of(errors.Overloaded, headers=_LATER),
     Refusal.of(errors.CheckFailed),
     Refusal.of(errors.StorageFailed),

@@ -184,7 +184,7 @@ def paths(form: Json, *, callers: Sequence[Json]) -> Json:
     }
 
 
-_ALL: Final = ("malformed_request", "head_too_large", "internal_error", "ending")
+_ALL: Final = ("malformed_request", "head_too_large", "internal_error", "overloaded")
 """Every route may refuse so."""
 
 _ANY: Final = (*_ALL, "wrong_host")

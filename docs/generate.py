@@ -297,7 +297,7 @@ def _codes(answer: dict[str, Any]) -> list[str]:
     ]
 
 
-_ANYWHERE = frozenset({"internal_error", "malformed_request", "wrong_host"})
+_ANYWHERE = frozenset({"head_too_large", "internal_error", "malformed_request", "overloaded", "wrong_host"})
 """What every route may answer: the page says so once."""
 
 

@@ -197,7 +197,7 @@ def wait_until_gone_but_the_new(served: Served) -> None:
 
 def test_after_a_death_of_all_what_was_accepted_is_completed(served: Served, slow_upload: Slow) -> None:
     """Uploads were answered, and arriving; of those that were not answered nothing is left, at once."""
-    served.start()
+    served.start("--rate", "none")
     accepted: list[str] = []
 
     def send(number: int) -> None:
@@ -212,7 +212,7 @@ def test_after_a_death_of_all_what_was_accepted_is_completed(served: Served, slo
         served.kill_all()
         for each in sending:
             each.result(SECONDS)
-    served.start()
+    served.start("--rate", "none")
     eventually(lambda: State.RECEIVING not in served.states(), seconds=SECONDS)
     eventually(lambda: all(map(served.completed, accepted)), seconds=SECONDS)
     gone = {State.COMPLETED, State.EXPIRED, State.REJECTED}

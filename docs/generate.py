@@ -297,7 +297,7 @@ def _codes(answer: dict[str, Any]) -> list[str]:
     ]
 
 
-_ANYWHERE = frozenset({"malformed_request", "wrong_host", "internal_error"})
+_ANYWHERE = frozenset({"head_too_large", "internal_error", "malformed_request", "overloaded", "wrong_host"})
 """What every route may answer: the page says so once."""
 
 
@@ -306,6 +306,8 @@ def _kind(schema: dict[str, Any]) -> str:
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return f"[{name}](#{name.lower()})"
+    if "anyOf" in schema:
+        return " or ".join(map(_kind, schema["anyOf"]))
     if "const" in schema:
         return f"`{schema['const']}`"
     if "enum" in schema:

@@ -50,7 +50,7 @@ def pytest_collection_finish() -> None:
 
 
 # Whose tests start processes and wait for them, more than they compute.
-WAITING = ("records", "processing", "faults", "storage/s3", "examples", "docs", "bench", "test_cli.py")
+WAITING = ("records", "processing", "faults", "storage/s3", "examples", "docs", "bench", "service", "test_cli.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -123,7 +123,7 @@ def assert_answered(said: str, seen: str, folder: Path) -> None:
     photo = (folder / "photo.jpg").read_bytes()
     own: dict[str, Any] = {"size": len(photo), "sha256": hashlib.sha256(photo).hexdigest()}
     try:
-        wanted = json.loads(said.replace("\n", " ").replace(":…", ':"…"'))
+        wanted = json.loads(re.sub(": ?…", ':"…"', said.replace("\n", " ")))
     except json.JSONDecodeError:
         pattern = ".*".join(re.escape(part) for part in re.sub(r"\s+", " ", said).split("…"))
         assert re.fullmatch(pattern, re.sub(r"\s+", " ", seen.strip())), (said, seen)

@@ -23,12 +23,21 @@ from tests.docs.pasted import (
     started,
 )
 
-SERVED = sorted(page.relative_to(DOCS) for page in DOCS.rglob("*.md") if requests_of(page.read_text(encoding="utf-8")))
+SERVICE = "$ uploadkit serve\n"  # test_service_pages.py has these
+SERVED = sorted(
+    page.relative_to(DOCS)
+    for page in DOCS.rglob("*.md")
+    if requests_of(page.read_text(encoding="utf-8")) and SERVICE not in page.read_text(encoding="utf-8")
+)
 TABBED = [page for page in SERVED if any(len(servers_of(section)) > 1 for section in sections(DOCS / page))]
 PROGRAMS = sorted(
     page.relative_to(DOCS) for page in DOCS.rglob("*.md") if "$ python app.py" in page.read_text(encoding="utf-8")
 )
-COMMANDED = sorted(page.relative_to(DOCS) for page in DOCS.rglob("*.md") if "\n$ uploadkit " in page.read_text("utf-8"))
+COMMANDED = sorted(
+    page.relative_to(DOCS)
+    for page in DOCS.rglob("*.md")
+    if "\n$ uploadkit " in page.read_text("utf-8") and SERVICE not in page.read_text("utf-8")
+)
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 

@@ -25,7 +25,7 @@ def built(folder: str, url: str, prefix: str) -> tuple[Pipeline, Uploader]:
     staging, media = disks(Path(folder))
     queue = BullMQQueue(url, prefix=prefix)
     pipeline = Pipeline(Ledger(f"sqlite:///{folder}/uploads.db"), queue=queue, storage=media, storages=[staging])
-    pipeline.process("text/plain", attempts=ATTEMPTS, backoff=NO_WAIT, seconds=2, memory="128 MiB")(act)
+    pipeline.process("text/plain", attempts=ATTEMPTS, backoff=NO_WAIT, seconds=5, memory="128 MiB")(act)
     return pipeline, Uploader(staging, pipeline=pipeline)
 
 

@@ -473,7 +473,7 @@ def test_more_functions_wait_than_there_are_worker_threads(ledger: Ledger, stagi
 
     @pipeline.process("*", attempts=1)
     async def look(record: UploadRecord, job: JobContext) -> None:
-        together.wait(5)
+        together.wait(30)
         await job.aprogress(50)
 
     upload = Uploader(staging, pipeline=pipeline)
@@ -481,7 +481,7 @@ def test_more_functions_wait_than_there_are_worker_threads(ledger: Ledger, stagi
     for request in requests:
         request.start()
     for request in requests:
-        request.join(20)
+        request.join(60)
     assert ledger.count() == {State.COMPLETED: MAX_THREADS + 1}
 
 

@@ -450,7 +450,7 @@ def test_functions_that_go_wrong_fail_their_uploads_alone(
     reasons = {
         "raise": (State.FAILED, "act: KeyError: 'a mistake'"),
         "refuse": (State.REJECTED, "too ugly"),
-        "hang": (State.FAILED, "act: took longer than 2 s"),
+        "hang": (State.FAILED, "act: took longer than 5 s"),
         "leak": (State.FAILED, "act: used more than 128 MiB"),
         "exit": (State.FAILED, "act: ended with exit status 7"),
         "crash": (State.FAILED, "act: was killed by signal 6"),

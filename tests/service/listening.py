@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from collections.abc import Iterator
@@ -44,7 +45,10 @@ class Listening(uvicorn.Server):
 
 @contextmanager
 def listening(
-    app: ASGIApp, *, http: HTTPProtocolType = "httptools", grace_seconds: int | None = 5
+    app: ASGIApp,
+    *,
+    http: HTTPProtocolType | type[asyncio.Protocol] = "httptools",
+    grace_seconds: int | None = 5,
 ) -> Iterator[Listening]:
     """It listens before the server has begun: whoever connects waits in its line. At the end of the block what is under
     way is waited for, but not longer than `grace_seconds`."""

@@ -75,9 +75,9 @@ class Served:
 
     def processes(self, part: str = "") -> list[int]:
         """Those of the running tree whose command has this in it, the parent included."""
-        found = [pid for pid in _descendants(self._processes[-1].pid) if part in _command(pid)]
+        found = list(_descendants(self._processes[-1].pid))
         self._seen.update(found)
-        return found
+        return [pid for pid in found if part in _command(pid)]
 
     def left(self) -> list[str]:
         """Those of all that `processes` has told of which still live."""

@@ -24,7 +24,7 @@ from uploadkit.service.settings import Settings, TokenRule
 
 from .conftest import Serve, parts_of
 
-TOKEN = secrets.token_urlsafe(32)
+TOKEN = "n2vYh0Sx6dQqH3bLr8TzW5cKfJ7uMgA1eRiPoXyZ4Uk"
 
 
 def rule(token: str = TOKEN, owner: str = "ann", **more: Any) -> TokenRule:
@@ -103,7 +103,9 @@ def test_what_is_no_token_of_ours_is_not_valid(serve: Serve, value: str) -> None
     assert answer.headers["www-authenticate"] == 'Bearer realm="uploads", error="invalid_token"'
 
 
-@pytest.mark.parametrize("value", ["Basic YTpi", TOKEN, f"Token {TOKEN}", f"Bearer\t{TOKEN}"])
+@pytest.mark.parametrize(
+    "value", ["Basic YTpi", TOKEN, f"Token {TOKEN}", f"Bearer\t{TOKEN}"], ids=["basic", "bare", "token", "tab"]
+)
 def test_what_is_no_bearer_token_is_asked_for_one(serve: Serve, value: str) -> None:
     answer = serve(tokens=(rule(),)).get("/uploads", headers={"Authorization": value})
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'Bearer realm="uploads"')

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+from pathlib import Path
+
 import pytest
 from starlette.routing import Route
 from starlette.testclient import TestClient
+from tests.service.listening import app_of, listening
 
 from uploadkit.service.app import routes
 
@@ -96,3 +100,26 @@ def test_head_is_answered_as_get_is_without_its_body(service: TestClient, path: 
     head, get = service.head(path), service.get(path)
     assert (head.status_code, head.content) == (get.status_code, b"")
     assert head.headers["content-type"] == get.headers["content-type"]
+
+
+WIRE = {
+    b"GET /uploads/" + b"a" * 100_000: 400,  # uvicorn's own answer, to what it does not read
+    b"GET /uploads/\x00\xff": 400,
+    b"GET /uploads/%00%ff%ed%a0%80": 404,
+    b"GET /uploads/%zz%2": 404,
+    b"GET //uploads": 404,
+    b"GET /uploads?status=%00&after=%ff": 422,
+    b"GET http://127.0.0.1/healthz": 200,
+    b"OPTIONS *": 404,
+    b"OPTIONS /uploads": 405,
+}
+
+
+def test_a_server_takes_none_of_them_for_a_fault(tmp_path: Path) -> None:
+    """The same over a socket, where a server reads the line of the request first."""
+    with listening(app_of(tmp_path)) as server:
+        for line, status in WIRE.items():
+            with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+                connection.sendall(line + b" HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+                with connection.makefile("rb") as answer:
+                    assert int(answer.readline().split()[1]) == status, line[:40]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+from tests.postgres import PostgresServer
 from tests.processing.servers import eventually
 from tests.service.serving import SECONDS, Served, SlowUpload, wait_until_gone
 
@@ -64,6 +65,7 @@ def test_a_photo_is_taken_by_curl_and_worked_on(served: Served, tmp_path: Path) 
     photo.write_bytes(sample("image/jpeg"))
     curl = ["curl", "-sS", "-F", f"file=@{photo}", f"{served.url}/uploads"]
     answer = json.loads(subprocess.run(curl, capture_output=True, check=True, timeout=SECONDS).stdout)
+    assert "uploads" in answer, (answer, served.log)
     [upload] = [each["id"] for each in answer["uploads"]]
     eventually(lambda: served.completed(upload), seconds=SECONDS)
     assert set(served.get(f"/uploads/{upload}")["variants"]) == {"original", "thumbnail", "medium", "large"}
@@ -76,10 +78,10 @@ def test_a_photo_is_taken_by_curl_and_worked_on(served: Served, tmp_path: Path) 
 
 def test_what_dies_is_replaced_and_the_service_goes_on(served: Served) -> None:
     """A web process, the worker, and the server of the queue."""
-    served.start()
-    before = {part: served.processes(part) for part in ("service.web", "service.jobs", "valkey-server --port")}
-    for pids in before.values():
-        os.kill(pids[-1], signal.SIGKILL)
+    process = served.start()
+    before = {part: served.processes(part) for part in ("service.web", "service.jobs", "valkey-server unixsocket")}
+    for [pid] in before.values():
+        os.kill(pid, signal.SIGKILL)
 
     def replaced(part: str) -> bool:
         return bool(set(served.processes(part)) - set(before[part]))
@@ -89,6 +91,26 @@ def test_what_dies_is_replaced_and_the_service_goes_on(served: Served) -> None:
     [upload] = [each["id"] for each in served.upload(("a.txt", b"one"))["uploads"]]
     eventually(lambda: served.completed(upload), seconds=SECONDS)
     assert f"web process {before['service.web'][0]} ended by SIGKILL, and another one begins" in served.log
+    served.processes()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(SECONDS) == 0
+    assert served.left() == []
+
+
+@pytest.mark.needs("postgres")
+def test_several_processes_make_the_tables_of_one_database(served: Served, postgres: PostgresServer) -> None:
+    """Whichever comes first."""
+    database = postgres.create()
+    try:
+        process = served.start("--workers", 2, DATABASE_URL=postgres.url(database))
+        [upload] = [each["id"] for each in served.upload(("a.txt", b"one"))["uploads"]]
+        eventually(lambda: served.completed(upload), seconds=SECONDS)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(SECONDS) == 0
+        assert not (served.data / "ledger.db").exists()
+        assert "Traceback" not in served.log
+    finally:
+        postgres.drop(database)
 
 
 # Its end
@@ -118,7 +140,7 @@ def test_an_upload_that_does_not_end_in_time_is_cut(served: Served, slow_upload:
     served.processes()
     process.send_signal(signal.SIGTERM)
     status, told = upload.answer()
-    assert (status, told["code"]) == (503, "ending")
+    assert (status, told["code"]) == (503, "overloaded")
     assert process.wait(SECONDS) == 0
     assert served.left() == []
     assert served.states() == [State.REJECTED]
@@ -175,7 +197,7 @@ def wait_until_gone_but_the_new(served: Served) -> None:
 
 def test_after_a_death_of_all_what_was_accepted_is_completed(served: Served, slow_upload: Slow) -> None:
     """Uploads were answered, and arriving; of those that were not answered nothing is left, at once."""
-    served.start()
+    served.start("--rate", "none")
     accepted: list[str] = []
 
     def send(number: int) -> None:
@@ -190,7 +212,7 @@ def test_after_a_death_of_all_what_was_accepted_is_completed(served: Served, slo
         served.kill_all()
         for each in sending:
             each.result(SECONDS)
-    served.start()
+    served.start("--rate", "none")
     eventually(lambda: State.RECEIVING not in served.states(), seconds=SECONDS)
     eventually(lambda: all(map(served.completed, accepted)), seconds=SECONDS)
     gone = {State.COMPLETED, State.EXPIRED, State.REJECTED}

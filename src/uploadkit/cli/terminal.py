@@ -22,11 +22,11 @@ class Parser(argparse.ArgumentParser):
 
     later: Callable[[Parser], object] | None = None
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+    def parse_known_args(self, *arguments: Any, **named: Any) -> Any:
         if self.later is not None:
             later, self.later = self.later, None
             later(self)
-        return super().parse_known_args(args, namespace)
+        return super().parse_known_args(*arguments, **named)
 
     def error(self, message: str) -> NoReturn:
         super().error(shown(message))

@@ -7,5 +7,5 @@ watching   what happens to them, live files      what is given out; ranges, link
 operating  numbers, health            openapi    the contract; page, for people
 safety     headers, origins, hosts    logs       a line for each request, an exchange
 channel    between parent and process lines      how each line of the log looks
-tree       one command, its processes web, one that serves; jobs, one that works
+tree       one command, its processes web, one that serves; jobs, one that works; connections, bounded
 """

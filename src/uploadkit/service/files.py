@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from ..errors import StorageError
 from ..policy.media_types import PLAIN, extension_of
@@ -208,8 +208,13 @@ def _begun(storage: Storage, key: str, start: int, end: int) -> tuple[_Blocks, b
     return blocks, next(blocks, None)
 
 
+# A server takes a message and waits in front of the next one, until the first is out.
+_WAIT: Message = {"type": "http.response.body", "body": b"", "more_body": True}
+
+
 class _Stream(Response):
-    """Blocks of a file, each read in a worker thread when the one before it is on its way. Two are held at a time."""
+    """Blocks of a file, each read in a worker thread when the one before it is out. One is held, however slow a client
+    is: as large as the storage makes them, at most 1 MiB."""
 
     def __init__(
         self,
@@ -240,11 +245,16 @@ class _Stream(Response):
     async def _send_all(self, send: Send) -> None:
         """Returns before the end where there is nobody any more, or no more to send: the server then closes the
         connection, and who counts sees that the file is not whole."""
-        block, left = self._first, self._size
+        block, self._first = self._first, None  # which would be held to the end
+        left = self._size
         while block is not None or left == 0:
             left -= len(block or b"")
             await send({"type": "http.response.body", "body": block or b"", "more_body": left > 0})
-            if left <= 0 or await self._request.is_disconnected():
+            if left <= 0:
+                return
+            block = None
+            await send(_WAIT)
+            if await self._request.is_disconnected():
                 return
             try:
                 block = await in_thread(next, self._blocks, None)

@@ -109,7 +109,7 @@ async def upkeep(pipeline: Pipeline, began: datetime | None = None) -> AsyncIter
 
     async def keep() -> None:
         sweeping = partial(sweep, pipeline, orphans=None)
-        first = sweeping if began is None else partial(sweeping, older_than_seconds=0, now=lambda: began)
+        first = sweeping if began is None else partial(sweeping, older_than_seconds=0, now=lambda at=began: at)
         for sweep_now in chain([first], repeat(sweeping)):
             try:
                 _log.debug("swept: %s", await in_own_thread(sweep_now))

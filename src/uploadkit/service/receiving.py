@@ -17,7 +17,7 @@ from ..errors import FieldRefused, RecordExists, RecordMissing, StorageError, Up
 from ..intake.asynchronous import akept_if_handled
 from ..processing.owned import Owned
 from ..processing.queue import Priority
-from ..records.lifecycle import State
+from ..records.lifecycle import GONE, State
 from ..records.record import UploadRecord
 from ..storage.threads import in_thread
 from ..uploads import FieldValues
@@ -134,9 +134,22 @@ async def _earlier(parts: Parts, caller: Caller, key: str) -> list[UploadRecord]
             await _end_lost(parts, batch)
         elif any(record.size is not None for record in batch):  # they were accepted, whatever has become of them
             return batch
-        await ledger.achange(await ledger.aget(found[0].id), idempotency_key=None)
+        await _let_go(parts, found[0].id)
         return None
     raise _conflict()
+
+
+async def _let_go(parts: Parts, upload: str) -> None:
+    """Takes its key from an upload that is gone, whose bytes are being removed, perhaps. Raises `UploadChanged`."""
+    ledger = parts.pipeline.ledger
+    while True:
+        try:
+            await ledger.achange(await ledger.aget(upload), idempotency_key=None)
+        except UploadChanged as error:
+            if error.state not in GONE:
+                raise
+        else:
+            return
 
 
 @asynccontextmanager

@@ -90,6 +90,10 @@ Words: TypeAlias = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 MaybeWords: TypeAlias = Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_words)]
 
 
+SECRET_LENGTH: Final = 32
+"""Characters of a secret that signs links, at least: as many bytes as a signature has."""
+
+
 class TokenRule(BaseModel):
     """A bearer token, by its SHA-256 in hex: whose it is, and until when. `uploadkit token` makes them."""
 
@@ -205,7 +209,7 @@ class Settings(BaseSettings):
         default=(), description="addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are believed"
     )
     secret: str | None = Field(
-        default=None, min_length=32, description="signs links; without it a file in the data folder"
+        default=None, min_length=SECRET_LENGTH, description="signs links; without it a file in the data folder"
     )
     old_secrets: Words = Field(
         default=(), description="secrets of before: what they have signed holds until its time is over"
@@ -234,12 +238,26 @@ class Settings(BaseSettings):
             parse_size(value)
         return value
 
+    @field_validator("old_secrets")
+    @classmethod
+    def _are_long(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        if any(len(value) < SECRET_LENGTH for value in values):
+            raise ValueError(f"a secret has at least {SECRET_LENGTH} characters")
+        return values
+
     @field_validator("cors_origins")
     @classmethod
     def _are_origins(cls, values: tuple[str, ...]) -> tuple[str, ...]:
         for value in values:
             if value != "*" and not _ORIGIN.fullmatch(value):
                 raise ValueError(f"an origin is as browsers send it, as https://app.example.org, and not {value!r}")
+        return values
+
+    @field_validator("old_secrets")
+    @classmethod
+    def _are_secrets(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        if any(len(value) < 32 for value in values):
+            raise ValueError("each should have at least 32 characters, as the secret")
         return values
 
     @field_validator("hosts")

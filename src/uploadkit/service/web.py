@@ -21,10 +21,11 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..adapters.problem import problem_body, problem_headers
+from ..errors import Overloaded
 from .app import create_app
 from .channel import Parent
+from .connections import Bounded
 from .lines import configure
-from .problems import Refused
 from .settings import Settings
 
 __all__ = ["main"]
@@ -72,7 +73,7 @@ def _config(settings: Settings, app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         _Answered(app),
         loop="uvloop",
-        http="httptools",
+        http=Bounded,
         lifespan="on",
         ws="none",
         log_config=None,
@@ -144,14 +145,12 @@ class _Answered:
             if scope["type"] != "http":
                 raise
             if not has_begun:
-                await _answer(
-                    send, Refused(503, "ending", "the service ends; send it again", headers={"Retry-After": "1"})
-                )
+                await _answer(send, Overloaded("the service is about to end; try again later", retry_after=1))
 
 
-async def _answer(send: Send, error: Refused) -> None:
+async def _answer(send: Send, error: Overloaded) -> None:
     body = problem_body(error)
-    headers = {**problem_headers(error), **error.headers, "Content-Length": str(len(body)), "Connection": "close"}
+    headers = {**problem_headers(error), "Content-Length": str(len(body)), "Connection": "close"}
     pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": error.status, "headers": pairs})
     await send({"type": "http.response.body", "body": body})

@@ -78,6 +78,7 @@ _ALL: Final = (
         code="too_many_uploads", statuses=(429,), when="Too many requests of the caller upload now.", headers=_LATER
     ),
     Refusal(code="too_many_streams", statuses=(429,), when="The caller has too many streams open.", headers=_LATER),
+    Refusal(code="head_too_large", statuses=(431,), when="What comes before the body, or after it, is too much."),
     # The upload
     Refusal.of(errors.MalformedForm),
     Refusal.of(errors.TruncatedForm),

@@ -164,7 +164,8 @@ def paths(form: Json, *, callers: Sequence[Json]) -> Json:
                 "page",
                 "The page",
                 "To drop files, and to see what becomes of them.",
-                answers={200: answer("It.", media="text/html")},
+                parameters=[_KNOWN],
+                answers={200: answer("It.", media="text/html", headers=_OF_PAGES), 304: _UNCHANGED},
                 **public(),
             ),
         },
@@ -175,14 +176,15 @@ def paths(form: Json, *, callers: Sequence[Json]) -> Json:
                 "page",
                 "What the page needs",
                 "Its styles, its scripts, its pictures.",
-                answers={200: answer("It.", media="*/*")},
+                parameters=[_KNOWN],
+                answers={200: answer("It.", media="*/*", headers=_OF_PAGES), 304: _UNCHANGED},
                 **public("not_found"),
             ),
         },
     }
 
 
-_ALL: Final = ("malformed_request", "internal_error")
+_ALL: Final = ("malformed_request", "head_too_large", "internal_error", "overloaded")
 """Every route may refuse so."""
 
 _ANY: Final = (*_ALL, "wrong_host")
@@ -225,10 +227,14 @@ _KEPT: Final = ("Cache-Control",)
 
 _OF_BYTES: Final = ("Accept-Ranges", "Cache-Control", "Content-Disposition", "ETag", "Last-Modified")
 
+_OF_PAGES: Final = ("Cache-Control", "ETag")
+
+_UNCHANGED: Final = answer("It is what the client has.", headers=_OF_PAGES)
+
 _FETCHED: Final = {
     200: answer("All of it.", media="*/*", headers=_OF_BYTES),
     206: answer("A part of it.", media="*/*", headers=(*_OF_BYTES, "Content-Range")),
-    304: answer("It is what the client has.", headers=("Cache-Control", "ETag")),
+    304: _UNCHANGED,
     307: answer("It is fetched from the bucket itself.", headers=("Location",)),
 }
 
@@ -256,16 +262,22 @@ _DOWNLOAD: Final = parameter(
     "query", "download", {"type": "string", "examples": ["1"]}, "With `1` a browser saves it, whatever it is."
 )
 
+_KNOWN: Final = parameter(
+    "header", "If-None-Match", {"type": "string", "examples": ['"5f2b", "91c0"']}, "ETags that the client has."
+)
+
 _CONDITIONS: Final = [
-    parameter("header", name, {"type": "string", "examples": [example]}, description)
-    for name, example, description in (
-        ("Range", "bytes=0-9", "Which bytes: one range, all from a byte on (`5-`), or the last ones (`-5`)."),
-        ("If-Range", '"5f2b"', "The ETag of which the range is meant: of another one all is sent."),
-        ("If-None-Match", '"5f2b", "91c0"', "ETags that the client has."),
-        ("If-Match", "*", "ETags of which it has to be one."),
-        ("If-Modified-Since", "Fri, 27 Nov 2026 08:00:00 GMT", "When the client has fetched it."),
-        ("If-Unmodified-Since", "Fri, 27 Nov 2026 08:00:00 GMT", "Since when it must not have changed."),
-    )
+    _KNOWN,
+    *(
+        parameter("header", name, {"type": "string", "examples": [example]}, description)
+        for name, example, description in (
+            ("Range", "bytes=0-9", "Which bytes: one range, all from a byte on (`5-`), or the last ones (`-5`)."),
+            ("If-Range", '"5f2b"', "The ETag of which the range is meant: of another one all is sent."),
+            ("If-Match", "*", "ETags of which it has to be one."),
+            ("If-Modified-Since", "Fri, 27 Nov 2026 08:00:00 GMT", "When the client has fetched it."),
+            ("If-Unmodified-Since", "Fri, 27 Nov 2026 08:00:00 GMT", "Since when it must not have changed."),
+        )
+    ),
 ]
 
 _PAGING: Final = [

@@ -30,7 +30,9 @@ def operation(
     **more: Any,
 ) -> Json:
     """One that answers so, or refuses with one of these codes."""
-    responses = {str(status): each for status, each in answers.items()} | _problems(set(refusals))
+    responses = {str(status): each for status, each in answers.items()}
+    for status, problem in _problems(set(refusals)).items():
+        responses[status] = _either(responses[status], problem) if status in responses else problem
     return {
         "operationId": name,
         "tags": [tag],
@@ -68,6 +70,7 @@ def parameter(where: str, name: str, schema: Json, description: str, **more: Any
 def form(body: Json) -> Json:
     """What the rules of the form say, and beside its files the texts that mean something."""
     [(media_type, content)] = body["content"].items()
+    text: Json = {"type": "string", "format": TAGS_FORMAT}
     texts: Json = {
         "priority": {
             "type": "string",
@@ -75,9 +78,7 @@ def form(body: Json) -> Json:
             "description": "Of the work on all files of this request: urgent, which is 1, comes first.",
         },
         "tags": {
-            "type": "array",
-            "items": {"type": "string", "format": TAGS_FORMAT},
-            "maxItems": MOST_TAGS,
+            "anyOf": [text, {"type": "array", "items": text, "maxItems": MOST_TAGS}],
             "description": f"Of all files of this request, {MOST_TAGS} at most: each is a name of at most {TAG_SIZE} "
             f"characters, or name=value with a value of at most {VALUE_SIZE}. Repeated, or with commas between them.",
         },
@@ -127,6 +128,15 @@ def _problems(codes: set[str]) -> Json:
     return {
         str(status): _problem(status, [REFUSALS[code] for _, code in group])
         for status, group in groupby(pairs, key=lambda pair: pair[0])
+    }
+
+
+def _either(one: Json, other: Json) -> Json:
+    """Two answers of one status, which the media type tells apart."""
+    return {
+        "description": f"{one['description']}\n{other['description']}",
+        "headers": one["headers"] | other["headers"],
+        "content": one["content"] | other["content"],
     }
 
 

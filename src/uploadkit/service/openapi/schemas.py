@@ -92,7 +92,7 @@ def schemas(*, max_files: int) -> dict[str, Json]:
                 "Nothing, where it had been removed before.",
                 original={"type": "boolean", "description": "Whether the upload itself was there."},
                 variants=_array(_string(""), description="What had been made of it."),
-                bytes=_integer(0, description="Of the upload itself."),
+                bytes=_integer(0, description="Of all of them."),
             ),
         ),
         "Health": {

@@ -3,7 +3,7 @@
 
 import {Card} from "./card.js";
 import {Item, Queue, SETTLED} from "./queue.js";
-import {Problem, access, ask, call} from "./service.js";
+import {Problem, access, ask, call, wait} from "./service.js";
 import {Watch} from "./watch.js";
 import {allowed, count, plain, reason, sentence, size, time} from "./words.js";
 
@@ -25,9 +25,12 @@ const queue = new Queue({
   locked: () => lock("That token is not valid, or no longer."),
 });
 
-const watch = new Watch((item, told) => {
-  item.told = told;
-  redraw(item);
+const watch = new Watch({
+  show(item, told) {
+    item.told = told;
+    redraw(item);
+  },
+  locked: () => lock("That token is not valid, or no longer."),
 });
 
 // What comes in
@@ -242,10 +245,7 @@ function isSure(item) {
 
 // All together
 
-at("cancel-all").addEventListener("click", async () => {
-  const items = [...sent].filter(item => ["waiting", "sending", "storing"].includes(item.phase));
-  await Promise.all(items.map(item => queue.cancel(item)));
-});
+at("cancel-all").addEventListener("click", () => [...sent].filter(isUnderWay).forEach(item => queue.cancel(item)));
 at("retry-all").addEventListener("click", () => [...sent].filter(canRetry).forEach(item => queue.retry(item)));
 at("clear").addEventListener("click", () => {
   for (const item of [...sent]) if (item.mood !== "busy") remove(item);
@@ -263,13 +263,13 @@ addEventListener("online", () => {
   queue.wake();
 });
 addEventListener("beforeunload", event => {
-  if ([...sent].some(item => ["waiting", "sending", "storing"].includes(item.phase))) event.preventDefault();
+  if ([...sent].some(isUnderWay)) event.preventDefault();
 });
 
 const canRetry = item => item.phase === "broken";
+const isUnderWay = item => ["waiting", "sending", "storing"].includes(item.phase);
 
 let isDrawing = false;
-const moods = new Map();
 
 /** Cards are drawn at most once a frame, however many files go out. */
 function redraw(item) {
@@ -312,7 +312,7 @@ function summary() {
   at("sum").textContent = parts.join(" · ");
   at("all").value = whole ? gone / whole : 1;
   at("all").hidden = moods.busy === 0;
-  at("cancel-all").hidden = !items.some(item => ["waiting", "sending", "storing"].includes(item.phase));
+  at("cancel-all").hidden = !items.some(isUnderWay);
   at("retry-all").hidden = items.filter(canRetry).length < 2;
   at("clear").hidden = moods.busy > 0 || items.length === 0;
   at("filter").hidden = items.length < FEW;
@@ -333,19 +333,23 @@ function holding() {
   const seconds = time((hold.until - performance.now()) / 1000);
   const text = `${sentence(hold.why.message)} It goes on by itself in ${seconds}.`;
   if (at("hold").firstElementChild.textContent !== text) at("hold").firstElementChild.textContent = text;
-  setTimeout(() => redraw(null), 500);
+  clearTimeout(counting);
+  counting = setTimeout(() => redraw(null), 500);
 }
+
+let counting = null;
 
 // What is said to who cannot see it: not every number, and what comes together in one sentence.
 
+const known = new Map();  // how each item was when it was last told of
 const news = new Map();
 let speaking = null;
 
 function tell(item) {
   const status = item.phase ?? item.told?.status ?? "taken";
-  const before = moods.get(item);
+  const before = known.get(item);
   const now = item.phase === "waiting" && item.problem ? "cut" : status;
-  moods.set(item, now);
+  known.set(item, now);
   if (!sent.has(item) || before === now) return;
   const words = {completed: "done", refused: "refused", rejected: "refused", broken: "not sent", doubted: "not sent", cut: "cut off, will be retried",
                  failed: "not processed", quarantined: "locked away", cancelled: "cancelled"}[now];
@@ -401,9 +405,9 @@ async function more() {
       const told = await ask(next, {signal});
       unlock();
       next = told.next;
-      const known = new Set([...cards.keys()].map(item => item.id));
+      const there = new Set([...cards.keys()].map(item => item.id));
       for (const each of told.uploads) {
-        if (known.has(each.id) || each.size === null) continue;
+        if (there.has(each.id) || each.size === null) continue;
         const item = new Item({told: each});
         const card = show(item, at("earlier"));
         first ??= card;
@@ -451,7 +455,7 @@ let isLocked = true;
 
 function lock(why = "") {
   isLocked = true;
-  queue.isLocked = true;
+  queue.isLocked = watch.isLocked = true;
   at("access").hidden = false;
   at("access-wrong").textContent = why;
   at("token").setAttribute("aria-invalid", String(Boolean(why)));
@@ -463,7 +467,7 @@ function lock(why = "") {
 function unlock() {
   at("forget").hidden = access.token === null;
   if (!isLocked) return;
-  isLocked = false;
+  isLocked = watch.isLocked = false;
   const hadFocus = at("access").contains(document.activeElement);
   at("access").hidden = true;
   at("access-wrong").textContent = "";
@@ -479,14 +483,14 @@ at("access").addEventListener("submit", event => {
   access.keep(token);
   list();
 });
-at("forget").addEventListener("click", () => {
+at("forget").addEventListener("click", async () => {
+  // What is under way is taken back while there is a token to do it with; a dead line is not waited for.
+  await Promise.race([Promise.all([...sent].filter(isUnderWay).map(item => queue.cancel(item))), wait(5000)]);
   access.forget();
   for (const item of [...sent]) {
-    if (["waiting", "sending", "storing"].includes(item.phase)) queue.cancel(item);
     watch.forget(item);
     remove(item);
   }
-  at("earlier").replaceChildren();
   list();
 });
 

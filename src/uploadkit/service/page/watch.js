@@ -5,19 +5,22 @@ import {SETTLED} from "./queue.js";
 import {ask, call, wait} from "./service.js";
 
 const STREAMS = 2;
+const MANY = 8;  // where more are followed none is begun: requests are counted, and a list tells of a hundred
 const SILENCE = 45_000;  // the service sends a comment more often than that
 const DEAF = 10_000;  // and the first event at once, where nothing on the way holds it back
 const PAGES = 5;
 
-/** `show(item, told)` is told what is known of an upload, again and again until it is settled. */
+/** `show(item, told)` is told what is known of an upload, until it is settled; `locked()` of a 401. */
 export class Watch {
   #items = new Map();
   #streamed = new Set();
   #isPolling = false;
   #canStream = true;
 
-  constructor(show) {
+  constructor({show, locked}) {
     this.show = show;
+    this.locked = locked;
+    this.isLocked = false;  // until there is a token again nothing is asked
   }
 
   follow(item) {
@@ -32,7 +35,7 @@ export class Watch {
 
   #begin() {
     for (const item of this.#items.values()) {
-      if (this.#streamed.size >= STREAMS) break;
+      if (this.#streamed.size >= STREAMS || this.#items.size > MANY) break;
       if (!this.#streamed.has(item.id)) this.#stream(item);
     }
     if (this.#items.size > this.#streamed.size) this.#poll();
@@ -50,6 +53,7 @@ export class Watch {
     let last = null;
     for (let tries = 1; this.#items.has(item.id); tries += 1) {
       let seconds = Math.min(5, 2 ** (tries - 1) / 2);
+      while (this.isLocked) await wait(500);
       try {
         if (this.#canStream) {
           last = await this.#listen(item, last, () => { tries = 0; });
@@ -57,6 +61,7 @@ export class Watch {
         if (this.#items.has(item.id)) this.#told(item, await ask(`uploads/${item.id}`));
       } catch (problem) {
         if (problem.status === 404) this.#told(item, {...item.told, id: item.id, status: "deleted"});
+        if (problem.status === 401) this.locked();
         seconds = Math.max(seconds, problem.retryAfter ?? 0);
       }
       if (this.#items.has(item.id)) await wait(seconds * 1000);
@@ -101,6 +106,7 @@ export class Watch {
     let seconds = 1;
     while (this.#items.size > this.#streamed.size) {
       await wait(seconds * 1000);
+      while (this.isLocked) await wait(500);
       try {
         const asked = [...this.#items.values()].filter(item => !this.#streamed.has(item.id));
         const found = await this.#listed(new Set(asked.map(item => item.id)));
@@ -110,7 +116,9 @@ export class Watch {
           else if (this.#items.has(item.id)) this.#told(item, await ask(`uploads/${item.id}`));
         }
         seconds = Math.min(5, seconds * 1.3);
+        this.#begin();
       } catch (problem) {
+        if (problem.status === 401) this.locked();
         seconds = Math.max(2, problem.retryAfter ?? 5);
       }
     }

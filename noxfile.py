@@ -38,15 +38,19 @@ NOT_BARE = (
 )
 
 # What no Python, version or build changes, and the tests on the oldest Python have looked at: pages of the documents as
-# a reader pastes them (the examples that they show are tested everywhere), pages and two examples in a browser, and the
-# benchmarks, which are no part of the package.
+# a reader pastes them (the examples that they show are tested everywhere), pages and two examples in a browser, the
+# service among other servers, and the benchmarks, which are no part of the package.
 ONCE = (
     *("adapters/test_docs_page.py", "bench", "docs", "examples/test_direct_uploads.py", "examples/test_page_rules.py"),
-    "test_browsing.py",
+    *("service/test_files_in_browser.py", "service/test_other_pages.py", "service/test_page.py", "test_browsing.py"),
+    *("service/test_operate_examples.py", "service/test_two_processes.py"),
 )
 
 # What is about the moments and not the modules: a build cannot break it, nor is it another code under `python -O`.
-FAULTS = ("faults", "storage/fsspec/test_faults.py", "storage/s3/test_faults.py", "storage/s3/test_processes.py")
+FAULTS = (
+    *("faults", "storage/fsspec/test_faults.py", "storage/s3/test_faults.py", "storage/s3/test_processes.py"),
+    *("service/test_serve.py", "service/test_watching.py"),
+)
 
 
 @nox.session(python=PYTHONS)

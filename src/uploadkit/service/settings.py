@@ -98,7 +98,7 @@ class TokenRule(BaseModel):
     """A bearer token, by its SHA-256 in hex: whose it is, and until when. `uploadkit token` makes them."""
 
     # A token that was written where its hash belongs is not shown.
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     owner: str = Field(min_length=1, max_length=255, pattern=r"^[^\x00]*$")
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
@@ -125,7 +125,7 @@ def _rule(number: int, table: object) -> TokenRule:
 class Settings(BaseSettings):
     """Each has a default with which the service runs on one machine, for this machine alone."""
 
-    model_config = SettingsConfigDict(
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
         env_prefix=PREFIX,
         env_ignore_empty=True,
         extra="forbid",
@@ -135,7 +135,7 @@ class Settings(BaseSettings):
         populate_by_name=True,
     )
 
-    HIDDEN: ClassVar = frozenset({"tokens", "secret", "old_secrets", "metrics_token", "storage_options"})
+    HIDDEN: ClassVar[frozenset[str]] = frozenset({"tokens", "secret", "old_secrets", "metrics_token", "storage_options"})
     """Neither shown nor taken as a flag, which every user of the machine can read."""
 
     # Where

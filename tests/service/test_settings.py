@@ -77,6 +77,19 @@ def test_an_empty_variable_says_nothing(environment: pytest.MonkeyPatch) -> None
     assert (loaded.settings.port, loaded.settings.redis_url, loaded.origins["redis_url"]) == (8000, None, "default")
 
 
+@pytest.mark.parametrize("name", ["authenticate", "tokens_file", "host", "redis_url", "metrics_token", "accept"])
+def test_an_empty_text_is_refused(tmp_path: Path, name: str) -> None:
+    """It would count as a setting in the parent, and as none in its processes: the one would take an empty
+    `authenticate` for somebody who is asked, and the others let everybody in."""
+    [told] = complaint(written(tmp_path, f'{name} = ""'))
+    assert told.startswith(f"{tmp_path}/service.toml: {name}: it is empty")
+    assert complaint(**{name: ""})[0].partition(": ")[2]
+
+
+def test_several_names_may_be_none(tmp_path: Path) -> None:
+    assert Settings.load(written(tmp_path, 'hosts = ["a"]'), hosts="").hosts == ()
+
+
 @pytest.mark.parametrize("text", ["image/*, .pdf", '["image/*", ".pdf"]'])
 def test_several_names_are_one_text_with_commas(environment: pytest.MonkeyPatch, text: str) -> None:
     environment.setenv("UPLOADKIT_ACCEPT", text)

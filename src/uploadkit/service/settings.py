@@ -226,8 +226,11 @@ class Settings(BaseSettings):
     @field_validator("*", mode="before")
     @classmethod
     def _may_be_none(cls, value: object, info: ValidationInfo) -> object:
-        """ "none" stands for no limit, and for what is not there, where neither a flag nor TOML can say so."""
+        """ "none" stands for no limit, and for what is not there, where neither a flag nor TOML can say so. An empty
+        text, as of a variable that a shell did not have, could mean either, and means nothing."""
         field = cls.model_fields[info.field_name or ""]
+        if value == "" and field.default != ():  # it would be no setting in the environment of other processes
+            raise ValueError('it is empty: leave it out, or write "none" where that may be')
         is_optional = type(None) in get_args(field.annotation)
         return None if value == "none" and is_optional else value
 
@@ -251,13 +254,6 @@ class Settings(BaseSettings):
         for value in values:
             if value != "*" and not _ORIGIN.fullmatch(value):
                 raise ValueError(f"an origin is as browsers send it, as https://app.example.org, and not {value!r}")
-        return values
-
-    @field_validator("old_secrets")
-    @classmethod
-    def _are_secrets(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        if any(len(value) < 32 for value in values):
-            raise ValueError("each should have at least 32 characters, as the secret")
         return values
 
     @field_validator("hosts")

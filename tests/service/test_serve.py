@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import fcntl
 import json
 import os
@@ -25,7 +27,7 @@ from uploadkit.cli import main
 from uploadkit.records.lifecycle import State
 from uploadkit.records.schema import VERSION_TABLE
 from uploadkit.service.settings import Settings
-from uploadkit.service.tree import described
+from uploadkit.service.tree import ServeFailed, _Tree, described
 from uploadkit.testing import sample
 
 pytestmark = pytest.mark.needs("linux")
@@ -241,6 +243,24 @@ def test_a_process_that_cannot_begin_says_why(served: Served) -> None:
     assert process.wait(SECONDS) == 2
     told = served.log.splitlines()[-1]
     assert told.startswith("uploadkit: steps is module:function, and 'nowhere:steps' cannot be found: No module named")
+
+
+def test_a_process_that_cannot_be_begun_again_ends_the_service(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """As where a machine has no memory left: it is tried again, and then said. Nobody is left who begins nothing."""
+
+    async def fail(*arguments: object, **options: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", fail)
+    settings = Settings(data=tmp_path, redis_url="redis://127.0.0.1:1", port=0)
+    before = len(os.listdir("/proc/self/fd"))
+    with socket.create_server(("127.0.0.1", 0)) as listening, pytest.raises(ServeFailed) as failed:
+        asyncio.run(asyncio.wait_for(_Tree(settings, 0, listening, print).run(), SECONDS))
+    assert "process ended 5 times in 30 s, before it began: Resource temporarily unavailable" in str(failed.value)
+    assert "web process ended before it began: Resource temporarily unavailable, and another one begins" in caplog.text
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 # What it refuses

@@ -78,6 +78,18 @@ def test_a_photo_is_taken_by_curl_and_worked_on(served: Served, tmp_path: Path) 
         assert "secret" not in Path(f"/proc/{pid}/cmdline").read_text()
 
 
+def test_nobody_else_may_read_what_lies_in_the_folder(served: Served) -> None:
+    """Also where it was there before, as one that an administrator has made."""
+    served.data.mkdir(mode=0o755)
+    served.start()
+    upload = served.upload(("notes.txt", b"for nobody else\n"))["uploads"][0]["id"]
+    eventually(lambda: served.get(f"/uploads/{upload}")["status"] == "completed", seconds=SECONDS)
+    found = {path.relative_to(served.data): path.lstat().st_mode for path in served.data.rglob("*")}
+    assert Path("ledger.db") in found
+    assert Path("files") in found
+    assert {str(path): oct(mode) for path, mode in found.items() if mode & 0o077} == {}
+
+
 def test_what_dies_is_replaced_and_the_service_goes_on(served: Served) -> None:
     """A web process, the worker, and the server of the queue."""
     process = served.start()

@@ -58,6 +58,7 @@ def serve(settings: Settings, *, say: Callable[[str], object]) -> int:
         lock = stack.enter_context(_held(settings.data))
         listening = stack.enter_context(_bound(settings))
         configure(settings)
+        stack.callback(os.umask, os.umask(0o077))  # the folder may have been there before, for others to read
         return asyncio.run(_Tree(settings, lock, listening, say).run())
 
 

@@ -330,6 +330,9 @@ def test_settings_that_cannot_be_meant(capsys: pytest.CaptureFixture[str], tmp_p
     file = tmp_path / "service.toml"
     file.write_text("prot = 1")
     assert refusal(capsys, "--config", file) == f"{file}: prot is no setting: did you mean port?"
+    file.write_text('port = "x"\nworkers = 0')
+    told = refusal(capsys, "--config", file).splitlines()
+    assert [line.removeprefix("uploadkit: ").split(": ")[1] for line in told] == ["port", "workers"]
     assert refusal(capsys, "--workers", 0).startswith("--workers: input should be greater than or equal to 1")
     with pytest.raises(SystemExit) as ended:
         main(["serve", "--prot", "1"])

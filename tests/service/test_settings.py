@@ -86,6 +86,13 @@ def test_an_empty_text_is_refused(tmp_path: Path, name: str) -> None:
     assert complaint(**{name: ""})[0].partition(": ")[2]
 
 
+def test_a_size_may_be_a_number_of_bytes(tmp_path: Path) -> None:
+    settings = Settings.load(written(tmp_path, "max_file_size = 5000000\nquota_size = 0\n"))
+    assert (settings.max_file_size, settings.quota_size) == ("5000000", "0")
+    [told] = complaint(written(tmp_path, "max_file_size = -1"))
+    assert "max_file_size: not a size: '-1'" in told
+
+
 @pytest.mark.parametrize("text", ["proxy.example.org", "10.0.0.1/8", "10.0.0.0/33", "127.0.0.1:80"])
 def test_what_can_be_no_proxy_is_refused(text: str) -> None:
     """It would be passed over in silence, and all clients would be counted as one."""

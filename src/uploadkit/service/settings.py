@@ -239,6 +239,12 @@ class Settings(BaseSettings):
         is_optional = type(None) in get_args(field.annotation)
         return None if value == "none" and is_optional else value
 
+    @field_validator("max_file_size", "max_request_size", "min_rate", "quota_size", mode="before")
+    @classmethod
+    def _may_be_bytes(cls, value: object) -> object:
+        """A number, as TOML has it."""
+        return str(value) if type(value) is int else value
+
     @field_validator("max_file_size", "max_request_size", "min_rate", "quota_size")
     @classmethod
     def _is_size(cls, value: str | None) -> str | None:

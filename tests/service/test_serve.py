@@ -11,6 +11,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,10 +23,12 @@ import pytest
 from tests.postgres import PostgresServer
 from tests.processing.servers import eventually
 from tests.service.serving import SECONDS, Served, SlowUpload, wait_until_gone
+from tests.small_disk import small_disk
 
 from uploadkit.cli import main
 from uploadkit.records.lifecycle import State
 from uploadkit.records.schema import VERSION_TABLE
+from uploadkit.service.operating import SHARED, SHARED_SIZE
 from uploadkit.service.settings import Settings
 from uploadkit.service.tree import ServeFailed, _Tree, described
 from uploadkit.testing import sample
@@ -273,6 +276,33 @@ def test_a_process_that_cannot_be_begun_again_ends_the_service(
     assert "process ended 5 times in 30 s, before it began: Resource temporarily unavailable" in str(failed.value)
     assert "web process ended before it began: Resource temporarily unavailable, and another one begins" in caplog.text
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.needs("tmpfs")
+def test_a_full_disk_is_answered_and_survived(served: Served) -> None:
+    """No process is ended by it: what is mapped into memory has its place on the disk before."""
+    served.data.mkdir()
+    with small_disk(served.data, "size=16m"):
+        served.start("--no-jobs")
+        upload = served.upload(("notes.txt", b"x" * 100000))["uploads"][0]["id"]
+        numbers = list((served.data / "metrics").glob("*.db"))
+        assert {file.name.rpartition("_")[0] for file in numbers} == set(SHARED)
+        before = served.processes("service.web")
+        with (served.data / "fill").open("wb", buffering=0) as fill, suppress(OSError):
+            while True:
+                fill.write(bytes(4096))
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            served.upload(("notes.txt", b"x" * 100000))
+        assert refused.value.code == 503
+        refused.value.close()
+        for path in ("/uploads", "/uploads?limit=1", f"/uploads/{upload}", "/openapi.json", "/healthz"):
+            served.get(path)
+        (served.data / "fill").unlink()
+        served.upload(("notes.txt", b"x" * 100000))
+        assert served.processes("service.web") == before
+        assert {file.stat().st_size for file in numbers} == {SHARED_SIZE}
+        assert all(file.stat().st_blocks * 512 >= SHARED_SIZE for file in numbers)
+        served.close()
 
 
 # What it refuses

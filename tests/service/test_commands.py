@@ -154,7 +154,14 @@ def test_tokens_are_added_to_a_file_one_after_the_other(folder: Path, capsys: py
 
 @pytest.mark.parametrize(
     "words",
-    [["--owner", ""], ["--owner", "a\nb"], ["--owner", "a", "--days", "0"], ["--owner", "a", "--days", "x"], []],
+    [
+        ["--owner", ""],
+        ["--owner", "a\nb"],
+        ["--owner", "a" * 256],
+        ["--owner", "a", "--days", "0"],
+        ["--owner", "a", "--days", "x"],
+        [],
+    ],
 )
 def test_a_token_that_cannot_be_made(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:

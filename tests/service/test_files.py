@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import subprocess
 import threading
@@ -307,13 +308,16 @@ def plain_pipeline(tmp_path: Path, files: Storage) -> Pipeline:
     return Pipeline(Ledger(f"sqlite:///{tmp_path / 'ledger.db'}"), storage=files, storages=[staging])
 
 
-def test_an_object_that_is_missing_is_not_there(serve: Serve, tmp_path: Path) -> None:
+def test_an_object_that_is_missing_is_not_there(serve: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     service = serve()
     upload = put(service)
     [path] = [path for path in (tmp_path / "files").rglob("*") if path.is_file()]
     path.unlink()
     for answer in (service.get(f"/files/{upload}"), service.head(f"/files/{upload}")):
         assert answer.status_code == 404
+    told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert told
+    assert set(told) == {f"object {path.name!r} of storage 'files' is not there, and is asked for"}
 
 
 class Faulty(MemoryStorage):

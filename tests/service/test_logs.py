@@ -26,7 +26,7 @@ from uploadkit.service.app import create_app
 from uploadkit.service.exchange import Exchange
 from uploadkit.service.settings import Settings
 
-from .conftest import Serve, quick_pipeline
+from .conftest import Serve, parts_of, quick_pipeline
 
 
 @pytest.fixture(autouse=True)
@@ -131,6 +131,21 @@ def test_what_nobody_foresaw_is_told_to_the_operator_alone(tmp_path: Path, caplo
     [failed] = [record for record in caplog.records if record.exc_info]
     assert "the secret of the house" in str(failed.exc_info)
     assert the_one(caplog).status == 500
+
+
+def test_why_the_ledger_fails_is_told_to_the_operator(
+    service: TestClient, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In a line, without the statement and what was to be written by it."""
+    assert service.get("/uploads").status_code == 200
+    parts_of(service).pipeline.close()
+    for path in tmp_path.glob("ledger.db*"):
+        path.write_bytes(b"no database" * 1000)
+    answer = service.get("/uploads")
+    assert (answer.status_code, answer.json()["code"]) == (503, "ledger_failed")
+    assert "no database" not in answer.text
+    [told] = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert told == "the ledger cannot do what it was asked: file is not a database"
 
 
 def test_an_answer_that_fails_in_the_middle_is_cut_by_the_service(

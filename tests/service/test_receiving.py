@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,7 @@ from uploadkit.processing.upkeep import sweep
 from uploadkit.records.ledger import Ledger
 from uploadkit.records.lifecycle import State
 from uploadkit.records.record import UploadRecord, Usage
-from uploadkit.service import receiving
+from uploadkit.service import jobs, receiving
 from uploadkit.service.app import create_app
 from uploadkit.service.settings import Settings
 from uploadkit.testing import Answer, Client, FormBuilder, exchange, request, request_head
@@ -280,6 +281,43 @@ def test_a_request_with_a_key_says_that_it_lives(listen: Serve, monkeypatch: pyt
         eventually(lambda: served.records[0].changed_at > before.changed_at)
         client.send(rest)
         assert client.answer().status == 202
+
+
+def test_of_every_upload_of_a_request_it_is_said_that_it_lives(listen: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also without a key, and not of one that was deleted."""
+    monkeypatch.setattr(receiving, "ALL_ALIVE_SECONDS", 0.01)
+    served = listen()
+    ledger = served.pipeline.ledger
+    with Client(served.server.port) as client:
+        rest = served.begin(client, 10, 10, 100000)
+        [first, *others] = served.records
+        served.pipeline.delete(first.id)
+        deleted = ledger.get(first.id)
+        for each in others:
+            eventually(lambda each=each: ledger.get(each.id).changed_at > each.changed_at)  # type: ignore[misc]
+        assert ledger.get(first.id).changed_at == deleted.changed_at
+        client.send(rest)
+        assert client.answer().status == 202
+
+
+def test_what_a_process_was_receiving_that_has_died_is_ended(listen: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the service lives on: its quota is free again when it has been silent for half an hour."""
+    served = listen()
+    ledger = served.pipeline.ledger
+    told: dict[str, Any] = {"field": "file", "filename": "a", "content_type": "text/plain"}
+    at = datetime.now(UTC)
+    for name, ago in (("silent", jobs.SILENT_SECONDS + 1), ("alive", receiving.ALL_ALIVE_SECONDS + 60)):
+        monkeypatch.setattr(ledger, "_now", lambda ago=ago: at - timedelta(seconds=ago))
+        ledger.add(name, **told, owner="ann", batch=name, reserved=100)
+    monkeypatch.setattr(ledger, "_now", lambda: at)
+
+    async def keep() -> None:
+        async with jobs.upkeep(served.pipeline):
+            await asyncio.to_thread(eventually, lambda: ledger.get("silent").state is State.EXPIRED)
+
+    asyncio.run(keep())
+    assert ledger.get("alive").state is State.RECEIVING
+    assert served.usage() == Usage(files=1, bytes=100)
 
 
 def test_of_files_that_are_taken_together_one_that_is_refused_leaves_nothing(listen: Serve, tmp_path: Path) -> None:

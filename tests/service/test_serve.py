@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import fcntl
 import json
 import os
@@ -9,6 +11,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,12 +23,14 @@ import pytest
 from tests.postgres import PostgresServer
 from tests.processing.servers import eventually
 from tests.service.serving import SECONDS, Served, SlowUpload, wait_until_gone
+from tests.small_disk import small_disk
 
 from uploadkit.cli import main
 from uploadkit.records.lifecycle import State
 from uploadkit.records.schema import VERSION_TABLE
+from uploadkit.service.operating import SHARED, SHARED_SIZE
 from uploadkit.service.settings import Settings
-from uploadkit.service.tree import described
+from uploadkit.service.tree import ServeFailed, _Tree, described
 from uploadkit.testing import sample
 
 pytestmark = pytest.mark.needs("linux")
@@ -74,6 +79,18 @@ def test_a_photo_is_taken_by_curl_and_worked_on(served: Served, tmp_path: Path) 
     for pid in (*web, *jobs):
         assert "PIL" not in Path(f"/proc/{pid}/maps").read_text()
         assert "secret" not in Path(f"/proc/{pid}/cmdline").read_text()
+
+
+def test_nobody_else_may_read_what_lies_in_the_folder(served: Served) -> None:
+    """Also where it was there before, as one that an administrator has made."""
+    served.data.mkdir(mode=0o755)
+    served.start()
+    upload = served.upload(("notes.txt", b"for nobody else\n"))["uploads"][0]["id"]
+    eventually(lambda: served.get(f"/uploads/{upload}")["status"] == "completed", seconds=SECONDS)
+    found = {path.relative_to(served.data): path.lstat().st_mode for path in served.data.rglob("*")}
+    assert Path("ledger.db") in found
+    assert Path("files") in found
+    assert {str(path): oct(mode) for path, mode in found.items() if mode & 0o077} == {}
 
 
 def test_what_dies_is_replaced_and_the_service_goes_on(served: Served) -> None:
@@ -243,6 +260,51 @@ def test_a_process_that_cannot_begin_says_why(served: Served) -> None:
     assert told.startswith("uploadkit: steps is module:function, and 'nowhere:steps' cannot be found: No module named")
 
 
+def test_a_process_that_cannot_be_begun_again_ends_the_service(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """As where a machine has no memory left: it is tried again, and then said. Nobody is left who begins nothing."""
+
+    async def fail(*arguments: object, **options: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", fail)
+    settings = Settings(data=tmp_path, redis_url="redis://127.0.0.1:1", port=0)
+    before = len(os.listdir("/proc/self/fd"))
+    with socket.create_server(("127.0.0.1", 0)) as listening, pytest.raises(ServeFailed) as failed:
+        asyncio.run(asyncio.wait_for(_Tree(settings, 0, listening, print).run(), SECONDS))
+    assert "process ended 5 times in 30 s, before it began: Resource temporarily unavailable" in str(failed.value)
+    assert "web process ended before it began: Resource temporarily unavailable, and another one begins" in caplog.text
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.needs("tmpfs")
+def test_a_full_disk_is_answered_and_survived(served: Served) -> None:
+    """No process is ended by it: what is mapped into memory has its place on the disk before."""
+    served.data.mkdir()
+    with small_disk(served.data, "size=16m"):
+        served.start("--no-jobs")
+        upload = served.upload(("notes.txt", b"x" * 100000))["uploads"][0]["id"]
+        numbers = list((served.data / "metrics").glob("*.db"))
+        assert {file.name.rpartition("_")[0] for file in numbers} == set(SHARED)
+        before = served.processes("service.web")
+        with (served.data / "fill").open("wb", buffering=0) as fill, suppress(OSError):
+            while True:
+                fill.write(bytes(4096))
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            served.upload(("notes.txt", b"x" * 100000))
+        assert refused.value.code == 503
+        refused.value.close()
+        for path in ("/uploads", "/uploads?limit=1", f"/uploads/{upload}", "/openapi.json", "/healthz"):
+            served.get(path)
+        (served.data / "fill").unlink()
+        served.upload(("notes.txt", b"x" * 100000))
+        assert served.processes("service.web") == before
+        assert {file.stat().st_size for file in numbers} == {SHARED_SIZE}
+        assert all(file.stat().st_blocks * 512 >= SHARED_SIZE for file in numbers)
+        served.close()
+
+
 # What it refuses
 
 
@@ -298,6 +360,9 @@ def test_settings_that_cannot_be_meant(capsys: pytest.CaptureFixture[str], tmp_p
     file = tmp_path / "service.toml"
     file.write_text("prot = 1")
     assert refusal(capsys, "--config", file) == f"{file}: prot is no setting: did you mean port?"
+    file.write_text('port = "x"\nworkers = 0')
+    told = refusal(capsys, "--config", file).splitlines()
+    assert [line.removeprefix("uploadkit: ").split(": ")[1] for line in told] == ["port", "workers"]
     assert refusal(capsys, "--workers", 0).startswith("--workers: input should be greater than or equal to 1")
     with pytest.raises(SystemExit) as ended:
         main(["serve", "--prot", "1"])

@@ -28,7 +28,7 @@ def written(folder: Path, text: str) -> Path:
     return file
 
 
-def complaint(file: Path | None = None, **flags: object) -> list[str]:
+def complaint(file: Path | None = None, /, **flags: object) -> list[str]:
     """The lines of it."""
     with pytest.raises(SettingsWrong) as wrong:
         Loaded.of(file, flags)
@@ -75,6 +75,46 @@ def test_an_empty_variable_says_nothing(environment: pytest.MonkeyPatch) -> None
     environment.setenv("REDIS_URL", "")
     loaded = Loaded.of(None, {})
     assert (loaded.settings.port, loaded.settings.redis_url, loaded.origins["redis_url"]) == (8000, None, "default")
+
+
+@pytest.mark.parametrize("name", ["authenticate", "tokens_file", "host", "redis_url", "metrics_token", "accept"])
+def test_an_empty_text_is_refused(tmp_path: Path, name: str) -> None:
+    """It would count as a setting in the parent, and as none in its processes: the one would take an empty
+    `authenticate` for somebody who is asked, and the others let everybody in."""
+    [told] = complaint(written(tmp_path, f'{name} = ""'))
+    assert told.startswith(f"{tmp_path}/service.toml: {name}: it is empty")
+    assert complaint(**{name: ""})[0].partition(": ")[2]
+
+
+def test_a_size_may_be_a_number_of_bytes(tmp_path: Path) -> None:
+    settings = Settings.load(written(tmp_path, "max_file_size = 5000000\nquota_size = 0\n"))
+    assert (settings.max_file_size, settings.quota_size) == ("5000000", "0")
+    [told] = complaint(written(tmp_path, "max_file_size = -1"))
+    assert "max_file_size: not a size: '-1'" in told
+
+
+@pytest.mark.parametrize("text", ["proxy.example.org", "10.0.0.1/8", "10.0.0.0/33", "127.0.0.1:80"])
+def test_what_can_be_no_proxy_is_refused(text: str) -> None:
+    """It would be passed over in silence, and all clients would be counted as one."""
+    [told] = complaint(trusted_proxies=text)
+    assert told.startswith("--trusted-proxies: a proxy is an address or a network, as 10.0.0.0/8: ")
+    assert text in told
+
+
+def test_proxies() -> None:
+    assert Settings.load(trusted_proxies="127.0.0.1, ::1,10.0.0.0/8").trusted_proxies[1:] == ("::1", "10.0.0.0/8")
+    assert Settings.load(trusted_proxies="*").trusted_proxies == ("*",)
+
+
+@pytest.mark.parametrize("name", ["expire_seconds", "grace_seconds", "idle_seconds", "link_seconds"])
+@pytest.mark.parametrize("text", ["inf", "nan", "10000000000000000"])
+def test_no_time_is_longer_than_dates_are(name: str, text: str) -> None:
+    """Every upload would fail by it, or the end of the service."""
+    assert complaint(**{name: text})[0].startswith(f"--{name.replace('_', '-')}: ")
+
+
+def test_several_names_may_be_none(tmp_path: Path) -> None:
+    assert Settings.load(written(tmp_path, 'hosts = ["a"]'), hosts="").hosts == ()
 
 
 @pytest.mark.parametrize("text", ["image/*, .pdf", '["image/*", ".pdf"]'])

@@ -1,6 +1,6 @@
 """How adapters answer an error: RFC 9457 problem details, and how long they read on so that the client sees them.
 
-The logger `uploadkit` has what is wrong with a storage or a check.
+The logger `uploadkit` has what is wrong with a storage, a check, the ledger or the queue.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 
-from ..errors import CheckFailed, Overloaded, StorageError, UploadError
+from ..errors import CheckFailed, LedgerFailed, Overloaded, QueueFailed, StorageError, UploadError
 
 logger: logging.Logger = logging.getLogger("uploadkit")
 
@@ -35,9 +35,12 @@ def problem_headers(error: UploadError) -> dict[str, str]:
 
 
 def log_failure(error: UploadError) -> None:
-    """Tells the operator, by the log, what is wrong with a storage or a check and why: the sender who is answered can
-    do nothing about it. Of other errors it says nothing."""
+    """Tells the operator, by the log, what is wrong with a storage, a check, the ledger or the queue, and why: the
+    sender who is answered can do nothing about it. Of other errors it says nothing."""
     if isinstance(error, StorageError) and error.status >= 500:
         logger.error("%s (storage %r, key %r)", error, error.storage, error.key, exc_info=error)
     elif isinstance(error, CheckFailed):
         logger.error("%s (check %r): %s", error, error.filter, error.reason, exc_info=error)
+    elif isinstance(error, LedgerFailed | QueueFailed):
+        # What the driver has said: around it SQLAlchemy has words of the statement, and what was to be written.
+        logger.error("%s: %s", error, getattr(error.__cause__, "orig", None) or error.__cause__ or error.code)

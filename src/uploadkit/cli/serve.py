@@ -84,4 +84,7 @@ def load_settings(file: str | None, flags: dict[str, Any] | None = None) -> Load
     try:
         return Loaded.of(file, flags or {})
     except SettingsWrong as error:
-        raise CommandFailed(str(error)) from error
+        *others, last = str(error).splitlines()
+        for line in others:
+            complain(line)
+        raise CommandFailed(last) from error

@@ -52,8 +52,8 @@ def _token(options: argparse.Namespace) -> int:
 
 
 def _owner(text: str) -> str:
-    if not text or not text.isprintable():
-        raise ValueError("an owner is a name, of characters that can be printed")
+    if not 1 <= len(text) <= 255 or not text.isprintable():
+        raise ValueError("an owner is a name, of 1 to 255 characters that can be printed")
     return text
 
 

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
-from ..errors import StorageError
+from ..errors import ObjectMissing, StorageError
 from ..policy.media_types import PLAIN, extension_of
 from ..records.lifecycle import GONE, State
 from ..records.record import UploadRecord
@@ -152,10 +152,14 @@ async def _answer(request: Request, asker: Asker, file: _File) -> Response:
         raise Refused(416, "range_not_satisfiable", text, headers=unsatisfied)
     headers |= _described(file, answer, is_inline=is_inline)
     headers["Cross-Origin-Resource-Policy"] = "cross-origin" if settings.cors_origins else "same-origin"
-    if request.method == "HEAD":
-        await in_thread(file.storage.stat, file.key)
-        return Response(headers=headers)
-    blocks, first = await in_thread(_begun, file.storage, file.key, answer.start, answer.end)
+    try:
+        if request.method == "HEAD":
+            await in_thread(file.storage.stat, file.key)
+            return Response(headers=headers)
+        blocks, first = await in_thread(_begun, file.storage, file.key, answer.start, answer.end)
+    except ObjectMissing:  # it was deleted just now, or somebody has lost it
+        _log.warning("object %r of storage %r is not there, and is asked for", file.key, file.storage.name)
+        raise
     return _Stream(request, file, blocks, first, answer.end - answer.start, status=answer.status, headers=headers)
 
 

@@ -36,6 +36,9 @@ APP: Final = "uploadkit.service.jobs:pipeline"
 
 UPKEEP_SECONDS: Final = 900.0
 
+SILENT_SECONDS: Final = 1800.0
+"""An upload of which so long nothing was said has died with its process: see `receiving.ALL_ALIVE_SECONDS`."""
+
 _log = logging.getLogger("uploadkit.service")
 
 
@@ -108,7 +111,7 @@ async def upkeep(pipeline: Pipeline, began: datetime | None = None) -> AsyncIter
     for dead, and does not wait until it is old."""
 
     async def keep() -> None:
-        sweeping = partial(sweep, pipeline, orphans=None)
+        sweeping = partial(sweep, pipeline, orphans=None, older_than_seconds=SILENT_SECONDS)
         first = sweeping if began is None else partial(sweeping, older_than_seconds=0, now=lambda at=began: at)
         for sweep_now in chain([first], repeat(sweeping)):
             try:

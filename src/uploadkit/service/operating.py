@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -57,6 +58,8 @@ class Numbers:
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
+        """Raises `OSError` where the shared folder has no room."""
+        _make_room()
         registry = CollectorRegistry()  # one process may have several services, as tests do
         self._metrics = Metrics(registry, answer_seconds=ANSWER_SECONDS)
         pipeline.observe(self._metrics)
@@ -112,6 +115,24 @@ class Numbers:
         if len(self._codes) < MOST_LABELS:
             self._codes.add(code)
         return code if code in self._codes else "other"
+
+
+SHARED: Final = ("counter", "histogram", "gauge_livesum")
+"""What numbers are of which processes share a file each."""
+
+SHARED_SIZE: Final = 1 << 20
+"""Bytes of such a file: all labels that there can be take half of it."""
+
+
+def _make_room() -> None:
+    """Writes the files of this process in which its numbers stand before they are mapped into memory. They would have
+    holes, and whoever writes into a hole is ended by SIGBUS where the disk is full."""
+    if (folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR")) is None:
+        return
+    for kind in SHARED:
+        with open(os.path.join(folder, f"{kind}_{os.getpid()}.db"), "ab") as file:
+            if not file.tell():
+                file.write(bytes(SHARED_SIZE))
 
 
 class Readiness:

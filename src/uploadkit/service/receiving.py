@@ -38,6 +38,9 @@ ALIVE_SECONDS = 10.0
 LOST_SECONDS = 60.0
 """So often a request with an Idempotency-Key says that it is under way, and so long after the last time it is lost."""
 
+ALL_ALIVE_SECONDS = 300.0
+"""So often every request says so of each of its uploads: what is silent for `jobs.SILENT_SECONDS` is ended."""
+
 
 async def receive(request: Request, caller: Caller) -> Response:
     """202 when all files are stored and their work is about to begin; with an error nothing of any of them is left.
@@ -154,23 +157,28 @@ async def _let_go(parts: Parts, upload: str) -> None:
 
 @asynccontextmanager
 async def _under_way(parts: Parts, owner: Owned, key: str | None) -> AsyncIterator[None]:
-    """Says again and again that a request with a key lives: one whose process has died is known by its silence."""
+    """Says again and again that a request lives: one whose process has died is known by its silence. It is the first
+    upload that has the key."""
     ledger = parts.pipeline.ledger
 
-    async def say() -> None:
+    async def say(seconds: float, most: int | None) -> None:
         while True:
-            await asyncio.sleep(ALIVE_SECONDS)
-            for first in owner.uploads[:1]:
+            await asyncio.sleep(seconds)
+            for upload in owner.uploads[:most]:
                 with suppress(UploadError):  # it is said again soon
-                    await ledger.achange(await ledger.aget(first))
+                    record = await ledger.aget(upload)
+                    if record.state is State.RECEIVING or most is not None:
+                        await ledger.achange(record)
 
-    saying = None if key is None else asyncio.create_task(say())
+    saying = [asyncio.create_task(say(ALL_ALIVE_SECONDS, None))]
+    if key is not None:
+        saying.append(asyncio.create_task(say(ALIVE_SECONDS, 1)))
     try:
         yield
     finally:
-        if saying is not None:
-            saying.cancel()
-            await asyncio.gather(saying, return_exceptions=True)
+        for each in saying:
+            each.cancel()
+        await asyncio.gather(*saying, return_exceptions=True)
 
 
 async def _end_lost(parts: Parts, batch: Sequence[UploadRecord]) -> None:

@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias, get_args
 
@@ -94,6 +95,10 @@ SECRET_LENGTH: Final = 32
 """Characters of a secret that signs links, at least: as many bytes as a signature has."""
 
 
+YEAR_SECONDS: Final = 365 * 24 * 60 * 60
+"""Times are bounded by it, or by a hundred: clocks and dates take no number of any size."""
+
+
 class TokenRule(BaseModel):
     """A bearer token, by its SHA-256 in hex: whose it is, and until when. `uploadkit token` makes them."""
 
@@ -146,7 +151,7 @@ class Settings(BaseSettings):
     workers: int = Field(default=1, ge=1, le=256, description="how many web processes")
     jobs: bool = Field(default=True, description="whether a worker runs in the same command")
     grace_seconds: float = Field(
-        default=30, ge=0, description="how long uploads and jobs may take to end after SIGTERM"
+        default=30, ge=0, le=YEAR_SECONDS, description="how long uploads and jobs may take to end after SIGTERM"
     )
 
     # What it uses
@@ -178,10 +183,10 @@ class Settings(BaseSettings):
     max_file_size: str = Field(default="2 GB", description="of one file")
     max_request_size: str = Field(default="4 GB", description="of one request")
     max_files: int = Field(default=100, ge=1, description="how many files one request may have")
-    idle_seconds: float = Field(default=30, gt=0, description="how long a client may send nothing")
+    idle_seconds: float = Field(default=30, gt=0, le=YEAR_SECONDS, description="how long a client may send nothing")
     min_rate: str = Field(default="1 KiB", description="bytes a second that a client sends at least, after 10 seconds")
     expire_seconds: float | None = Field(
-        default=None, gt=0, description="how long uploads are kept; without it, for ever"
+        default=None, gt=0, le=100 * YEAR_SECONDS, description="how long uploads are kept; without it, for ever"
     )
 
     # Who may
@@ -214,7 +219,7 @@ class Settings(BaseSettings):
     old_secrets: Words = Field(
         default=(), description="secrets of before: what they have signed holds until its time is over"
     )
-    link_seconds: int = Field(default=3600, ge=60, description="how long a signed link holds")
+    link_seconds: int = Field(default=3600, ge=60, le=100 * YEAR_SECONDS, description="how long a signed link holds")
     redirects: bool = Field(default=False, description="send who fetches a file to the bucket, where it lies in S3")
 
     # For operators
@@ -226,10 +231,19 @@ class Settings(BaseSettings):
     @field_validator("*", mode="before")
     @classmethod
     def _may_be_none(cls, value: object, info: ValidationInfo) -> object:
-        """ "none" stands for no limit, and for what is not there, where neither a flag nor TOML can say so."""
+        """ "none" stands for no limit, and for what is not there, where neither a flag nor TOML can say so. An empty
+        text, as of a variable that a shell did not have, could mean either, and means nothing."""
         field = cls.model_fields[info.field_name or ""]
+        if value == "" and field.default != ():  # it would be no setting in the environment of other processes
+            raise ValueError('it is empty: leave it out, or write "none" where that may be')
         is_optional = type(None) in get_args(field.annotation)
         return None if value == "none" and is_optional else value
+
+    @field_validator("max_file_size", "max_request_size", "min_rate", "quota_size", mode="before")
+    @classmethod
+    def _may_be_bytes(cls, value: object) -> object:
+        """A number, as TOML has it."""
+        return str(value) if type(value) is int else value
 
     @field_validator("max_file_size", "max_request_size", "min_rate", "quota_size")
     @classmethod
@@ -253,11 +267,16 @@ class Settings(BaseSettings):
                 raise ValueError(f"an origin is as browsers send it, as https://app.example.org, and not {value!r}")
         return values
 
-    @field_validator("old_secrets")
+    @field_validator("trusted_proxies")
     @classmethod
-    def _are_secrets(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        if any(len(value) < 32 for value in values):
-            raise ValueError("each should have at least 32 characters, as the secret")
+    def _are_addresses(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        """What is neither would never be that of a proxy, and all clients would be one."""
+        for value in values:
+            try:
+                if value != "*":
+                    ip_network(value)
+            except ValueError as error:
+                raise ValueError(f"a proxy is an address or a network, as 10.0.0.0/8: {error}") from None
         return values
 
     @field_validator("hosts")

@@ -58,6 +58,7 @@ def serve(settings: Settings, *, say: Callable[[str], object]) -> int:
         lock = stack.enter_context(_held(settings.data))
         listening = stack.enter_context(_bound(settings))
         configure(settings)
+        stack.callback(os.umask, os.umask(0o077))  # the folder may have been there before, for others to read
         return asyncio.run(_Tree(settings, lock, listening, say).run())
 
 
@@ -113,7 +114,9 @@ class _Tree:
         self._share_numbers()
         async with _queue(self.settings):
             keeping = {keeper: asyncio.create_task(keeper.keep()) for keeper in (*self._web, *self._jobs)}
-            await self.is_told.wait()
+            told = asyncio.create_task(self.is_told.wait())
+            await asyncio.wait({told, *keeping.values()}, return_when=asyncio.FIRST_COMPLETED)
+            told.cancel()  # where a keeper has failed, which is raised below
             self._listening.close()
             for keepers, what in ((self._web, "requests"), (self._jobs, "jobs")):
                 _log.info("%s may end, for %g s", what, self.settings.grace_seconds)
@@ -174,21 +177,27 @@ class _Keeper:
         deaths: deque[float] = deque(maxlen=MOST_DEATHS)
         words = self._kind.words, self._kind.first_words
         while not self.is_ending.is_set():
-            process = await _Process.begin(self._kind, words, self._tree.environment)
-            words = self._kind.words, ()
-            failure = await self._live(process)
-            self._tree.died(process.pid)
+            who, failure = f"{self._kind.name} process", None
+            try:
+                process = await _Process.begin(self._kind, words, self._tree.environment)
+            except OSError as error:  # there is no memory, or there are too many processes
+                how = f"before it began: {error.strerror or error}"
+            else:
+                words = self._kind.words, ()
+                failure = await self._live(process)
+                self._tree.died(process.pid)
+                who += f" {process.pid}"
+                how = f"{process.how_it_ended}{'' if failure is None else f': {failure}'}"
             if self.is_ending.is_set():
                 return
             deaths.append(time.monotonic())
             recent = sum(death > deaths[-1] - DEATH_SECONDS for death in deaths)
-            how = f"{process.how_it_ended}{'' if failure is None else f': {failure}'}"
             if failure is not None and not self._was_there:
                 self._tree.fail(failure)
             elif recent == MOST_DEATHS:
                 self._tree.fail(f"a {self._kind.name} process ended {recent} times in {DEATH_SECONDS:g} s, {how}")
             else:
-                _log.warning("%s process %d ended %s, and another one begins", self._kind.name, process.pid, how)
+                _log.warning("%s ended %s, and another one begins", who, how)
             await _happened(self.is_ending, 0.05 * 2**recent)
 
     async def _live(self, process: _Process) -> str | None:
@@ -244,7 +253,8 @@ class _Process:
         cls, kind: _Kind, words: tuple[Sequence[str], Sequence[str]], environment: dict[str, str]
     ) -> _Process:
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, ExitStack() as failing:
+            failing.enter_context(ours)
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
@@ -256,6 +266,7 @@ class _Process:
                 env=environment,
                 pass_fds=(*kind.descriptors, theirs.fileno()),
             )
+            failing.pop_all()
         lines, writer = await asyncio.open_connection(sock=ours)
         return cls(process, lines, writer)
 

@@ -24,8 +24,11 @@ __all__ = ["contract", "document"]
 
 
 async def document(request: Request) -> Response:
-    """The contract of this service, as JSON."""
-    return JSONResponse(contract(parts_of(request)))
+    """The contract of this service, as JSON. It is made once: anybody may ask for it, as often as he likes."""
+    state = request.app.state
+    if not hasattr(state, "document"):
+        state.document = JSONResponse(contract(parts_of(request))).body
+    return Response(state.document, media_type="application/json")
 
 
 def contract(parts: Parts) -> Json:

@@ -140,7 +140,9 @@ class Settings(BaseSettings):
         populate_by_name=True,
     )
 
-    HIDDEN: ClassVar[frozenset[str]] = frozenset({"tokens", "secret", "old_secrets", "metrics_token", "storage_options"})
+    HIDDEN: ClassVar[frozenset[str]] = frozenset(
+        {"tokens", "secret", "old_secrets", "metrics_token", "storage_options"}
+    )
     """Neither shown nor taken as a flag, which every user of the machine can read."""
 
     # Where

@@ -103,8 +103,8 @@ def test_head_is_answered_as_get_is_without_its_body(service: TestClient, path: 
 
 
 WIRE = {
-    b"GET /uploads/" + b"a" * 100_000: 400,  # uvicorn's own answer, to what it does not read
-    b"GET /uploads/\x00\xff": 400,
+    b"GET /uploads/" + b"a" * 50_000: 404,  # of more than 64 KiB versions of httptools think differently
+    b"GET /uploads/\x00\xff": 400,  # uvicorn's own answer, to what it does not read
     b"GET /uploads/%00%ff%ed%a0%80": 404,
     b"GET /uploads/%zz%2": 404,
     b"GET //uploads": 404,

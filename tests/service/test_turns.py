@@ -19,7 +19,7 @@ from tests.valkey import Broker, running
 
 from uploadkit.processing.valkey import ValkeyServer
 from uploadkit.service import turns
-from uploadkit.service.parts import Parts
+from uploadkit.service.parts import Parts, redis_url_of
 from uploadkit.service.problems import Refused
 from uploadkit.service.settings import Settings
 from uploadkit.service.turns import Turns
@@ -314,7 +314,7 @@ def test_one_process_counts_in_its_memory_and_several_in_the_queues_server(
 
     monkeypatch.setattr("uploadkit.service.parts.Turns", Seen)
     data = tmp_path / "data"
-    own = ValkeyServer(data / "queue").url()
+    own = redis_url_of(Settings(data=data))
     redis = "redis://127.0.0.1:1/0"
     kinds: tuple[dict[str, Any], ...] = ({}, {"workers": 2}, {"redis_url": redis}, {"redis_url": redis, "workers": 2})
     for settings in kinds:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, cast
@@ -123,7 +124,13 @@ def _three(make: Callable[[str], Storage]) -> tuple[Storage, Storage, Storage]:
 
 def redis_url_of(settings: Settings) -> str:
     """Where facts are told to other processes: also the service's own Valkey is reached there."""
-    return settings.redis_url or ValkeyServer(settings.data / "queue").url()
+    return settings.redis_url or _own_redis(settings.data / "queue")
+
+
+@cache
+def _own_redis(folder: Path) -> str:
+    """Once for a process: where the path is too long for a socket it holds the folder open."""
+    return ValkeyServer(folder).url()
 
 
 def _counts_at(settings: Settings, pipeline: Pipeline) -> str | None:

@@ -68,6 +68,14 @@ class Served:
     def log(self) -> str:
         return (self.folder / "log").read_text()
 
+    def logs(self, text: str) -> None:
+        """Returns when it has written this. What it has written instead is the reason where it does not."""
+        try:
+            eventually(lambda: text in self.log, seconds=SECONDS)
+        except AssertionError:
+            ended = [process.poll() for process in self._processes]
+            raise AssertionError(f"{text!r} is not in the log, and {ended} says who has ended:\n{self.log}") from None
+
     @property
     def url(self) -> str:
         [url] = re.findall(r"serves at (http://\S+)/", self.said)

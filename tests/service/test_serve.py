@@ -182,7 +182,7 @@ def test_a_second_signal_ends_it_at_once(served: Served, slow_upload: Slow) -> N
     slow_upload()
     served.processes()
     process.send_signal(signal.SIGINT)
-    eventually(lambda: "requests may end" in served.log)
+    served.logs("requests may end")
     process.send_signal(signal.SIGINT)
     assert process.wait(SECONDS) == 128 + signal.SIGINT
     assert served.left() == []

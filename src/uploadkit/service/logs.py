@@ -71,9 +71,7 @@ class Caught:
         try:
             await self._app(scope, receive, answer)
         except Exception as error:
-            if (
-                has_begun
-            ):  # the server says that it failed, and closes the connection, so that nobody takes it for whole
+            if has_begun:  # the server closes the connection, so that nobody takes it for whole
                 raise
             await (await unexpected(Request(scope), error))(scope, receive, send)
 

@@ -97,9 +97,7 @@ class _Server(uvicorn.Server):
         """In the loop. Called again it takes its time back."""
         if not self._is_told:
             self._is_told = True
-            signal.raise_signal(
-                signal.SIGTERM
-            )  # by which streams of events, which do not end by themselves, hear of it
+            signal.raise_signal(signal.SIGTERM)  # streams of events, which do not end by themselves, hear of it
         asyncio.get_running_loop().call_later(grace_seconds, self._cut)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

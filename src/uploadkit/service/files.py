@@ -10,6 +10,7 @@ import hashlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from posixpath import splitext
 from typing import Final, TypeAlias
@@ -89,7 +90,8 @@ async def _completed(request: Request, asker: Asker) -> UploadRecord:
         record = await owned(parts, asker, upload)
     else:
         record = await parts.pipeline.ledger.aget(upload)
-    if record.state in GONE or record.state is State.QUARANTINED:
+    is_over = record.expires_at is not None and record.expires_at <= datetime.now(UTC)  # though no sweep has come yet
+    if is_over or record.state in GONE or record.state is State.QUARANTINED:
         raise not_found()
     if record.state is not State.COMPLETED:
         soon = {} if record.is_settled else {"Retry-After": "1"}

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from io import BytesIO
 from pathlib import Path
@@ -157,6 +158,14 @@ def test_only_what_is_completed_is_given(service: TestClient, states: list[State
         assert (answer.status_code, answer.json()["code"]) == (status, code)
     again = {"Retry-After"} if states == [State.PROCESSING] else set()
     assert {name for name in ("Retry-After",) if name in service.get(paths[0]).headers} == again
+
+
+def test_what_is_over_is_given_to_nobody(service: TestClient) -> None:
+    """Though no sweep has come yet."""
+    upload, ledger = put(service), parts_of(service).pipeline.ledger
+    for seconds, status in ((60, 200), (-1, 404)):
+        ledger.change(ledger.get(upload), expires_at=datetime.now(UTC) + timedelta(seconds=seconds))
+        assert [service.get(path).status_code for path in (f"/files/{upload}", link(service, upload))] == [status] * 2
 
 
 def test_a_deleted_upload_is_gone_at_once(service: TestClient) -> None:

@@ -181,10 +181,10 @@ def test_a_second_signal_ends_it_at_once(served: Served, slow_upload: Slow) -> N
     process = served.start()
     slow_upload()
     served.processes()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
     served.logs("requests may end")
-    process.send_signal(signal.SIGINT)
-    assert process.wait(SECONDS) == 128 + signal.SIGINT
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(SECONDS) == 128 + signal.SIGTERM
     assert served.left() == []
     assert served.staged() == []
 

@@ -88,6 +88,18 @@ def probe(app: Starlette, *, token: str, examples: int) -> Probe:
     """Asks `app`, with a bearer token that it knows: so many examples for each operation, and as many ways through
     several of them, one after another by the links of the document."""
     _make_formats()
+    sent: set[str] = set()
+
+    def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any], **said: Any) -> None:
+        """No request is one again: with the Idempotency-Key of an earlier one it would be answered as that was, and
+        nothing of it would be read, right or wrong."""
+        key = case.headers.get("Idempotency-Key")
+        if key in sent:
+            del case.headers["Idempotency-Key"]
+        elif key is not None:
+            sent.add(key)
+
+    schemathesis.hook(before_call)
     config = SchemathesisConfig.from_dict(_config(token, examples))
     seen = Probe()
     try:
@@ -100,6 +112,7 @@ def probe(app: Starlette, *, token: str, examples: int) -> Probe:
             elif isinstance(event, events.PhaseFinished) and event.phase.skip_reason is not None:
                 seen.found.append(f"{event.phase.name} was skipped: {event.phase.skip_reason}")
     finally:
+        schemathesis.hooks.unregister(before_call)
         asgi.shutdown_lifespans()
     return seen
 
@@ -131,9 +144,10 @@ def _note(seen: Probe, event: events.ScenarioFinished) -> None:
             seen.checks[check.name] += 1
             if check.failure_info is not None:
                 failure, response = check.failure_info.failure, event.recorder.interactions[case].response
+                answer = None if response is None else f"{response.status_code}: {response.text[:500]}"
                 seen.found.append(
                     f"{event.phase.value}: {operation}: {check.name}: {failure.title}\n{failure.message}\n"
-                    f"{check.failure_info.code_sample}\nanswered {None if response is None else response.status_code}"
+                    f"{check.failure_info.code_sample}\nanswered {answer}"
                 )
 
 

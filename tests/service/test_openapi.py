@@ -159,7 +159,7 @@ def _assert_nothing_is_found(folder: Path, *, examples: int) -> int:
     said: dict[str, Any] = {"rate": None, "failed_rate": None, "tokens": [rule], "metrics_token": TOKEN, "max_files": 5}
     app = create_app(Settings(data=folder / "data", **said), pipeline=quick_pipeline(folder))
     seen = probe(app, token=TOKEN, examples=examples)
-    assert seen.found == []
+    assert not seen.found, "\n\n".join(seen.found)
     assert set(seen.checks) == CHECKS
     assert seen.cases["fuzzing", "POST /uploads"] >= examples
     return seen.cases.total()

@@ -37,6 +37,15 @@ class Listening(uvicorn.Server):
         super().__init__(config)
         self.port = port
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Whoever reads nothing would keep his connection, and uvloop does not close with one."""
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+        while self.server_state.connections:  # noqa: ASYNC110  # the end of `listening` bounds it
+            await asyncio.sleep(0.005)
+
     @property
     def open_connections(self) -> int:
         """How many there are."""

@@ -41,7 +41,7 @@ def receive(
         async def receiving(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http":
                 raise RuntimeError(f"a form comes by HTTP, not in a scope of type {scope['type']!r}")
-            answer, body = _Answer(send), Body(receive)
+            answer, body = Answer(send), Body(receive)
             try:
                 content_type, content_length = form_headers(scope["headers"])
                 received = await areceive_form(
@@ -124,7 +124,7 @@ def body_length(content_length: str | None) -> int | None:
     return int(content_length)
 
 
-class _Answer:
+class Answer:
     """Notes whether the application has begun to answer: then an error can no longer be answered. `before` it begins
     something may have to be done; where that raises, nothing is sent."""
 

@@ -8,8 +8,9 @@ from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ..adapters.asgi import Answer
 from .exchange import Exchange, Passing
 from .lines import request_id
 from .parts import Parts
@@ -61,17 +62,11 @@ class Caught:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        has_begun = False
-
-        async def answer(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = True
-            await send(message)
-
+        answer = Answer(send)
         try:
-            await self._app(scope, receive, answer)
+            await self._app(scope, receive, answer.send)
         except Exception as error:
-            if has_begun:  # the server closes the connection, so that nobody takes it for whole
+            if answer.begun:  # the server closes the connection, so that nobody takes it for whole
                 raise
             await (await unexpected(Request(scope), error))(scope, receive, send)
 

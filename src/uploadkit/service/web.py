@@ -18,14 +18,15 @@ from types import FrameType
 from typing import Final
 
 import uvicorn
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..adapters.problem import problem_body, problem_headers
+from ..adapters.asgi import Answer
 from ..errors import Overloaded
 from .app import create_app
 from .channel import Parent
 from .connections import Bounded
 from .lines import configure
+from .problems import answered
 from .settings import Settings
 
 __all__ = ["main"]
@@ -130,28 +131,16 @@ class _Answered:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        has_begun = False
-
-        async def sending(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = True
-            await send(message)
-
+        answer = Answer(send)
         try:
-            await self._app(scope, receive, sending)
+            await self._app(scope, receive, answer.send)
         except asyncio.CancelledError:
             if scope["type"] != "http":
                 raise
-            if not has_begun:
-                await _answer(send, Overloaded("the service is about to end; try again later", retry_after=1))
-
-
-async def _answer(send: Send, error: Overloaded) -> None:
-    body = problem_body(error)
-    headers = {**problem_headers(error), "Content-Length": str(len(body)), "Connection": "close"}
-    pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": error.status, "headers": pairs})
-    await send({"type": "http.response.body", "body": body})
+            if not answer.begun:
+                told = answered(Overloaded("the service is about to end; try again later", retry_after=1))
+                told.headers["Connection"] = "close"
+                await told(scope, receive, send)
 
 
 if __name__ == "__main__":

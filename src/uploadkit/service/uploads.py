@@ -9,10 +9,8 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ..errors import RecordMissing
 from ..records.lifecycle import State
 from ..records.record import UploadRecord
-from ..records.schema import ID_LENGTH
 from .callers import Caller
 from .parts import Parts, parts_of
 from .problems import Refused, not_found
@@ -25,20 +23,19 @@ MOST_LISTED = 100
 
 
 async def owned(parts: Parts, caller: Caller, upload: str) -> UploadRecord:
-    """An upload of the caller's. Raises `Refused` (404) for every other one, whatever it is."""
-    try:
-        record = await parts.pipeline.ledger.aget(upload)
-    except RecordMissing:
-        raise not_found() from None
+    """An upload of the caller's. Raises what is answered by the same 404 for every other one, whatever it is."""
+    record = await parts.pipeline.ledger.aget(upload)
+    _expect_owner(record, caller)
+    return record
+
+
+def _expect_owner(record: UploadRecord, caller: Caller) -> None:
     if record.owner != caller.owner:
         raise not_found()
-    return record
 
 
 async def of_batch(parts: Parts, caller: Caller, batch: str) -> list[UploadRecord]:
     """The caller's uploads that came with one request, in the order in which they came, however many there are."""
-    if len(batch) > ID_LENGTH or "\0" in batch:  # it may come from an address, and none is called so
-        return []
     find = partial(parts.pipeline.ledger.afind, owner=caller.owner, batch=batch, limit=MOST_LISTED)
     found = page = await find()
     while len(page) == MOST_LISTED:
@@ -50,8 +47,9 @@ async def of_batch(parts: Parts, caller: Caller, batch: str) -> list[UploadRecor
 async def status(request: Request, caller: Caller) -> Response:
     """All that is known of an upload."""
     parts = parts_of(request)
-    record = await owned(parts, caller, request.path_params["upload"])
-    return JSONResponse(shown(parts, await parts.pipeline.astatus(record.id)), headers=_NOT_KEPT)
+    found = await parts.pipeline.astatus(request.path_params["upload"])
+    _expect_owner(found.record, caller)
+    return JSONResponse(shown(parts, found), headers=_NOT_KEPT)
 
 
 async def listing(request: Request, caller: Caller) -> Response:
@@ -94,9 +92,9 @@ async def batch(request: Request, caller: Caller) -> Response:
 async def delete(request: Request, caller: Caller) -> Response:
     """Removes an upload with all that was made of it. Its record stays, and says so. Idempotent."""
     parts = parts_of(request)
-    upload = (await owned(parts, caller, request.path_params["upload"])).id
-    before = await parts.pipeline.astatus(upload)
-    await parts.pipeline.adelete(upload)
+    before = await parts.pipeline.astatus(request.path_params["upload"])
+    _expect_owner(before.record, caller)
+    await parts.pipeline.adelete(before.id)
     size = before.record.size if before.record.key is not None else None  # of bytes that were all there
     variants = before.results.get("variants", {})
     removed = {
@@ -104,7 +102,7 @@ async def delete(request: Request, caller: Caller) -> Response:
         "variants": sorted(variants),
         "bytes": (size or 0) + sum(told["size"] for told in variants.values()),
     }
-    return JSONResponse({"id": upload, "status": "deleted", "removed": removed}, headers=_NOT_KEPT)
+    return JSONResponse({"id": before.id, "status": "deleted", "removed": removed}, headers=_NOT_KEPT)
 
 
 _NOT_KEPT = {"Cache-Control": "no-store"}

@@ -580,11 +580,10 @@ class Pipeline:
         if not isinstance(made, Mapping) or not {"key", "storage", "size", "content_type"} <= made.keys():
             raise RecordMissing(f"of the upload there is no {name!r}", upload=status.id)
         record = status.record
-        stem, _ = splitext(record.filename)
         return UploadedFile(
             id=record.id,
             field=record.field,
-            filename=f"{stem}-{name}{extension_of(made['content_type'])}",
+            filename=made_filename(record.filename, name, made["content_type"]),
             client_filename=record.client_filename,
             content_type=made["content_type"],
             declared_type=None,
@@ -619,6 +618,12 @@ class Pipeline:
         for storage, key in objects:
             if (storage, key) != (record.storage, record.key):
                 self._storage(storage).delete(key)
+
+
+def made_filename(filename: str, name: str, content_type: str) -> str:
+    """What something is called that was made of a file: "photo-thumbnail.jpg"."""
+    stem, _ = splitext(filename)
+    return f"{stem}-{name}{extension_of(content_type)}"
 
 
 class _Round:

@@ -680,7 +680,7 @@ class Ledger:
         """Raises `QuotaExceeded`. Whoever adds for the same owner is seen, or waits until this is committed."""
         if not self._database.is_sqlite:  # where one writes at a time
             connection.execute(select(func.pg_advisory_xact_lock(_ADDING, func.hashtext(owner))))
-        _check_quota(quota, _usage(connection, owner))
+        _expect_room(quota, _usage(connection, owner))
 
     def _take(self, limit: int, seconds: float) -> list[_Taken]:
         """The first fact of as many uploads as `limit`, which nobody else gets for twice so many seconds."""
@@ -837,7 +837,7 @@ def _usage(connection: Connection, owner: str) -> Usage:
     return Usage(files=files, bytes=int(size))
 
 
-def _check_quota(quota: Quota, usage: Usage) -> None:
+def _expect_room(quota: Quota, usage: Usage) -> None:
     if quota.files is not None and usage.files > quota.files:
         text = f"of {quota.files} files that may be kept there would be {usage.files}"
         raise QuotaExceeded(text, limit="files", allowed=quota.files, seen=usage.files)

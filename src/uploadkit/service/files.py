@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from posixpath import splitext
 from typing import Final, TypeAlias
 
 from starlette.requests import Request
@@ -20,7 +19,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from ..errors import ObjectMissing, StorageError
-from ..policy.media_types import PLAIN, extension_of
+from ..policy.media_types import PLAIN
+from ..processing.pipeline import made_filename
 from ..records.lifecycle import GONE, State
 from ..records.record import UploadRecord
 from ..storage.contract import SignsUrls, Storage
@@ -120,11 +120,10 @@ async def _variant(parts: Parts, record: UploadRecord, name: str) -> _File:
     else:
         raise not_found()
     told = variants[name]
-    stem, _ = splitext(record.filename)
     return _File(
         storage=parts.pipeline.storages[told["storage"]],
         key=told["key"],
-        filename=f"{stem}-{name}{extension_of(told['content_type'])}",
+        filename=made_filename(record.filename, name, told["content_type"]),
         content_type=told["content_type"],
         held=Held(size=told["size"], etag=f'"{_digest(told["key"], told["size"])}"', modified=result.at),
         stays=False,  # it may be made again, by other rules

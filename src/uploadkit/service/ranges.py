@@ -13,7 +13,7 @@ from typing import Literal
 
 from starlette.datastructures import Headers
 
-__all__ = ["LONGEST", "Given", "Held", "given"]
+__all__ = ["LONGEST", "Given", "Held", "given", "has_it"]
 
 LONGEST = 256
 """So many characters of a Range are read. One range has 45 at most, where a file has at most an exabyte."""
@@ -64,6 +64,12 @@ def given(method: str, headers: Headers, held: Held) -> Given:
     return Given(status=206, start=start, end=end) if start < end else Given(status=416)
 
 
+def has_it(headers: Headers, etag: str) -> bool | None:
+    """If-None-Match: whether the client has what has this ETag. None where it does not ask."""
+    tags = headers.getlist("if-none-match")
+    return _any(tags) or etag in {tag.removeprefix("W/") for tag in _tags(tags)} if tags else None
+
+
 def _is_meant(headers: Headers, held: Held) -> bool:
     """If-Match, or else If-Unmodified-Since: whether this is the file that the request is for."""
     if tags := headers.getlist("if-match"):
@@ -74,8 +80,8 @@ def _is_meant(headers: Headers, held: Held) -> bool:
 
 def _is_known(headers: Headers, held: Held) -> bool:
     """If-None-Match, or else If-Modified-Since: whether the client has the file already."""
-    if tags := headers.getlist("if-none-match"):
-        return _any(tags) or held.etag in {tag.removeprefix("W/") for tag in _tags(tags)}
+    if (known := has_it(headers, held.etag)) is not None:
+        return known
     date = _date(headers, "if-modified-since")
     return date is not None and _seconds(held.modified) <= date
 

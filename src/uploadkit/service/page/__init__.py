@@ -23,6 +23,7 @@ from ...storage.contract import SignsUrls
 from ...storage.threads import in_thread
 from ..parts import Parts, parts_of
 from ..problems import not_found
+from ..ranges import has_it
 
 __all__ = ["asset", "index"]
 
@@ -65,8 +66,7 @@ class _File:
 def _given(request: Request, file: _File, headers: Mapping[str, str]) -> Response:
     """Asked for anew at each visit, so that all of the page is of one version; what is the same is not sent again."""
     headers = {**headers, "Cache-Control": "no-cache", "ETag": file.etag}
-    known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
-    if known & {file.etag, "*"}:
+    if has_it(request.headers, file.etag):
         return Response(status_code=304, headers=headers)
     return Response(file.body, media_type=file.kind, headers=headers)
 

@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +64,14 @@ def service(folder: Path, *, workers: int = 0) -> Iterator[Running]:
         web = ["uvicorn", "--factory", "uploadkit.service.app:create_app", *SERVER]
         process = stack.enter_context(_process(web, own / "web.log", told))
         port = _port(process, own / "web.log")
+        web_alone = Running(port=port, web=process.pid, workers=(), folder=own)
+        if web_alone.get("/readyz")[0] != 200:  # a worker begins where there is a ledger: this makes it
+            raise NotServedError((own / "web.log").read_text(encoding="utf-8", errors="replace")[-2000:])
         doing = [
             stack.enter_context(_process(["uploadkit", "worker", "--log-level", "warning"], log, told))
             for log in (own / f"worker{number}.log" for number in range(workers))
         ]
-        yield Running(port=port, web=process.pid, workers=tuple(each.pid for each in doing), folder=own)
+        yield replace(web_alone, workers=tuple(each.pid for each in doing))
 
 
 @contextmanager

@@ -131,7 +131,7 @@ class Answer:
     def __init__(self, send: Send) -> None:
         self._send = send
         self.before: Callable[[], Awaitable[None]] | None = None
-        self.begun = False
+        self.begun: bool = False
 
     async def send(self, message: Message) -> None:
         if not self.begun and self.before is not None:

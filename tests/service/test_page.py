@@ -61,7 +61,7 @@ def clean(server: Server) -> Iterator[None]:
 
 @pytest.fixture
 def page(page: Page) -> Page:
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(60_000)
     page.set_viewport_size({"width": 860, "height": 760})
     return page
 

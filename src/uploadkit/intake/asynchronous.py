@@ -207,7 +207,7 @@ class Paced:
         except asyncio.CancelledError:
             if not self._expired or task is None or task.cancelling() > cancelling + 1:  # somebody else wants its end
                 raise
-            raise self._interruption or self._pace.give_up(self._loop.time() - begun) from None
+            raise self._why(self._loop.time() - begun) from None
         finally:
             self._task = None
             self._patrol.end(self)
@@ -226,6 +226,9 @@ class Paced:
         self._interruption = error
         if self._task is not None and not self._expired:
             self._end_wait(self._task)
+
+    def _why(self, waited: float) -> BaseException:
+        return self._interruption or self._pace.give_up(waited)
 
     def _end_wait(self, task: asyncio.Task[Any]) -> None:
         self._expired = True

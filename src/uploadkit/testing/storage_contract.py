@@ -852,7 +852,7 @@ def partial_sizes(trial: _Trial) -> None:
     sizes = {0, 1, *_around(HEAD_SIZE), *_around(part), 2 * part, *_around(least)}
     for size in sorted(sizes):
         data, begun = _bytes(size), trial.begin(max_size=size)
-        ends = sorted({0, size // 3, min(size, part), size // 2 + 1, max(0, size - 1), size})
+        ends = sorted({0, size // 3, min(size, part), min(size, size // 2 + 1), max(0, size - 1), size})
         for start, end in pairwise(ends):
             middle = (start + end) // 2
             begun.add(data[start:middle], b"", data[middle:end])

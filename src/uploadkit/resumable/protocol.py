@@ -27,7 +27,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body_length: int | None = None
     owner: str | None = None
-    interrupt: Callable[[], object] = lambda: None
+    interrupt: Callable[[], None] = lambda: None
 
     @property
     def may_have_body(self) -> bool:

@@ -60,7 +60,11 @@ class Server:
         if self._is_preflight(request):
             return self._preflight(request)
         loop, body = asyncio.get_running_loop(), Paced(chunks, Pace(self.uploads.spec.limits))
-        request = replace(request, interrupt=lambda: loop.call_soon_threadsafe(body.interrupt, _wanted()))
+
+        def interrupt() -> None:
+            loop.call_soon_threadsafe(body.interrupt, _wanted())
+
+        request = replace(request, interrupt=interrupt)
         speaker, place = self._speaker(request), None
         try:
             place = await self._capacity(request).aadmit()

@@ -117,7 +117,7 @@ class ResumableUploads:
             return (yield from self._at(standing.upload, owner, None, self._ended))
         return standing
 
-    def find(self, upload: str, *, owner: str | None, interrupt: Callable[[], object] | None = None) -> Steps[Standing]:
+    def find(self, upload: str, *, owner: str | None, interrupt: Callable[[], None] | None = None) -> Steps[Standing]:
         """How far an upload has come. A request that is at it is asked to let go, and is waited for: its client has
         come back. One of which all bytes are there and which was not finished is finished first.
 
@@ -136,7 +136,7 @@ class ResumableUploads:
         length: int | None = None,
         is_last: bool = False,
         checksum: Checksum | None = None,
-        interrupt: Callable[[], object] | None = None,
+        interrupt: Callable[[], None] | None = None,
     ) -> Steps[Standing]:
         """Adds the body of a request, which begins at `offset`, and finishes the upload where that is all of it.
 
@@ -149,9 +149,7 @@ class ResumableUploads:
         adding = _Adding(offset, body_length, length, is_last, checksum)
         return (yield from self._at(upload, owner, interrupt, bound(self._add, adding)))
 
-    def terminate(
-        self, upload: str, *, owner: str | None, interrupt: Callable[[], object] | None = None
-    ) -> Steps[None]:
+    def terminate(self, upload: str, *, owner: str | None, interrupt: Callable[[], None] | None = None) -> Steps[None]:
         """Gives up an upload, or deletes one that is finished: nothing is left of it. Raises what `find` raises."""
         yield from self._at(upload, owner, interrupt, self._give_up)
 
@@ -168,7 +166,7 @@ class ResumableUploads:
         self,
         upload: str,
         owner: str | None,
-        interrupt: Callable[[], object] | None,
+        interrupt: Callable[[], None] | None,
         act: Callable[[Work], Steps[None]],
     ) -> Steps[Standing]:
         work: Work = yield Do(self._open, (upload, owner, interrupt))
@@ -381,7 +379,7 @@ class ResumableUploads:
             raise
         return standing_of(row, 0)
 
-    def _open(self, upload: str, owner: str | None, interrupt: Callable[[], object] | None) -> Work:
+    def _open(self, upload: str, owner: str | None, interrupt: Callable[[], None] | None) -> Work:
         self._look(upload, owner)  # nobody who may not ask waits, or has others interrupted
         held = take(self._ledger, upload, wait_seconds=self._wait_seconds, on_wanted=interrupt or _nothing)
         try:

@@ -24,9 +24,9 @@ from ..errors import LedgerFailed, UploadLocked
 from ..records.ledger import Ledger
 from ..records.resumable import Hold, ResumableChanges
 from ..storage import event_loop
-from ..storage.threads import in_own_thread
+from ..storage.threads import Work, in_own_thread, in_thread
 
-__all__ = ["LEASE_SECONDS", "Held", "take"]
+__all__ = ["LEASE_SECONDS", "Held", "atake", "take"]
 
 LEASE_SECONDS: Final = 15.0
 """So long others wait for a process that has died, at most. The clocks of machines that share a ledger differ by less
@@ -34,6 +34,9 @@ than a fifth of it."""
 
 POLL_SECONDS: Final = 0.25
 """How often who waits asks the ledger again."""
+
+LOOK_SECONDS: Final = 0.02
+"""How often who waits in an event loop looks whether it was let go in this process."""
 
 RETRY_SECONDS: Final = 5
 """When a client is told to come back. After three times the lease of a process that has died is over."""
@@ -144,21 +147,55 @@ def take(
     `UploadLocked` where it was not let go in time, `RecordMissing` where there is no such upload, and `LedgerFailed`.
     """
     until = time.monotonic() + wait_seconds
+    while not isinstance(found := _attempt(ledger, upload, on_wanted, lease_seconds), Held):
+        found.wait(_pause(until))
+    return found
+
+
+async def atake(
+    ledger: Ledger,
+    upload: str,
+    *,
+    wait_seconds: float,
+    on_wanted: Callable[[], None],
+    lease_seconds: float = LEASE_SECONDS,
+) -> Held:
+    """The async twin of `take`: it waits in no thread. Cancelled, it holds nothing."""
+    until = time.monotonic() + wait_seconds
     while True:
-        asked_at = time.monotonic()
-        hold = ledger.resumables.hold(upload, seconds=lease_seconds)
-        if hold is not None:
-            held = Held(ledger, hold, asked_at=asked_at, seconds=lease_seconds, on_wanted=on_wanted)
-            _keep(ledger, held, lease_seconds)
-            return held
-        here = _held_here(upload)
-        for each in here:
-            each.want()
-        left = until - time.monotonic()
-        if left <= 0:
-            raise UploadLocked(retry_after=RETRY_SECONDS)
-        freed = here[0].freed if here else threading.Event()
-        freed.wait(min(left, POLL_SECONDS))
+        found, cancelled = await Work(_attempt, ledger, upload, on_wanted, lease_seconds).finish()
+        if cancelled is not None:
+            if isinstance(found, Held):
+                await in_thread(found.release)
+            raise cancelled
+        if isinstance(found, Held):
+            return found
+        end = time.monotonic() + _pause(until)
+        while not found.is_set() and time.monotonic() < end:  # noqa: ASYNC110  # any thread sets it
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+def _attempt(
+    ledger: Ledger, upload: str, on_wanted: Callable[[], None], lease_seconds: float
+) -> Held | threading.Event:
+    """Where somebody else has it, he is told: what is returned is set when he lets go, if he is in this process."""
+    asked_at = time.monotonic()
+    hold = ledger.resumables.hold(upload, seconds=lease_seconds)
+    if hold is not None:
+        held = Held(ledger, hold, asked_at=asked_at, seconds=lease_seconds, on_wanted=on_wanted)
+        _keep(ledger, held, lease_seconds)
+        return held
+    here = _held_here(upload)
+    for each in here:
+        each.want()
+    return here[0].freed if here else threading.Event()
+
+
+def _pause(until: float) -> float:
+    left = until - time.monotonic()
+    if left <= 0:
+        raise UploadLocked(retry_after=RETRY_SECONDS)
+    return min(left, POLL_SECONDS)
 
 
 class _Keeper:

@@ -1,6 +1,6 @@
 """Photos and films that come in as many requests as the network needs. Run it:
 
-    uvicorn --app-dir examples/resumable resumable_fastapi:app
+uvicorn --app-dir examples/resumable resumable_fastapi:app
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Photos and films that come in as many requests as the network needs. Run it:
 
-    gunicorn --pythonpath examples/resumable --threads 16 resumable_flask:app
+gunicorn --pythonpath examples/resumable --threads 16 resumable_flask:app
 """
 
 from __future__ import annotations

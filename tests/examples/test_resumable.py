@@ -1,4 +1,4 @@
-"""The examples of uploads in several requests, under real servers: what is cut goes on, and whoever comes back is let in.
+"""The examples of uploads in several requests, under real servers: what is cut goes on, and who comes back is let in.
 
 What differs between the frameworks is nothing that a client of tus sees.
 """

@@ -133,6 +133,37 @@ class ResumableUploads:
             return (yield from self._at(standing.upload, owner, None, self._ended))
         return standing
 
+    def receive(
+        self,
+        announced: Announced,
+        *,
+        owner: str | None,
+        body_length: int | None = None,
+        is_last: bool = False,
+        checksum: Checksum | None = None,
+        interrupt: Callable[[], None] | None = None,
+    ) -> Steps[Standing]:
+        """Begins an upload by a request that brings its first bytes. Raises what `create` and `append` raise: nothing
+        is left then, since nobody was told where the upload is."""
+        standing = yield from self.create(announced, owner=owner)
+        try:
+            return (
+                yield from self.append(
+                    standing.upload,
+                    owner=owner,
+                    offset=0,
+                    body_length=body_length,
+                    is_last=is_last,
+                    checksum=checksum,
+                    interrupt=interrupt,
+                )
+            )
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            yield Do(self.pipeline.refuse, ([standing.upload], error), settles=True)
+            raise
+
     def find(self, upload: str, *, owner: str | None, interrupt: Callable[[], None] | None = None) -> Steps[Standing]:
         """How far an upload has come. A request that is at it is asked to let go, and is waited for: its client has
         come back. One of which all bytes are there and which was not finished is finished first.

@@ -50,28 +50,27 @@ class ResumableApp:
 
     async def _answer(self, scope: Scope, body: Body) -> Answer:
         try:
-            request = request_of(scope, owner=None)
-            if self._owner is not None and request.method != "OPTIONS":
-                owner = self._owner(scope)
-                request = request_of(scope, owner=await owner if inspect.isawaitable(owner) else owner)
+            root, path = scope.get("root_path", ""), scope["path"]
+            upload = path.removeprefix(root).strip("/")
+            asked = None if self._owner is None or scope["method"] == "OPTIONS" else self._owner(scope)
+            owner = await asked if inspect.isawaitable(asked) else asked
+            request = request_of(scope, path=f"{root}/", upload=upload, owner=owner)
         except UploadError as error:
             log_failure(error)
             return problem(error, {})
         return await self._server.arespond(request, body)
 
 
-def request_of(scope: Scope, *, owner: str | None) -> Request:
-    """Raises `MalformedForm` where the Content-Length is none."""
+def request_of(scope: Scope, *, path: str, upload: str, owner: str | None) -> Request:
+    """The request of a scope to the uploads at `path`. Raises `MalformedForm` where its Content-Length is none."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1").strip()
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    root, path = scope.get("root_path", ""), scope["path"]
-    rest = path[len(root) :] if path.startswith(root) else path
     return Request(
         method=scope["method"],
-        path=f"{root}/",
-        upload=rest.strip("/"),
+        path=path,
+        upload=upload,
         headers=headers,
         body_length=body_length(headers.get("content-length")),
         owner=owner,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Iterable, Iterator
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -27,9 +27,16 @@ _ASKING = Capacity(uploads=None)
 
 class Server:
     """Answers for `uploads`. `allow_origins` are the origins whose pages may upload: `["https://example.org"]`, or
-    `["*"]`."""
+    `["*"]`. `shown` is what a client is told in place of an error."""
 
-    def __init__(self, uploads: ResumableUploads, *, allow_origins: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        uploads: ResumableUploads,
+        *,
+        allow_origins: Iterable[str] = (),
+        shown: Callable[[UploadError], UploadError] = lambda error: error,
+    ) -> None:
+        self._shown = shown
         self.uploads: ResumableUploads = uploads
         self._tus = Tus(uploads)
         self._origins = frozenset(allow_origins)
@@ -49,7 +56,7 @@ class Server:
             raise
         except UploadError as error:
             log_failure(error)
-            answer = speaker.refused(request, error)
+            answer = speaker.refused(request, self._shown(error))
         finally:
             if place is not None:
                 place.release()
@@ -73,7 +80,7 @@ class Server:
             raise
         except UploadError as error:
             log_failure(error)
-            answer = speaker.refused(request, error)
+            answer = speaker.refused(request, self._shown(error))
         finally:
             if place is not None:
                 place.release()

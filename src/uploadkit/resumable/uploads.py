@@ -69,8 +69,9 @@ class ResumableUploads:
     the storage of the spec, or in `staging` where that cannot keep what is not whole. `handler` is called with what the
     spec promises when all has come, and may be async; what it raises is answered, and leaves no upload. An upload of
     which nothing more has come for `expires_seconds` is removed by a sweep. With a `quota` an owner has no more than
-    that. `words` says from the text values what the ledger is told of an upload, and may refuse them. Another request
-    that is at an upload is waited for, at most `wait_seconds`.
+    that; where it is one of bytes, every upload is announced with its length. A file is kept for `keep_seconds` after
+    its upload was begun, None for ever. `words` says from the text values what the ledger is told of an upload, and may
+    refuse them. Another request that is at an upload is waited for, at most `wait_seconds`.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class ResumableUploads:
         expires_seconds: int = EXPIRES_SECONDS,
         wait_seconds: float = WAIT_SECONDS,
         quota: Quota | None = None,
+        keep_seconds: float | None = None,
         words: Callable[[FieldValues], Said] | None = None,
     ) -> None:
         """Raises `TypeError` for a spec without a pipeline, or of several files, and for a storage that keeps nothing
@@ -99,6 +101,7 @@ class ResumableUploads:
         self._handler = handler
         self._wait_seconds = wait_seconds
         self._quota = quota
+        self._keep_seconds = keep_seconds
         self.pipeline.knows(self._policy.storage)
 
     @property
@@ -112,6 +115,8 @@ class ResumableUploads:
         """Begins an upload. Raises what no bytes could mend: a length that is too long, a name or a type that the field
         does not accept, text values that break a rule; and `QuotaExceeded`."""
         announced = self._policy.checked(announced)
+        if announced.length is None and owner is not None and self._quota is not None and self._quota.bytes is not None:
+            raise MalformedUpload("there is a quota of bytes: say how many the upload has", status=411)
         standing: Standing = yield Do(self._begin, (announced, owner, announced.length))
         if announced.length == 0 and not announced.is_piece:
             return (yield from self._at(standing.upload, owner, None, self._ended))
@@ -352,6 +357,7 @@ class ResumableUploads:
             owner=owner,
             quota=self._quota if owner is not None else None,
             reserved=reserved,
+            expires_at=None if self._keep_seconds is None else _from_now(self._keep_seconds),
         )
         told = {
             **announced.told,
@@ -458,7 +464,7 @@ class ResumableUploads:
         work.length = length
 
     def _expiry(self) -> datetime:
-        return datetime.now(UTC) + timedelta(seconds=self.expires_seconds)
+        return _from_now(self.expires_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -518,6 +524,10 @@ def _drop(steps: Steps[Any], error: BaseException) -> None:
 def _release(works: Iterable[Work]) -> None:
     for work in works:
         work.release()
+
+
+def _from_now(seconds: float) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=seconds)
 
 
 def _nothing() -> None:

@@ -75,9 +75,11 @@ class Tus:
     def refused(self, request: Request, error: UploadError) -> Answer:
         """See `Speaks`."""
         headers = _EACH | ({"Tus-Version": VERSION} if error.status == 412 else {})
+        answer = problem(error, headers)
         if request.overridden().method == "HEAD":
-            return Answer(status=error.status, headers=headers | {"Cache-Control": "no-store"})
-        return problem(error, headers)
+            kept = {name: value for name, value in answer.headers.items() if name != "Content-Type"}
+            return Answer(status=answer.status, headers=kept | {"Cache-Control": "no-store"})
+        return answer
 
     def _options(self) -> Answer:
         most = self._uploads.max_size
@@ -90,6 +92,8 @@ class Tus:
         metadata = request.headers.get("upload-metadata", "")
         brings = self._brings_bytes(request)
         if concat is not None and concat.startswith("final"):
+            if brings:
+                raise MalformedUpload("what is put together of pieces brings no bytes of its own", status=403)
             return (yield from self._concatenate(request, concat, metadata))
         if concat not in (None, "partial"):
             raise MalformedUpload("Upload-Concat is partial, or final; and the addresses of what is put together")
@@ -101,15 +105,28 @@ class Tus:
         announced = self._announced(metadata, length, concat)
         standing = yield from self._uploads.create(announced, owner=request.owner)
         if brings:
-            standing = yield from self._uploads.append(
-                standing.upload,
-                owner=request.owner,
-                offset=0,
-                body_length=request.body_length,
-                checksum=checksum,
-                interrupt=request.interrupt,
-            )
+            standing = yield from self._bring(request, standing.upload, checksum)
         return _created(request, standing, brings=brings)
+
+    def _bring(self, request: Request, upload: str, checksum: Checksum | None) -> Steps[Standing]:
+        """The first bytes of an upload, in the request that begins it. Where that fails nothing is left of it: where it
+        is stands in the answer that tells of it, and nobody could go on."""
+        try:
+            return (
+                yield from self._uploads.append(
+                    upload,
+                    owner=request.owner,
+                    offset=0,
+                    body_length=request.body_length,
+                    checksum=checksum,
+                    interrupt=request.interrupt,
+                )
+            )
+        except GeneratorExit:
+            raise
+        except BaseException:
+            yield from self._uploads.abandon(upload, owner=request.owner)
+            raise
 
     def _concatenate(self, request: Request, concat: str, metadata: str) -> Steps[Answer]:
         if {"upload-length", "upload-defer-length"} & request.headers.keys():

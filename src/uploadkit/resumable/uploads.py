@@ -158,6 +158,11 @@ class ResumableUploads:
         """Gives up an upload, or deletes one that is finished: nothing is left of it. Raises what `find` raises."""
         yield from self._at(upload, owner, interrupt, self._give_up)
 
+    def abandon(self, upload: str, *, owner: str | None) -> Steps[None]:
+        """Gives up an upload of which nobody was told where it is, whatever has happened, a cancellation too. What
+        cannot be done now is left to a sweep."""
+        yield Do(self._abandon, (upload, owner), settles=True)
+
     def concatenate(self, announced: Announced, pieces: Sequence[str], *, owner: str | None) -> Steps[Standing]:
         """Makes one upload of finished pieces, in their order, which are used up by it. Raises what `create` and
         `append` raise, and `MalformedUpload` where a piece is none, or is not finished."""
@@ -179,6 +184,8 @@ class ResumableUploads:
         return work.standing()
 
     def _add(self, adding: _Adding, work: Work) -> Steps[None]:
+        if work.row.told["is_put_together"]:
+            raise MalformedUpload("what was put together of pieces takes no bytes of its own", status=403)
         if adding.offset != work.size:
             raise OffsetConflict(expected=work.size, provided=adding.offset)
         if adding.length is not None:
@@ -313,7 +320,8 @@ class ResumableUploads:
             works[piece] = yield Do(self._open, (piece, owner, None))
         if any(not work.is_piece or work.size != work.length for work in works.values()):
             raise MalformedUpload("what is put together are pieces, of which all bytes are there")
-        announced = self._policy.checked(replace(announced, length=sum(works[piece].size for piece in pieces)))
+        size = sum(works[piece].size for piece in pieces)
+        announced = self._policy.checked(replace(announced, length=size, is_put_together=True))
         standing: Standing = yield Do(self._begin, (announced, owner, None))
         return (yield from self._at(standing.upload, owner, None, bound(self._use, [works[piece] for piece in pieces])))
 
@@ -366,6 +374,7 @@ class ResumableUploads:
             "declared_type": announced.declared_type,
             "fields": [list(pair) for pair in announced.fields],
             "is_piece": announced.is_piece,
+            "is_put_together": announced.is_put_together,
             "offset": 0,
         }
         try:
@@ -448,6 +457,14 @@ class ResumableUploads:
     def _use_up(self, pieces: Sequence[Work], work: Work) -> None:
         for piece in {piece.record.id: piece for piece in pieces}.values():
             self._delete(piece, f"it is part of {work.record.id}")
+
+    def _abandon(self, upload: str, owner: str | None) -> None:
+        with suppress(UploadError):
+            work = self._open(upload, owner, None)
+            try:
+                self._delete(work, "given up")
+            finally:
+                work.release()
 
     def _delete(self, work: Work, reason: str) -> None:
         self.pipeline.delete(work.record.id, reason=reason)

@@ -31,12 +31,21 @@ OWNED = {
     "/uploads/{upload}": ("GET", "HEAD", "DELETE"),
     "/uploads/{upload}/events": ("GET", "HEAD"),
     "/batches/{batch}": ("GET", "HEAD"),
+    "/direct/s3/multipart/{upload}": ("GET", "HEAD", "DELETE"),
+    "/direct/s3/multipart/{upload}/complete": ("POST",),
+    "/direct/s3/multipart/{upload}/{number}": ("GET", "HEAD"),
     "/files/{upload}": ("GET", "HEAD"),
     "/files/{upload}/{variant}": ("GET", "HEAD"),
 }
 """Paths with an id, and what may be done to its upload there."""
 
-OTHERS = {"/uploads", "/metrics", "/healthz", "/readyz", "/openapi.json", "/", "/page/{name}"}
+DIRECT = [path for path in OWNED if path.startswith("/direct/")]
+"""What is taken of an upload that goes straight into a bucket: see `test_direct`."""
+
+OTHERS = {
+    *("/uploads", "/direct/s3/params", "/direct/s3/complete", "/direct/s3/multipart"),
+    *("/metrics", "/healthz", "/readyz", "/openapi.json", "/", "/page/{name}"),
+}
 
 FILE: dict[str, Any] = {"field": "f", "filename": "1.txt", "content_type": "text/plain"}
 

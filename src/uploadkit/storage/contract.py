@@ -301,6 +301,11 @@ class AcceptsDirectUploads(Protocol):
         """What has arrived, whole. Raises `ObjectMissing` where nothing has."""
         ...
 
+    def abandon(self, upload: str, parts_id: str | None) -> None:
+        """Leaves nothing of an upload behind: neither parts, where it came in some, nor what has arrived whole.
+        Idempotent."""
+        ...
+
 
 class PartialObject(Protocol):
     """What has arrived of an object that comes in several goes: staged, and kept when this process ends. Used by one

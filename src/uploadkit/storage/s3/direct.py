@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, BinaryIO
 
@@ -50,6 +50,9 @@ class TakesDirectUploads(ABC):
 
     @abstractmethod
     def _writing(self, key: str, info: ObjectInfo) -> Writing: ...
+
+    @abstractmethod
+    def _listed(self, prefix: str) -> Iterator[StoredObject]: ...
 
     def sign_post(
         self, upload: str, info: ObjectInfo, *, min_size: int, max_size: int, expires_seconds: int
@@ -107,6 +110,13 @@ class TakesDirectUploads(ABC):
             names = [name, posted]
         head = self._client.call("head_object", "look at a file", None, Key=name)
         return _Arrived(self, name, names, etag=head["ETag"], size=head["ContentLength"])
+
+    def abandon(self, upload: str, parts_id: str | None) -> None:
+        posted = self._posted(upload)
+        if parts_id is not None:
+            self.abort_parts(upload, parts_id)
+        for staged in list(self._listed(posted.removeprefix(self._prefix))):  # the copies of who died with them too
+            self._client.delete(self._prefix + staged.key, None, "discard a file")
 
     def _held(self, posted: str) -> str:
         """A copy where no client can write. Raises `ObjectMissing` where nothing was posted."""

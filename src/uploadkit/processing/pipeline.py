@@ -30,9 +30,8 @@ from ..policy.media_types import extension_of
 from ..records.ledger import Changes, Claim, Ledger, Said
 from ..records.lifecycle import GONE, State
 from ..records.record import Accepted, Leftover, Quota, UploadRecord, concerning
-from ..records.resumable import DIRECT
 from ..storage import event_loop
-from ..storage.contract import AcceptsDirectUploads, Storage
+from ..storage.contract import Storage
 from ..storage.threads import in_own_thread, in_thread
 from ..uploads import UploadedFile
 from .course import ALIVE, Course
@@ -80,8 +79,6 @@ class Beginning(TypedDict, total=False):
     expires_at: datetime | None
     reserved: int | None
     quota: Quota | None
-    priority: int | None
-    tags: Mapping[str, str]
 
 
 class Description(TypedDict, total=False):
@@ -468,8 +465,6 @@ class Pipeline:
                 self._storage(record.storage).delete(record.key)
             with _passing_over():
                 self.ledger.change(record, storage=None, key=None)
-        if record.state in GONE:
-            self._discard_waiting(record.id)
 
     def clear(self, left: Leftover, *, seconds: float) -> bool:
         """Removes what a step has left that was begun and not finished. It is claimed meanwhile, for so many seconds,
@@ -487,16 +482,6 @@ class Pipeline:
         if self.queue is not None:
             self.queue.close()
         self.ledger.close()
-
-    def _discard_waiting(self, upload: str) -> None:
-        """What has arrived of an upload that was not stored yet."""
-        waiting = self.ledger.resumables.get(upload)
-        if waiting is None:
-            return
-        storage, direct = self._storage(waiting.storage), waiting.told.get(DIRECT)
-        if direct is not None and isinstance(storage, AcceptsDirectUploads):
-            storage.abandon(direct["upload"], direct["parts"])
-        self.ledger.resumables.forget(upload)
 
     def _declare(self, accept: Accept | None, options: StepOptions, processor: Processor, *, is_apart: bool) -> None:
         memory = options.get("memory", "1 GiB")

@@ -6,7 +6,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, TypedDict
+
+__all__ = ["DIRECT", "Hold", "Resumable", "ResumableChanges"]
+
+DIRECT: Final = "direct"
+"""Under this name a `Resumable` is told what was agreed of an upload that goes from its client straight into a storage:
+its `upload` and its `parts` are what `AcceptsDirectUploads.abandon` asks for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +32,21 @@ class Resumable:
     expires_at: datetime
 
 
+class ResumableChanges(TypedDict, total=False):
+    """What may become another one of a `Resumable`."""
+
+    length: int | None
+    kept: str
+    told: Mapping[str, Any]
+    expires_at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """The right to add to an upload, until it is let go, or its time is over."""
+    """The right to add to an upload, until it is let go, or its time is over.
+
+    `until` is by the clock of the ledger that gave it: when another one may have it, unless it was extended.
+    """
 
     upload: str
     token: str

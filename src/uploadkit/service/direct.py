@@ -28,13 +28,15 @@ from ..errors import (
     UploadTooSlow,
 )
 from ..processing.owned import Owned
+from ..records.ledger import Said
 from ..resumable.direct import DirectUploads, as_parts
 from ..uploads import FieldValues
 from .callers import Caller
 from .parts import Parts, parts_of
 from .problems import Refused, not_found
-from .receiving import Words, expiry, taken
+from .receiving import expiry, taken
 from .uploads import owned
+from .words import said as said_of
 
 __all__ = ["abort", "begin", "complete", "finish", "form", "part", "parts"]
 
@@ -166,7 +168,7 @@ def _beginning(request: Request, caller: Caller, asked: _Asked) -> DirectUploads
     direct = _direct(known, caller, owner)
     if known.quota is not None and known.quota.bytes is not None and asked.size is None:
         raise Refused(411, "length_required", "there is a quota: say the size of the file, as size or metadata[size]")
-    owner.say(priority=asked.words.priority, tags=asked.words.tags)
+    owner.say(**asked.words)
     request.state.owned = owner  # for the log, whatever comes of it
     return direct
 
@@ -201,7 +203,7 @@ class _Asked:
     content_type: str | None
     size: int | None
     sha256: str | None
-    words: Words
+    words: Said
 
     @classmethod
     def of(cls, said: Mapping[str, Any]) -> _Asked:
@@ -217,7 +219,7 @@ class _Asked:
             content_type=None if said.get("type") is None else _text(said["type"], "type"),
             size=_size(known["size"]),
             sha256=None if known["sha256"] is None else _text(known["sha256"], "sha256"),
-            words=Words.of(FieldValues(texts)),
+            words=said_of(FieldValues(texts)),
         )
 
 

@@ -22,6 +22,8 @@ from ..processing.processors import ArchiveGuard, Metadata, Scan, Variants
 from ..processing.valkey import ValkeyServer
 from ..records.ledger import Ledger
 from ..records.record import Quota
+from ..resumable.serving import Server
+from ..resumable.uploads import ResumableUploads
 from ..storage.contract import AcceptsDirectUploads, Storage
 from ..storage.disk import DiskStorage
 from ..uploader import Uploader
@@ -30,8 +32,10 @@ from .callers import Authenticate, Callers
 from .hearing import Watch, tell_others
 from .links import Links
 from .operating import Numbers, Readiness
+from .problems import not_found
 from .settings import Settings
 from .turns import Turns
+from .words import said
 
 __all__ = ["Parts", "parts_of", "pipeline_of"]
 
@@ -57,6 +61,7 @@ class Parts:
     watch: Watch
     numbers: Numbers
     readiness: Readiness
+    resumable: Server
 
     @classmethod
     def of(
@@ -67,12 +72,13 @@ class Parts:
         if authenticate is None and settings.authenticate is not None:
             authenticate = named(settings.authenticate, "authenticate")
         turns = Turns(settings, redis_url=_counts_at(settings, pipeline))
+        form, quota = _form(settings, pipeline), _quota(settings)
         return cls(
             settings=settings,
             pipeline=pipeline,
-            form=_form(settings, pipeline),
+            form=form,
             direct=_direct(settings, pipeline),
-            quota=_quota(settings),
+            quota=quota,
             callers=Callers(settings, turns=turns, authenticate=authenticate),
             turns=turns,
             links=Links.of(settings),
@@ -84,6 +90,7 @@ class Parts:
             ),
             numbers=Numbers(pipeline),
             readiness=Readiness(pipeline),
+            resumable=_resumable(settings, form, quota),
         )
 
 
@@ -119,7 +126,7 @@ def storages_of(settings: Settings) -> tuple[Storage, Storage, Storage]:
 
     root, options = where.rstrip("/"), settings.storage_options
     # What is still to come must not be swept: what was given up is found by the ledger long before.
-    stale_seconds = settings.direct_seconds + STALE_SECONDS
+    stale_seconds = max(settings.direct_seconds, settings.resume_seconds) + STALE_SECONDS
     return _three(lambda name: S3Storage(f"{root}/{name}", options=options, stale_seconds=stale_seconds, name=name))
 
 
@@ -184,6 +191,17 @@ def _direct(settings: Settings, pipeline: Pipeline) -> Spec[UploadedFile] | None
 
 def _accept(settings: Settings) -> AcceptRule:
     return USUAL if settings.accept is None else list(settings.accept)
+
+
+def _resumable(settings: Settings, form: Spec[Submission], quota: Quota | None) -> Server:
+    uploads = ResumableUploads(
+        form,
+        expires_seconds=int(settings.resume_seconds),
+        quota=quota,
+        keep_seconds=settings.expire_seconds,
+        words=said,
+    )
+    return Server(uploads, shown=lambda error: not_found() if error.status == 404 else error)
 
 
 def _quota(settings: Settings) -> Quota | None:

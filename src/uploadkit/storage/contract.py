@@ -307,6 +307,10 @@ class AcceptsDirectUploads(Protocol):
         ...
 
 
+HEAD_SIZE = 8192
+"""Bytes up to which a partial object tells what it has, before it is complete."""
+
+
 class PartialObject(Protocol):
     """What has arrived of an object that comes in several goes: staged, and kept when this process ends. Used by one
     thread at a time, and by one process: whoever calls sees to that."""
@@ -326,7 +330,8 @@ class PartialObject(Protocol):
         ...
 
     def head(self, size: int) -> bytes:
-        """The first bytes, at most 8 KiB, of an object that has not more than that."""
+        """The first bytes, at most so many. Only of an object that has no more than `HEAD_SIZE` bytes: of another one
+        it is a `RuntimeError`."""
         ...
 
     def extend(self, other: PartialObject) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from ...adapters.problem import PROBLEM_JSON
 from ...processing.queue import Priority
 from ..problems import Refused
-from ..receiving import MOST_TAGS, TAG_SIZE, VALUE_SIZE
+from ..words import MOST_TAGS, TAG_SIZE, VALUE_SIZE
 from .codes import REFUSALS, Refusal
 from .schemas import Json, reference
 

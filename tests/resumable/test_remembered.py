@@ -317,10 +317,26 @@ def test_nothing_that_has_arrived_is_told(place: Place, finish: Finish) -> None:
 
 
 def test_of_two_that_finish_at_once_one_succeeds(place: Place) -> None:
-    """The other one is told that somebody is at it; there is one object, and one upload."""
-    both = threading.Barrier(2)
+    """The other one is told at once that somebody is at it."""
+    seen: list[UploadError] = []
+
+    def meanwhile(file: IncomingFile) -> bool:
+        if not seen:
+            seen.append(refused(lambda: direct.finish(token), UploadLocked))
+        return True
+
+    direct = place.direct(accept=IMAGES, filter=meanwhile)
+    token = place.send(direct, PNG)
+    file = direct.finish(token)
+    assert (len(seen), place.bucket.objects, place.left(), place.done) == (1, {file.key: PNG}, {}, [token])
+
+
+def test_of_two_that_are_both_at_it_one_is_let_through(place: Place) -> None:
+    """As when a process stood still until its hold was over: there is one object, and one upload."""
+    both, first = threading.Barrier(2), threading.Event()
 
     def meet(file: IncomingFile) -> bool:
+        first.set()
         both.wait(10)
         return True
 
@@ -337,6 +353,8 @@ def test_of_two_that_finish_at_once_one_succeeds(place: Place) -> None:
     threads = [threading.Thread(target=end) for _ in range(2)]
     for thread in threads:
         thread.start()
+        assert first.wait(10)
+        place.ledger.release()
     for thread in threads:
         thread.join()
     [file] = [end for end in ends if isinstance(end, UploadedFile)]

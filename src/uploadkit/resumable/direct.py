@@ -59,7 +59,8 @@ from ..storage.threads import Work, in_thread
 from ..uploads import Register, UploadedFile
 
 if TYPE_CHECKING:
-    from .remembered import Remembered  # needs the extra `records`
+    from .holding import Held  # which need the extra `records`
+    from .remembered import Remembered
 
 _MIN_SECRET_SIZE = 16
 
@@ -419,12 +420,20 @@ class DirectUploads:
         if kept is None:
             yield _Do(self._check_unfinished, (claim,))
             return (yield from self._judging(claim, None))
-        file: UploadedFile | None = yield _Do(kept.stored, (claim.id,))
-        if file is None:
-            seen: str | None = yield _Do(kept.seen, (claim.id,))
-            file = yield from self._judging(claim, seen)
-        yield from self._accepting(kept, file)
-        yield _Do(self._settle, (kept, file, claim, parts_id))
+        held: Held = yield _Do(kept.hold, (claim.id,))
+        try:
+            file: UploadedFile | None = yield _Do(kept.stored, (claim.id,))
+            if file is None:
+                seen: str | None = yield _Do(kept.seen, (claim.id,))
+                file = yield from self._judging(claim, seen)
+            yield from self._accepting(kept, file)
+            yield _Do(self._settle, (kept, file, claim, parts_id))
+        except GeneratorExit:
+            raise
+        except BaseException:
+            yield _Do(held.release, ())
+            raise
+        yield _Do(held.release, ())
         return file
 
     def _judging(self, claim: _Claim, seen: str | None) -> _Steps:

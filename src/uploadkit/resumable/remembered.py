@@ -1,9 +1,9 @@
 """Direct uploads that a pipeline remembers: what `resumable.direct` asks its ledger, and tells it.
 
 Each has a record before its client is told where to send, and beside it what has to be known again. Whoever goes on
-with one names it by its id; whose it is the record says. Of those that finish one at once, one is let through to its
-commit, by a compare-and-set of where the file will lie: so an upload has one object, and the ledger names it before it
-exists.
+with one names it by its id; whose it is the record says. Of those that finish one at once, one holds it; and where it
+is taken from one that lives, one is let through to its commit, by a compare-and-set of where the file will lie: so an
+upload has one object, and the ledger names it before it exists.
 """
 
 from __future__ import annotations
@@ -21,11 +21,9 @@ from ..records.record import UploadRecord
 from ..records.resumable import DIRECT
 from ..storage.contract import Storage
 from ..uploads import Register, UploadedFile
+from .holding import RETRY_SECONDS, Held, take
 
 __all__ = ["Remembered"]
-
-AGAIN_SECONDS: Final = 1
-"""Who is not let through since another one is at it may ask again so soon."""
 
 
 class Remembered:
@@ -74,6 +72,15 @@ class Remembered:
         known: Mapping[str, Any] = told
         return known
 
+    def hold(self, upload: str) -> Held:
+        """While somebody finishes it nobody else does, and no sweep takes it for over. Raises `UploadLocked`, and what
+        `find` raises where it has ended."""
+        try:
+            return take(self._pipeline.ledger, upload, wait_seconds=0, on_wanted=lambda: None)
+        except RecordMissing:
+            record = self._record(upload)
+            raise _missing(upload) if record.state is State.RECEIVING else self._ended(record) from None
+
     def stored(self, upload: str) -> UploadedFile | None:
         """The file of one that was judged and stored by somebody who has died before it was accepted."""
         record = self._record(upload)
@@ -109,7 +116,7 @@ class Remembered:
                 return
         if record.state is not State.RECEIVING:
             raise self._ended(record)
-        raise UploadLocked(retry_after=AGAIN_SECONDS)
+        raise UploadLocked(retry_after=RETRY_SECONDS)
 
     def seen(self, upload: str) -> str | None:
         """The key that was said of it so far: see `place`."""

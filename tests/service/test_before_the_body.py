@@ -33,6 +33,13 @@ ROUTES = {
     ("DELETE", "/uploads/{upload}"): ASKS,
     ("GET", "/uploads/{upload}/events"): ASKS,
     ("GET", "/batches/{batch}"): ASKS,
+    ("GET", "/direct/s3/params"): ASKS,
+    ("POST", "/direct/s3/complete"): ASKS,
+    ("POST", "/direct/s3/multipart"): ASKS,
+    ("GET", "/direct/s3/multipart/{upload}"): ASKS,
+    ("DELETE", "/direct/s3/multipart/{upload}"): ASKS,
+    ("POST", "/direct/s3/multipart/{upload}/complete"): ASKS,
+    ("GET", "/direct/s3/multipart/{upload}/{number}"): ASKS,
     ("GET", "/files/{upload}"): ASKS,
     ("GET", "/files/{upload}/{variant}"): ASKS,
     ("GET", "/metrics"): ANYBODY,  # or nobody but who knows its own token

@@ -47,7 +47,7 @@ SAID_SIZE: Final = 64 * 1024
 async def form(request: Request, caller: Caller) -> Response:
     """A form for one file, which the client sends to the bucket. `finish` is told when it has."""
     if request.method != "GET":  # HEAD, which Starlette lets in with it: this one begins something
-        raise Refused(405, "method_not_allowed", "this is not done here", headers={"Allow": "GET"})
+        raise _not_done("GET")
     asked = _Asked.of(_query(request))
     direct = _beginning(request, caller, asked)
     begun = await direct.abegin(asked.filename, asked.content_type, asked.size, sha256=asked.sha256)
@@ -81,8 +81,10 @@ async def begin(request: Request, caller: Caller) -> Response:
 
 async def part(request: Request, caller: Caller) -> Response:
     """An address for a part."""
-    known, upload = await _named(request, caller)
     number = request.path_params["number"]
+    if number == "complete":  # the path of another route, which has other methods
+        raise _not_done("POST")
+    known, upload = await _named(request, caller)
     if not (number.isascii() and number.isdecimal() and len(number) < 6 and int(number) > 0):
         raise Refused(422, "parameter_refused", "the parts of an upload are numbered from 1")
     try:
@@ -186,6 +188,10 @@ async def _finished(known: Parts, caller: Caller, upload: str, *, in_parts: bool
                 raise _not_arrived() from None
     answer = taken(known, [await owned(known, caller, upload)]) | {"location": f"/uploads/{upload}", "key": upload}
     return JSONResponse(answer, status_code=202, headers=_NOT_KEPT)
+
+
+def _not_done(allowed: str) -> Refused:
+    return Refused(405, "method_not_allowed", "this is not done here", headers={"Allow": allowed})
 
 
 def _not_arrived() -> Refused:

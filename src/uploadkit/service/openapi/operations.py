@@ -180,7 +180,7 @@ def paths(form: Json, *, callers: Sequence[Json]) -> Json:
                 "An address for a part",
                 "For a PUT of at least 5 MiB, but for the last part.",
                 answers={200: answer("It.", json="DirectPart", headers=_KEPT)},
-                **guarded(*_OF_PARTS, "parameter_refused", "limit_exceeded"),
+                **guarded(*_OF_PARTS, "parameter_refused", "limit_exceeded", "upload_changed"),
             ),
         },
         "/files/{upload}": {"parameters": [_UPLOAD], **fetched("original", "an upload")},

@@ -61,16 +61,14 @@ class Remembered:
         already, and `UploadGone` where it was refused or given up, or its time is over at that moment.
         """
         record = self._record(upload)
-        found = self._pipeline.ledger.resumables.get(record.id)
-        told = None if found is None or found.storage != self._storage.name else found.told.get(DIRECT)
+        told = self._told(record.id)
         if record.state is not State.RECEIVING:
             raise self._ended(record)
-        if found is None or told is None:
+        if told is None:
             raise _missing(record.id)
-        if found.expires_at.timestamp() <= at:
+        if told["expires"] <= at:
             raise UploadGone("the time of the upload is over")
-        known: Mapping[str, Any] = told
-        return known
+        return told
 
     def hold(self, upload: str) -> Held:
         """While somebody finishes it nobody else does, and no sweep takes it for over. Raises `UploadLocked`, and what
@@ -139,8 +137,16 @@ class Remembered:
     def give_up(self, upload: str) -> None:
         """Nothing is left of it. Idempotent, and does nothing to one that is finished. Raises `RecordMissing`."""
         record = self._record(upload)
+        if record.state is State.RECEIVING and self._told(record.id) is None:
+            raise _missing(upload)
         if record.state is State.RECEIVING or record.state in GONE:
             self._pipeline.delete(record.id)
+
+    def _told(self, upload: str) -> Mapping[str, Any] | None:
+        """None where it comes otherwise, or nothing more is to be known of it."""
+        found = self._pipeline.ledger.resumables.get(upload)
+        told: Mapping[str, Any] | None = None if found is None else found.told.get(DIRECT)
+        return told if found is not None and found.storage == self._storage.name else None
 
     def _record(self, upload: object) -> UploadRecord:
         if not isinstance(upload, str):

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial as bound
-from inspect import GEN_CLOSED, getgeneratorstate
+from inspect import GEN_CLOSED, getgeneratorstate, iscoroutinefunction
 from typing import Any, Final, TypeVar
 
 from ..errors import (
@@ -109,6 +109,17 @@ class ResumableUploads:
         """How many bytes an upload may have, None where nothing says so."""
         return self._policy.max_size
 
+    @property
+    def asks_async(self) -> bool:
+        """Whether the handler, or what the spec asks, is async: then a blocking driver could not."""
+        return self.spec.form.asks_async or is_async(self._handler)
+
+    def check_blocking(self) -> None:
+        """Raises `TypeError` where it `asks_async`."""
+        self.spec.check_blocking()
+        if is_async(self._handler):
+            raise TypeError("an async handler needs an async application; elsewhere it is a plain function")
+
     # What may be asked of an upload
 
     def create(self, announced: Announced, *, owner: str | None) -> Steps[Standing]:
@@ -121,6 +132,37 @@ class ResumableUploads:
         if announced.length == 0 and not announced.is_piece:
             return (yield from self._at(standing.upload, owner, None, self._ended))
         return standing
+
+    def receive(
+        self,
+        announced: Announced,
+        *,
+        owner: str | None,
+        body_length: int | None = None,
+        is_last: bool = False,
+        checksum: Checksum | None = None,
+        interrupt: Callable[[], None] | None = None,
+    ) -> Steps[Standing]:
+        """Begins an upload by a request that brings its first bytes. Raises what `create` and `append` raise: nothing
+        is left then, since nobody was told where the upload is."""
+        standing = yield from self.create(announced, owner=owner)
+        try:
+            return (
+                yield from self.append(
+                    standing.upload,
+                    owner=owner,
+                    offset=0,
+                    body_length=body_length,
+                    is_last=is_last,
+                    checksum=checksum,
+                    interrupt=interrupt,
+                )
+            )
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            yield Do(self.pipeline.refuse, ([standing.upload], error), settles=True)
+            raise
 
     def find(self, upload: str, *, owner: str | None, interrupt: Callable[[], None] | None = None) -> Steps[Standing]:
         """How far an upload has come. A request that is at it is asked to let go, and is waited for: its client has
@@ -482,6 +524,11 @@ class _Adding:
 
 class _Unfinished(Exception):
     """Not all of the file has come."""
+
+
+def is_async(call: Callable[..., Any] | None) -> bool:
+    """Whether a callable of the application is a coroutine function, or an object of which the call is one."""
+    return call is not None and (iscoroutinefunction(call) or iscoroutinefunction(type(call).__call__))
 
 
 def _is_verdict(error: BaseException) -> bool:

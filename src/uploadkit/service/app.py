@@ -105,7 +105,7 @@ def routes() -> list[BaseRoute]:
         Route("/direct/s3/multipart/{upload}", guarded(direct.parts), methods=["GET"]),
         Route("/direct/s3/multipart/{upload}", guarded(direct.abort), methods=["DELETE"]),
         Route("/direct/s3/multipart/{upload}/complete", guarded(direct.complete), methods=["POST"]),
-        Route("/direct/s3/multipart/{upload}/{number}", guarded(direct.part), methods=["GET"]),
+        Route(f"/direct/s3/multipart/{{upload}}/{{number:{direct.PART}}}", guarded(direct.part), methods=["GET"]),
         Route("/files/{upload}", linked(files.original), methods=["GET"]),
         Route("/files/{upload}/{variant}", linked(files.variant), methods=["GET"]),
         Route(resuming.COLLECTION, resuming.capabilities, methods=["OPTIONS"]),

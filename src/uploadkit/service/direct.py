@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
@@ -27,10 +28,11 @@ from ..errors import (
     UploadChanged,
     UploadTooSlow,
 )
+from ..intake.spec import Spec
 from ..processing.owned import Owned
 from ..records.ledger import Said
 from ..resumable.direct import DirectUploads, as_parts
-from ..uploads import FieldValues
+from ..uploads import FieldValues, UploadedFile
 from .callers import Caller
 from .parts import Parts, parts_of
 from .problems import Refused, not_found
@@ -38,16 +40,35 @@ from .receiving import expiry, taken
 from .uploads import owned
 from .words import said as said_of
 
-__all__ = ["abort", "begin", "complete", "finish", "form", "part", "parts"]
+__all__ = ["PART", "abort", "begin", "complete", "finish", "form", "part", "parts"]
+
+PART: Final = "part_number"
+"""How a path has the number of a part: its convertor."""
 
 SAID_SIZE: Final = 64 * 1024
 """Bytes of what a client says of a file, at most: its name, its type and what it knows beside."""
 
 
+class _Number(Convertor[str]):
+    """Digits, and so few that none is too large a number for anything."""
+
+    regex = "[0-9]{1,5}"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor(PART, _Number())
+
+
 async def form(request: Request, caller: Caller) -> Response:
     """A form for one file, which the client sends to the bucket. `finish` is told when it has."""
     if request.method != "GET":  # HEAD, which Starlette lets in with it: this one begins something
-        raise _not_done("GET")
+        raise Refused(405, "method_not_allowed", "this is not done here", headers={"Allow": "GET"})
+    _spec(parts_of(request))
     asked = _Asked.of(_query(request))
     direct = _beginning(request, caller, asked)
     begun = await direct.abegin(asked.filename, asked.content_type, asked.size, sha256=asked.sha256)
@@ -73,6 +94,7 @@ async def finish(request: Request, caller: Caller) -> Response:
 
 async def begin(request: Request, caller: Caller) -> Response:
     """Begins an upload in parts."""
+    _spec(parts_of(request))
     asked = _Asked.of(await _said(request))
     direct = _beginning(request, caller, asked)
     begun = await direct.abegin_parts(asked.filename, asked.content_type, asked.size, sha256=asked.sha256)
@@ -81,14 +103,12 @@ async def begin(request: Request, caller: Caller) -> Response:
 
 async def part(request: Request, caller: Caller) -> Response:
     """An address for a part."""
-    number = request.path_params["number"]
-    if number == "complete":  # the path of another route, which has other methods
-        raise _not_done("POST")
     known, upload = await _named(request, caller)
-    if not (number.isascii() and number.isdecimal() and len(number) < 6 and int(number) > 0):
+    number = int(request.path_params["number"])
+    if number < 1:
         raise Refused(422, "parameter_refused", "the parts of an upload are numbered from 1")
     try:
-        url = await _direct(known, caller).asign_part(upload, int(number))
+        url = await _direct(known, caller).asign_part(upload, number)
     except ObjectExists:
         record = await owned(known, caller, upload)
         raise UploadChanged("the upload is finished already", upload=upload, state=record.state) from None
@@ -144,14 +164,18 @@ def _of_form(key: str) -> str:
     return found[1]
 
 
-def _direct(known: Parts, caller: Caller, owner: Owned | None = None) -> DirectUploads:
-    """Those of a caller."""
+def _spec(known: Parts) -> Spec[UploadedFile]:
     if known.direct is None:
         raise Refused(409, "direct_unavailable", "files do not lie in a bucket here: send them to the service itself")
+    return known.direct
+
+
+def _direct(known: Parts, caller: Caller, owner: Owned | None = None) -> DirectUploads:
+    """Those of a caller."""
     settings = known.settings
     register = Owned(known.pipeline, owner=caller.owner, quota=known.quota) if owner is None else owner
     return DirectUploads(
-        replace(known.direct, register=register),
+        replace(_spec(known), register=register),
         expires_seconds=settings.direct_seconds,
         digest=settings.direct_sha256,
     )
@@ -188,10 +212,6 @@ async def _finished(known: Parts, caller: Caller, upload: str, *, in_parts: bool
                 raise _not_arrived() from None
     answer = taken(known, [await owned(known, caller, upload)]) | {"location": f"/uploads/{upload}", "key": upload}
     return JSONResponse(answer, status_code=202, headers=_NOT_KEPT)
-
-
-def _not_done(allowed: str) -> Refused:
-    return Refused(405, "method_not_allowed", "this is not done here", headers={"Allow": allowed})
 
 
 def _not_arrived() -> Refused:

@@ -235,7 +235,7 @@ class _Asked:
     def of(cls, said: Mapping[str, Any]) -> _Asked:
         """From members of JSON; what is not there itself may be in its `metadata`, where Uppy has room for it. Whatever
         else Uppy has put there means nothing. Raises `MalformedUpload`, and `FieldRefused` for words that are none."""
-        metadata = said.get("metadata") or {}
+        metadata = {} if said.get("metadata") is None else said["metadata"]
         if not isinstance(metadata, Mapping):
             raise MalformedUpload("the metadata of a file is an object of JSON")
         known = {name: said.get(name, metadata.get(name)) for name in ("size", "sha256", "priority", "tags")}
@@ -256,7 +256,9 @@ def _text(value: object, name: str) -> str:
 
 
 def _size(value: object) -> int | None:
-    """As JSON has it, or in digits."""
+    """As JSON has it, which knows but one kind of numbers, or in digits."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 16:
         return int(value)
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):

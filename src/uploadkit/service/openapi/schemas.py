@@ -212,7 +212,10 @@ _DIRECT: Final[dict[str, Json]] = {
             "type": _or_null(_string("The media type that the client takes it for.")),
             "size": SIZE | {"description": "No other is taken. Needed where there is a quota of bytes."},
             "sha256": SHA256 | {"description": "No file with another one is taken."},
-            "metadata": {"type": "object", "description": "`size`, `sha256`, `priority`, `tags`, as in a form."},
+            "metadata": {
+                "type": ["object", "null"],
+                "description": "`size`, `sha256`, `priority` and `tags` where they are not beside it.",
+            },
         },
         "required": ["filename"],
     },

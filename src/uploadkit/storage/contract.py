@@ -321,8 +321,9 @@ class PartialObject(Protocol):
         ...
 
     def append(self, data: Buffer) -> None:
-        """Adds all of `data` at the end. Raises `StorageFailed`, also where somebody else has appended meanwhile: then
-        nothing of `data` is kept, and this object takes nothing more."""
+        """Adds all of `data` at the end. Raises `StorageFailed`, also where somebody else has appended meanwhile or has
+        ended it: then, or at the next `keep`. Nothing of `data` is kept then, and this object takes nothing more. After
+        another failure `partial` tells what is there, and `size` as much as is known."""
         ...
 
     def keep(self) -> None:

@@ -40,7 +40,7 @@ from ..processing.pipeline import Pipeline
 from ..records.ledger import Said
 from ..records.lifecycle import GONE, State
 from ..records.record import Quota, UploadRecord
-from ..records.resumable import Resumable
+from ..records.resumable import DIRECT, Resumable
 from ..storage.contract import ObjectInfo, PartialObject, Storage
 from ..uploads import FieldValues, Submission
 from .arriving import Published
@@ -445,6 +445,8 @@ class ResumableUploads:
     def _look(self, upload: str, owner: str | None) -> tuple[UploadRecord, Resumable]:
         """What is another's is not told apart from what is not there."""
         record, row = self._ledger.get(upload), self._ledger.resumables.get(upload)
+        if row is not None and DIRECT in row.told:  # it goes from its client straight into the storage
+            row = None
         if record.owner != owner or (row is None and record.state not in GONE):
             raise RecordMissing("there is no such upload", upload=upload)
         if row is None or record.state in GONE:

@@ -55,7 +55,7 @@ class Held:
         self, ledger: Ledger, hold: Hold, *, asked_at: float, seconds: float, on_wanted: Callable[[], None]
     ) -> None:
         self.hold: Final = hold
-        self.freed: Final = threading.Event()
+        self._freed = threading.Event()
         self._ledger = ledger
         self._process = os.getpid()
         self._seconds = seconds
@@ -91,7 +91,7 @@ class Held:
 
     # What the keeper and those who wait tell it
 
-    def want(self) -> None:
+    def _want(self) -> None:
         """Somebody else wants it. The first time the holder is told so."""
         with self._lock:
             if self._is_over or self._wanted_at is not None:
@@ -99,7 +99,7 @@ class Held:
             self._wanted_at = time.monotonic()
         self._tell()
 
-    def lose(self) -> None:
+    def _lose(self) -> None:
         """It is another's by now, or the upload is gone."""
         with self._lock:
             if self._is_over:
@@ -110,11 +110,11 @@ class Held:
         if not is_told:
             self._tell()
 
-    def renew(self, asked_at: float) -> None:
+    def _renew(self, asked_at: float) -> None:
         """The ledger was asked then, and has extended it."""
         self._asked_at = asked_at
 
-    def is_due(self, at: float) -> bool:
+    def _is_due(self, at: float) -> bool:
         """Whether it is to be extended. Not where its holder was told long ago that it is wanted: it may be blocked."""
         is_stale = at >= self._asked_at + self._seconds * _RENEWED
         return is_stale and (self._wanted_at is None or at < self._wanted_at + self._seconds)
@@ -187,8 +187,8 @@ def _attempt(
         return held
     here = _held_here(upload)
     for each in here:
-        each.want()
-    return here[0].freed if here else threading.Event()
+        each._want()
+    return here[0]._freed if here else threading.Event()
 
 
 def _pause(until: float) -> float:
@@ -231,12 +231,12 @@ class _Keeper:
         with _lock:
             held = dict(self.held)
         at = time.monotonic()
-        due = {token: each for token, each in held.items() if each.is_due(at)}
+        due = {token: each for token, each in held.items() if each._is_due(at)}
         rest = {token: each for token, each in held.items() if token not in due}
         if due:
             found = self._resumables.extend_all([each.hold for each in due.values()], seconds=self._seconds)
             for token in found:
-                due[token].renew(at)
+                due[token]._renew(at)
             _tell(due, found)
         if rest:
             _tell(rest, self._resumables.wanted([each.hold for each in rest.values()]))
@@ -245,9 +245,9 @@ class _Keeper:
 def _tell(held: Mapping[str, Held], found: Mapping[str, bool]) -> None:
     for token, each in held.items():
         if token not in found:
-            each.lose()
+            each._lose()
         elif found[token]:
-            each.want()
+            each._want()
 
 
 _lock = threading.Lock()
@@ -258,8 +258,9 @@ def _keep(ledger: Ledger, held: Held, seconds: float) -> None:
     with _lock:
         keeper = _keepers.get((ledger, seconds))
         if keeper is None:
-            keeper = _keepers[ledger, seconds] = _Keeper(ledger, seconds)
+            keeper = _Keeper(ledger, seconds)
             event_loop.begin(keeper.keep())
+            _keepers[ledger, seconds] = keeper
         keeper.held[held.hold.token] = held
 
 
@@ -268,7 +269,7 @@ def _drop(held: Held) -> None:
     with _lock:
         for keeper in _keepers.values():
             keeper.held.pop(held.hold.token, None)
-    held.freed.set()
+    held._freed.set()
 
 
 def _held_here(upload: str) -> list[Held]:

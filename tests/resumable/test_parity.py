@@ -125,7 +125,8 @@ class Case:
     @property
     def is_direct(self) -> bool:
         """Whether it can go straight to a storage: a file and nothing else."""
-        return not (self.texts or self.declared or self.model)
+        # Under a key that is taken an upload may be finished by somebody else: it stays, until its time is over.
+        return not (self.texts or self.declared or self.model or self.code == "object_exists")
 
     def spec(self, storage: Storage, pipeline: Pipeline | None, *, staging: Storage | None = None) -> Spec[Any]:
         options: dict[str, Any] = {} if self.limits is None else {"limits": self.limits}

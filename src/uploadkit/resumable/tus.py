@@ -10,6 +10,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -77,8 +78,7 @@ class Tus:
         headers = _EACH | ({"Tus-Version": VERSION} if error.status == 412 else {})
         answer = problem(error, headers)
         if request.overridden().method == "HEAD":
-            kept = {name: value for name, value in answer.headers.items() if name != "Content-Type"}
-            return Answer(status=answer.status, headers=kept | {"Cache-Control": "no-store"})
+            return replace(answer, headers={**answer.headers, "Cache-Control": "no-store"}, body=b"")
         return answer
 
     def _options(self) -> Answer:
@@ -103,30 +103,16 @@ class Tus:
             raise MalformedUpload("an upload has an Upload-Length, or Upload-Defer-Length: 1")
         checksum = _checksum(request) if brings else None
         announced = self._announced(metadata, length, concat)
-        standing = yield from self._uploads.create(announced, owner=request.owner)
-        if brings:
-            standing = yield from self._bring(request, standing.upload, checksum)
-        return _created(request, standing, brings=brings)
-
-    def _bring(self, request: Request, upload: str, checksum: Checksum | None) -> Steps[Standing]:
-        """The first bytes of an upload, in the request that begins it. Where that fails nothing is left of it: where it
-        is stands in the answer that tells of it, and nobody could go on."""
-        try:
-            return (
-                yield from self._uploads.append(
-                    upload,
-                    owner=request.owner,
-                    offset=0,
-                    body_length=request.body_length,
-                    checksum=checksum,
-                    interrupt=request.interrupt,
-                )
-            )
-        except GeneratorExit:
-            raise
-        except BaseException:
-            yield from self._uploads.abandon(upload, owner=request.owner)
-            raise
+        if not brings:
+            return _created(request, (yield from self._uploads.create(announced, owner=request.owner)))
+        standing = yield from self._uploads.receive(
+            announced,
+            owner=request.owner,
+            body_length=request.body_length,
+            checksum=checksum,
+            interrupt=request.interrupt,
+        )
+        return _created(request, standing, brings=True)
 
     def _concatenate(self, request: Request, concat: str, metadata: str) -> Steps[Answer]:
         if {"upload-length", "upload-defer-length"} & request.headers.keys():
@@ -234,4 +220,4 @@ def _expires(standing: Standing) -> dict[str, str]:
 
 
 def _not_allowed(methods: str) -> Answer:
-    return Answer(status=405, headers=_EACH | {"Allow": methods})
+    return problem(MalformedUpload(f"here tus has {methods}", status=405), _EACH | {"Allow": methods})

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial as bound
-from inspect import GEN_CLOSED, getgeneratorstate
+from inspect import GEN_CLOSED, getgeneratorstate, iscoroutinefunction
 from typing import Any, Final, TypeVar
 
 from ..errors import (
@@ -40,7 +40,7 @@ from ..processing.pipeline import Pipeline
 from ..records.ledger import Said
 from ..records.lifecycle import GONE, State
 from ..records.record import Quota, UploadRecord
-from ..records.resumable import Resumable
+from ..records.resumable import DIRECT, Resumable
 from ..storage.contract import ObjectInfo, PartialObject, Storage
 from ..uploads import FieldValues, Submission
 from .arriving import Published
@@ -109,6 +109,17 @@ class ResumableUploads:
         """How many bytes an upload may have, None where nothing says so."""
         return self._policy.max_size
 
+    @property
+    def asks_async(self) -> bool:
+        """Whether the handler, or what the spec asks, is async: then a blocking driver could not."""
+        return self.spec.form.asks_async or is_async(self._handler)
+
+    def check_blocking(self) -> None:
+        """Raises `TypeError` where it `asks_async`."""
+        self.spec.check_blocking()
+        if is_async(self._handler):
+            raise TypeError("an async handler needs an async application; elsewhere it is a plain function")
+
     # What may be asked of an upload
 
     def create(self, announced: Announced, *, owner: str | None) -> Steps[Standing]:
@@ -121,6 +132,37 @@ class ResumableUploads:
         if announced.length == 0 and not announced.is_piece:
             return (yield from self._at(standing.upload, owner, None, self._ended))
         return standing
+
+    def receive(
+        self,
+        announced: Announced,
+        *,
+        owner: str | None,
+        body_length: int | None = None,
+        is_last: bool = False,
+        checksum: Checksum | None = None,
+        interrupt: Callable[[], None] | None = None,
+    ) -> Steps[Standing]:
+        """Begins an upload by a request that brings its first bytes. Raises what `create` and `append` raise: nothing
+        is left then, since nobody was told where the upload is."""
+        standing = yield from self.create(announced, owner=owner)
+        try:
+            return (
+                yield from self.append(
+                    standing.upload,
+                    owner=owner,
+                    offset=0,
+                    body_length=body_length,
+                    is_last=is_last,
+                    checksum=checksum,
+                    interrupt=interrupt,
+                )
+            )
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            yield Do(self.pipeline.refuse, ([standing.upload], error), settles=True)
+            raise
 
     def find(self, upload: str, *, owner: str | None, interrupt: Callable[[], None] | None = None) -> Steps[Standing]:
         """How far an upload has come. A request that is at it is asked to let go, and is waited for: its client has
@@ -157,11 +199,6 @@ class ResumableUploads:
     def terminate(self, upload: str, *, owner: str | None, interrupt: Callable[[], None] | None = None) -> Steps[None]:
         """Gives up an upload, or deletes one that is finished: nothing is left of it. Raises what `find` raises."""
         yield from self._at(upload, owner, interrupt, self._give_up)
-
-    def abandon(self, upload: str, *, owner: str | None) -> Steps[None]:
-        """Gives up an upload of which nobody was told where it is, whatever has happened, a cancellation too. What
-        cannot be done now is left to a sweep."""
-        yield Do(self._abandon, (upload, owner), settles=True)
 
     def concatenate(self, announced: Announced, pieces: Sequence[str], *, owner: str | None) -> Steps[Standing]:
         """Makes one upload of finished pieces, in their order, which are used up by it. Raises what `create` and
@@ -408,6 +445,8 @@ class ResumableUploads:
     def _look(self, upload: str, owner: str | None) -> tuple[UploadRecord, Resumable]:
         """What is another's is not told apart from what is not there."""
         record, row = self._ledger.get(upload), self._ledger.resumables.get(upload)
+        if row is not None and DIRECT in row.told:  # it goes from its client straight into the storage
+            row = None
         if record.owner != owner or (row is None and record.state not in GONE):
             raise RecordMissing("there is no such upload", upload=upload)
         if row is None or record.state in GONE:
@@ -458,14 +497,6 @@ class ResumableUploads:
         for piece in {piece.record.id: piece for piece in pieces}.values():
             self._delete(piece, f"it is part of {work.record.id}")
 
-    def _abandon(self, upload: str, owner: str | None) -> None:
-        with suppress(UploadError):
-            work = self._open(upload, owner, None)
-            try:
-                self._delete(work, "given up")
-            finally:
-                work.release()
-
     def _delete(self, work: Work, reason: str) -> None:
         self.pipeline.delete(work.record.id, reason=reason)
         work.is_over = True
@@ -499,6 +530,11 @@ class _Adding:
 
 class _Unfinished(Exception):
     """Not all of the file has come."""
+
+
+def is_async(call: Callable[..., Any] | None) -> bool:
+    """Whether a callable of the application is a coroutine function, or an object of which the call is one."""
+    return call is not None and (iscoroutinefunction(call) or iscoroutinefunction(type(call).__call__))
 
 
 def _is_verdict(error: BaseException) -> bool:

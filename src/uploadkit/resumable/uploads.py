@@ -508,7 +508,9 @@ class ResumableUploads:
             return
         if length < work.size:
             raise MalformedUpload(f"{work.size} bytes have arrived, and the upload is to have {length}")
-        self._policy.check_length(length, is_piece=work.is_piece)
+        self._policy.check_length(
+            length, is_piece=True
+        )  # one that is too short is judged, and refused, when it is whole
         work.length = length
 
     def _expiry(self) -> datetime:

@@ -17,7 +17,9 @@ from inspect import GEN_CLOSED, getgeneratorstate, iscoroutinefunction
 from typing import Any, Final, TypeVar
 
 from ..errors import (
+    KeyRefused,
     MalformedUpload,
+    ObjectExists,
     ObjectMissing,
     OffsetConflict,
     QuotaExceeded,
@@ -538,8 +540,9 @@ def is_async(call: Callable[..., Any] | None) -> bool:
 
 
 def _is_verdict(error: BaseException) -> bool:
-    """Whether it says that the file is none that is taken, and not that it could not be taken now."""
-    return isinstance(error, SenderError) and not isinstance(error, UploadLocked)
+    """Whether it says that the file is none that is taken, and not that it could not be taken now. Under a key that is
+    taken, or that is none, it is never stored."""
+    return isinstance(error, SenderError | ObjectExists | KeyRefused) and not isinstance(error, UploadLocked)
 
 
 def _closing(steps: Steps[T], close: Callable[[], None]) -> Steps[T]:

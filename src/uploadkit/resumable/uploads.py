@@ -108,8 +108,8 @@ class ResumableUploads:
         stale_seconds = getattr(self._policy.storage, "stale_seconds", None)
         if stale_seconds is not None and stale_seconds < expires_seconds:
             raise ValueError(
-                f"storage {self._policy.storage.name!r} removes what is not whole after {stale_seconds:.0f} seconds, and "
-                f"uploads may rest for {expires_seconds}: give it more stale_seconds"
+                f"storage {self._policy.storage.name!r} removes what is not whole after {stale_seconds:.0f} seconds, "
+                f"and uploads may rest for {expires_seconds}: give it more stale_seconds"
             )
 
     @property

@@ -10,6 +10,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -75,9 +76,10 @@ class Tus:
     def refused(self, request: Request, error: UploadError) -> Answer:
         """See `Speaks`."""
         headers = _EACH | ({"Tus-Version": VERSION} if error.status == 412 else {})
+        answer = problem(error, headers)
         if request.overridden().method == "HEAD":
-            return Answer(status=error.status, headers=headers | {"Cache-Control": "no-store"})
-        return problem(error, headers)
+            return replace(answer, headers={**answer.headers, "Cache-Control": "no-store"}, body=b"")
+        return answer
 
     def _options(self) -> Answer:
         most = self._uploads.max_size
@@ -90,6 +92,8 @@ class Tus:
         metadata = request.headers.get("upload-metadata", "")
         brings = self._brings_bytes(request)
         if concat is not None and concat.startswith("final"):
+            if brings:
+                raise MalformedUpload("what is put together of pieces brings no bytes of its own", status=403)
             return (yield from self._concatenate(request, concat, metadata))
         if concat not in (None, "partial"):
             raise MalformedUpload("Upload-Concat is partial, or final; and the addresses of what is put together")
@@ -99,17 +103,16 @@ class Tus:
             raise MalformedUpload("an upload has an Upload-Length, or Upload-Defer-Length: 1")
         checksum = _checksum(request) if brings else None
         announced = self._announced(metadata, length, concat)
-        standing = yield from self._uploads.create(announced, owner=request.owner)
-        if brings:
-            standing = yield from self._uploads.append(
-                standing.upload,
-                owner=request.owner,
-                offset=0,
-                body_length=request.body_length,
-                checksum=checksum,
-                interrupt=request.interrupt,
-            )
-        return _created(request, standing, brings=brings)
+        if not brings:
+            return _created(request, (yield from self._uploads.create(announced, owner=request.owner)))
+        standing = yield from self._uploads.receive(
+            announced,
+            owner=request.owner,
+            body_length=request.body_length,
+            checksum=checksum,
+            interrupt=request.interrupt,
+        )
+        return _created(request, standing, brings=True)
 
     def _concatenate(self, request: Request, concat: str, metadata: str) -> Steps[Answer]:
         if {"upload-length", "upload-defer-length"} & request.headers.keys():
@@ -217,4 +220,4 @@ def _expires(standing: Standing) -> dict[str, str]:
 
 
 def _not_allowed(methods: str) -> Answer:
-    return Answer(status=405, headers=_EACH | {"Allow": methods})
+    return problem(MalformedUpload(f"here tus has {methods}", status=405), _EACH | {"Allow": methods})

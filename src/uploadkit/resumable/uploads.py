@@ -13,11 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial as bound
-from inspect import GEN_CLOSED, getgeneratorstate
+from inspect import GEN_CLOSED, getgeneratorstate, iscoroutinefunction
 from typing import Any, Final, TypeVar
 
 from ..errors import (
+    KeyRefused,
     MalformedUpload,
+    ObjectExists,
     ObjectMissing,
     OffsetConflict,
     QuotaExceeded,
@@ -40,7 +42,7 @@ from ..processing.pipeline import Pipeline
 from ..records.ledger import Said
 from ..records.lifecycle import GONE, State
 from ..records.record import Quota, UploadRecord
-from ..records.resumable import Resumable
+from ..records.resumable import DIRECT, Resumable
 from ..storage.contract import ObjectInfo, PartialObject, Storage
 from ..uploads import FieldValues, Submission
 from .arriving import Published
@@ -69,8 +71,9 @@ class ResumableUploads:
     the storage of the spec, or in `staging` where that cannot keep what is not whole. `handler` is called with what the
     spec promises when all has come, and may be async; what it raises is answered, and leaves no upload. An upload of
     which nothing more has come for `expires_seconds` is removed by a sweep. With a `quota` an owner has no more than
-    that. `words` says from the text values what the ledger is told of an upload, and may refuse them. Another request
-    that is at an upload is waited for, at most `wait_seconds`.
+    that; where it is one of bytes, every upload is announced with its length. A file is kept for `keep_seconds` after
+    its upload was begun, None for ever. `words` says from the text values what the ledger is told of an upload, and may
+    refuse them. Another request that is at an upload is waited for, at most `wait_seconds`.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class ResumableUploads:
         expires_seconds: int = EXPIRES_SECONDS,
         wait_seconds: float = WAIT_SECONDS,
         quota: Quota | None = None,
+        keep_seconds: float | None = None,
         words: Callable[[FieldValues], Said] | None = None,
     ) -> None:
         """Raises `TypeError` for a spec without a pipeline, or of several files, and for a storage that keeps nothing
@@ -99,12 +103,30 @@ class ResumableUploads:
         self._handler = handler
         self._wait_seconds = wait_seconds
         self._quota = quota
+        self._keep_seconds = keep_seconds
         self.pipeline.knows(self._policy.storage)
+        stale_seconds = getattr(self._policy.storage, "stale_seconds", None)
+        if stale_seconds is not None and stale_seconds < expires_seconds:
+            raise ValueError(
+                f"storage {self._policy.storage.name!r} removes what is not whole after {stale_seconds:.0f} seconds, "
+                f"and uploads may rest for {expires_seconds}: give it more stale_seconds"
+            )
 
     @property
     def max_size(self) -> int | None:
         """How many bytes an upload may have, None where nothing says so."""
         return self._policy.max_size
+
+    @property
+    def asks_async(self) -> bool:
+        """Whether the handler, or what the spec asks, is async: then a blocking driver could not."""
+        return self.spec.form.asks_async or is_async(self._handler)
+
+    def check_blocking(self) -> None:
+        """Raises `TypeError` where it `asks_async`."""
+        self.spec.check_blocking()
+        if is_async(self._handler):
+            raise TypeError("an async handler needs an async application; elsewhere it is a plain function")
 
     # What may be asked of an upload
 
@@ -112,10 +134,43 @@ class ResumableUploads:
         """Begins an upload. Raises what no bytes could mend: a length that is too long, a name or a type that the field
         does not accept, text values that break a rule; and `QuotaExceeded`."""
         announced = self._policy.checked(announced)
+        if announced.length is None and owner is not None and self._quota is not None and self._quota.bytes is not None:
+            raise MalformedUpload("there is a quota of bytes: say how many the upload has", status=411)
         standing: Standing = yield Do(self._begin, (announced, owner, announced.length))
         if announced.length == 0 and not announced.is_piece:
             return (yield from self._at(standing.upload, owner, None, self._ended))
         return standing
+
+    def receive(
+        self,
+        announced: Announced,
+        *,
+        owner: str | None,
+        body_length: int | None = None,
+        is_last: bool = False,
+        checksum: Checksum | None = None,
+        interrupt: Callable[[], None] | None = None,
+    ) -> Steps[Standing]:
+        """Begins an upload by a request that brings its first bytes. Raises what `create` and `append` raise: nothing
+        is left then, since nobody was told where the upload is."""
+        standing = yield from self.create(announced, owner=owner)
+        try:
+            return (
+                yield from self.append(
+                    standing.upload,
+                    owner=owner,
+                    offset=0,
+                    body_length=body_length,
+                    is_last=is_last,
+                    checksum=checksum,
+                    interrupt=interrupt,
+                )
+            )
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            yield Do(self.pipeline.refuse, ([standing.upload], error), settles=True)
+            raise
 
     def find(self, upload: str, *, owner: str | None, interrupt: Callable[[], None] | None = None) -> Steps[Standing]:
         """How far an upload has come. A request that is at it is asked to let go, and is waited for: its client has
@@ -174,6 +229,8 @@ class ResumableUploads:
         return work.standing()
 
     def _add(self, adding: _Adding, work: Work) -> Steps[None]:
+        if work.row.told["is_put_together"]:
+            raise MalformedUpload("what was put together of pieces takes no bytes of its own", status=403)
         if adding.offset != work.size:
             raise OffsetConflict(expected=work.size, provided=adding.offset)
         if adding.length is not None:
@@ -308,7 +365,8 @@ class ResumableUploads:
             works[piece] = yield Do(self._open, (piece, owner, None))
         if any(not work.is_piece or work.size != work.length for work in works.values()):
             raise MalformedUpload("what is put together are pieces, of which all bytes are there")
-        announced = self._policy.checked(replace(announced, length=sum(works[piece].size for piece in pieces)))
+        size = sum(works[piece].size for piece in pieces)
+        announced = self._policy.checked(replace(announced, length=size, is_put_together=True))
         standing: Standing = yield Do(self._begin, (announced, owner, None))
         return (yield from self._at(standing.upload, owner, None, bound(self._use, [works[piece] for piece in pieces])))
 
@@ -352,6 +410,7 @@ class ResumableUploads:
             owner=owner,
             quota=self._quota if owner is not None else None,
             reserved=reserved,
+            expires_at=None if self._keep_seconds is None else _from_now(self._keep_seconds),
         )
         told = {
             **announced.told,
@@ -360,6 +419,7 @@ class ResumableUploads:
             "declared_type": announced.declared_type,
             "fields": [list(pair) for pair in announced.fields],
             "is_piece": announced.is_piece,
+            "is_put_together": announced.is_put_together,
             "offset": 0,
         }
         try:
@@ -393,6 +453,8 @@ class ResumableUploads:
     def _look(self, upload: str, owner: str | None) -> tuple[UploadRecord, Resumable]:
         """What is another's is not told apart from what is not there."""
         record, row = self._ledger.get(upload), self._ledger.resumables.get(upload)
+        if row is not None and DIRECT in row.told:  # it goes from its client straight into the storage
+            row = None
         if record.owner != owner or (row is None and record.state not in GONE):
             raise RecordMissing("there is no such upload", upload=upload)
         if row is None or record.state in GONE:
@@ -454,11 +516,13 @@ class ResumableUploads:
             return
         if length < work.size:
             raise MalformedUpload(f"{work.size} bytes have arrived, and the upload is to have {length}")
-        self._policy.check_length(length, is_piece=work.is_piece)
+        self._policy.check_length(
+            length, is_piece=True
+        )  # one that is too short is judged, and refused, when it is whole
         work.length = length
 
     def _expiry(self) -> datetime:
-        return datetime.now(UTC) + timedelta(seconds=self.expires_seconds)
+        return _from_now(self.expires_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -476,9 +540,15 @@ class _Unfinished(Exception):
     """Not all of the file has come."""
 
 
+def is_async(call: Callable[..., Any] | None) -> bool:
+    """Whether a callable of the application is a coroutine function, or an object of which the call is one."""
+    return call is not None and (iscoroutinefunction(call) or iscoroutinefunction(type(call).__call__))
+
+
 def _is_verdict(error: BaseException) -> bool:
-    """Whether it says that the file is none that is taken, and not that it could not be taken now."""
-    return isinstance(error, SenderError) and not isinstance(error, UploadLocked)
+    """Whether it says that the file is none that is taken, and not that it could not be taken now. Under a key that is
+    taken, or that is none, it is never stored."""
+    return isinstance(error, SenderError | ObjectExists | KeyRefused) and not isinstance(error, UploadLocked)
 
 
 def _closing(steps: Steps[T], close: Callable[[], None]) -> Steps[T]:
@@ -518,6 +588,10 @@ def _drop(steps: Steps[Any], error: BaseException) -> None:
 def _release(works: Iterable[Work]) -> None:
     for work in works:
         work.release()
+
+
+def _from_now(seconds: float) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=seconds)
 
 
 def _nothing() -> None:

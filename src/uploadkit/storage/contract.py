@@ -301,6 +301,11 @@ class AcceptsDirectUploads(Protocol):
         """What has arrived, whole. Raises `ObjectMissing` where nothing has."""
         ...
 
+    def abandon(self, upload: str, parts_id: str | None) -> None:
+        """Leaves nothing of an upload behind: neither parts, where it came in some, nor what has arrived whole.
+        Idempotent."""
+        ...
+
 
 HEAD_SIZE = 8192
 """Bytes up to which a partial object tells what it has, before it is complete."""

@@ -92,6 +92,13 @@ class TakesDirectUploads(HasStaging):
         head = self._client.call("head_object", "look at a file", None, Key=name)
         return _Arrived(self, name, names, etag=head["ETag"], size=head["ContentLength"])
 
+    def abandon(self, upload: str, parts_id: str | None) -> None:
+        posted = self._posted(upload)
+        if parts_id is not None:
+            self.abort_parts(upload, parts_id)
+        for staged in list(self._listed(posted.removeprefix(self._prefix))):  # the copies of who died with them too
+            self._client.delete(self._prefix + staged.key, None, "discard a file")
+
     def _held(self, posted: str) -> str:
         """A copy where no client can write. Raises `ObjectMissing` where nothing was posted."""
         head = self._client.call("head_object", "look at a file", None, Key=posted)

@@ -468,6 +468,7 @@ _SAID_OF_A_FILE: Final = [
 ]
 
 _OF_A_FILE_TO_COME: Final[Json] = {
+    "description": "What the client says of the file.",
     "required": True,
     "content": {"application/json": {"schema": reference("DirectFile")}},
 }

@@ -210,7 +210,8 @@ class Pipeline:
         results = {result.processor: result.told["results"] for result in found}
         if record.state is not State.PROCESSING:
             percent = 100 if record.state is State.COMPLETED else 0
-            return Status(record=record, percent=percent, note=None, results=results)
+            received = await in_thread(self._received, upload) if record.state is State.RECEIVING else None
+            return Status(record=record, percent=percent, note=None, results=results, received=received)
         steps, undone = len(self.rules.of(record)), self.rules.undone(record, found)
         percent, note = await self._progress(record, undone)
         percent = (100 * (steps - len(undone)) + percent) // max(1, steps)
@@ -577,6 +578,10 @@ class Pipeline:
             else:  # the request that has accepted it is at it; where that has died, this takes its place
                 event_loop.begin(self._run_here([fact.upload]))
         await self.events.apublish(fact)
+
+    def _received(self, upload: str) -> int | None:
+        known = self.ledger.resumables.get(upload)
+        return None if known is None else known.told.get("offset")
 
     async def _progress(self, record: UploadRecord, steps: Sequence[Rule]) -> tuple[int, str | None]:
         """Of the step that is next."""

@@ -17,7 +17,9 @@ from inspect import GEN_CLOSED, getgeneratorstate, iscoroutinefunction
 from typing import Any, Final, TypeVar
 
 from ..errors import (
+    KeyRefused,
     MalformedUpload,
+    ObjectExists,
     ObjectMissing,
     OffsetConflict,
     QuotaExceeded,
@@ -103,6 +105,12 @@ class ResumableUploads:
         self._quota = quota
         self._keep_seconds = keep_seconds
         self.pipeline.knows(self._policy.storage)
+        stale_seconds = getattr(self._policy.storage, "stale_seconds", None)
+        if stale_seconds is not None and stale_seconds < expires_seconds:
+            raise ValueError(
+                f"storage {self._policy.storage.name!r} removes what is not whole after {stale_seconds:.0f} seconds, "
+                f"and uploads may rest for {expires_seconds}: give it more stale_seconds"
+            )
 
     @property
     def max_size(self) -> int | None:
@@ -221,6 +229,8 @@ class ResumableUploads:
         return work.standing()
 
     def _add(self, adding: _Adding, work: Work) -> Steps[None]:
+        if work.row.told["is_put_together"]:
+            raise MalformedUpload("what was put together of pieces takes no bytes of its own", status=403)
         if adding.offset != work.size:
             raise OffsetConflict(expected=work.size, provided=adding.offset)
         if adding.length is not None:
@@ -355,7 +365,8 @@ class ResumableUploads:
             works[piece] = yield Do(self._open, (piece, owner, None))
         if any(not work.is_piece or work.size != work.length for work in works.values()):
             raise MalformedUpload("what is put together are pieces, of which all bytes are there")
-        announced = self._policy.checked(replace(announced, length=sum(works[piece].size for piece in pieces)))
+        size = sum(works[piece].size for piece in pieces)
+        announced = self._policy.checked(replace(announced, length=size, is_put_together=True))
         standing: Standing = yield Do(self._begin, (announced, owner, None))
         return (yield from self._at(standing.upload, owner, None, bound(self._use, [works[piece] for piece in pieces])))
 
@@ -408,6 +419,7 @@ class ResumableUploads:
             "declared_type": announced.declared_type,
             "fields": [list(pair) for pair in announced.fields],
             "is_piece": announced.is_piece,
+            "is_put_together": announced.is_put_together,
             "offset": 0,
         }
         try:
@@ -504,7 +516,9 @@ class ResumableUploads:
             return
         if length < work.size:
             raise MalformedUpload(f"{work.size} bytes have arrived, and the upload is to have {length}")
-        self._policy.check_length(length, is_piece=work.is_piece)
+        self._policy.check_length(
+            length, is_piece=True
+        )  # one that is too short is judged, and refused, when it is whole
         work.length = length
 
     def _expiry(self) -> datetime:
@@ -532,8 +546,9 @@ def is_async(call: Callable[..., Any] | None) -> bool:
 
 
 def _is_verdict(error: BaseException) -> bool:
-    """Whether it says that the file is none that is taken, and not that it could not be taken now."""
-    return isinstance(error, SenderError) and not isinstance(error, UploadLocked)
+    """Whether it says that the file is none that is taken, and not that it could not be taken now. Under a key that is
+    taken, or that is none, it is never stored."""
+    return isinstance(error, SenderError | ObjectExists | KeyRefused) and not isinstance(error, UploadLocked)
 
 
 def _closing(steps: Steps[T], close: Callable[[], None]) -> Steps[T]:

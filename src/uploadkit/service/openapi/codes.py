@@ -92,7 +92,7 @@ _ALL: Final = (
     Refusal.of(errors.FileRefused, 415, 422),
     Refusal.of(errors.FieldMissing),
     Refusal.of(errors.FieldRefused),
-    Refusal.of(errors.MalformedUpload, 400, 405, 411, 412),
+    Refusal.of(errors.MalformedUpload, 400, 403, 405, 411, 412),
     Refusal.of(errors.OffsetConflict),
     Refusal.of(errors.UploadGone),
     Refusal.of(errors.UploadLocked, headers=_LATER),

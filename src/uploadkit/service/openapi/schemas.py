@@ -190,6 +190,7 @@ _LISTED: Final[dict[str, Json]] = {
 }
 
 _SHOWN: Final[dict[str, Json]] = {
+    "received": _or_null(_integer(0, description="Bytes that have come, while it comes in several requests.")),
     "percent": _integer(0, 100, description="How far its processing has come."),
     "note": _or_null(_string("What the step at work says of itself.")),
     "is_settled": {"type": "boolean", "description": "Whether nothing more happens by itself."},

@@ -155,7 +155,10 @@ def requests_of(text: str) -> list[Command]:
 def _without_own(wanted: Any, seen: Any, own: dict[str, Any]) -> Any:
     """What the page says, with the facts of the picture that is sent here, and what it leaves open as it was seen."""
     if isinstance(wanted, dict) and isinstance(seen, dict):
-        return {name: own.get(name, _without_own(value, seen.get(name), own)) for name, value in wanted.items()}
+        return {
+            name: value if value == seen.get(name) else own.get(name, _without_own(value, seen.get(name), own))
+            for name, value in wanted.items()
+        }
     if isinstance(wanted, list) and isinstance(seen, list) and len(wanted) == len(seen):
         return [_without_own(one, other, own) for one, other in zip(wanted, seen, strict=True)]
     if wanted == "…":

@@ -28,6 +28,7 @@ class Announced:
     declared_type: str | None = None
     fields: Sequence[tuple[str, str]] = ()
     is_piece: bool = False
+    is_put_together: bool = False
     told: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -24,7 +24,7 @@ import flask
 import flask.views
 import pytest
 from fastapi import FastAPI, Form
-from starlette.requests import Request as StarletteRequest
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from tests.adapters import django_project as django_project  # settings, as startproject makes them
 from tests.adapters.asgi_client import ask
@@ -61,9 +61,8 @@ from uploadkit.processing.queue import Queue
 from uploadkit.records.ledger import Ledger
 from uploadkit.records.lifecycle import State
 from uploadkit.records.record import UploadRecord
-from uploadkit.resumable import ResumableUploads
+from uploadkit.resumable import ResumableUploads, protocol
 from uploadkit.resumable.flask import resumable_blueprint
-from uploadkit.resumable.protocol import Answer, Request
 from uploadkit.resumable.serving import Server
 from uploadkit.resumable.tus import OFFSET_TYPE
 from uploadkit.testing import FormBuilder
@@ -137,7 +136,7 @@ def _() -> str:
 
 @mistake("A sync endpoint in Starlette")
 def _() -> str:
-    def profile(request: StarletteRequest, photo: UploadedFile) -> Response:
+    def profile(request: Request, photo: UploadedFile) -> Response:
         return JSONResponse({})
 
     return told(lambda: starlette_adapter.receive(photo_form)(cast(Any, profile)))
@@ -197,7 +196,7 @@ def _() -> str:
 @mistake("The body was read before, in Starlette")
 def _() -> str:
     @starlette_adapter.receive(photo_form)
-    async def profile(request: StarletteRequest, photo: UploadedFile) -> Response:
+    async def profile(request: Request, photo: UploadedFile) -> Response:
         return JSONResponse({})
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -569,9 +568,9 @@ def _() -> str:
     return told(lambda: ResumableUploads(photo_form))
 
 
-@mistake("Resumable uploads of several files")
+@mistake("Resumable uploads of several fields")
 def _() -> str:
-    return told(lambda: ResumableUploads(_remembering(MemoryStorage()).array("photos")))
+    return told(lambda: ResumableUploads(_remembering(MemoryStorage()).fields(File("one"), File("other"))))
 
 
 @mistake("Resumable uploads in a storage that keeps nothing")
@@ -608,10 +607,10 @@ def _resumed(requests: list[tuple[str, str, dict[str, str]]]) -> str:
     """What the last of these requests is told."""
     with TemporaryDirectory() as folder, closing(Ledger(f"sqlite:///{folder}/uploads.db")) as ledger:
         upload = Uploader(MemoryStorage(), pipeline=Pipeline(ledger))
-        server, answer = Server(ResumableUploads(upload.single("photo"))), Answer(status=0)
+        server, answer = Server(ResumableUploads(upload.single("photo"))), protocol.Answer(status=0)
         for method, place, headers in requests:
             at = answer.headers["Location"].rpartition("/")[2] if place else ""
-            answer = server.respond(Request(method=method, path="/files/", upload=at, headers=headers), [])
+            answer = server.respond(protocol.Request(method=method, path="/files/", upload=at, headers=headers), [])
         said = json.loads(answer.body)
         return f"{said['status']} {said['code']}: {said['detail']}"
 

@@ -78,10 +78,10 @@ class ResumableUploads:
 
     def __init__(
         self,
-        spec: Spec[Any],
+        spec: Spec[T],
         *,
         staging: Storage | None = None,
-        handler: Callable[..., Any] | None = None,
+        handler: Callable[[T], object] | None = None,
         expires_seconds: int = EXPIRES_SECONDS,
         wait_seconds: float = WAIT_SECONDS,
         quota: Quota | None = None,
@@ -100,7 +100,7 @@ class ResumableUploads:
         self.expires_seconds: int = expires_seconds
         self._policy = Policy(spec, self.pipeline, staging=staging, words=words)
         self._ledger = self.pipeline.ledger
-        self._handler = handler
+        self._handler: Callable[[Any], object] | None = handler
         self._wait_seconds = wait_seconds
         self._quota = quota
         self._keep_seconds = keep_seconds

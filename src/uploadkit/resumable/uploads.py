@@ -414,6 +414,7 @@ class ResumableUploads:
             "is_put_together": announced.is_put_together,
             "offset": 0,
         }
+        kept: str | None = None
         try:
             most = policy.max_size if announced.length is None else announced.length
             kept = keeper(policy.storage).begin_partial(upload, ObjectInfo(max_size=most))
@@ -426,6 +427,9 @@ class ResumableUploads:
                 expires_at=self._expiry(),
             )
         except BaseException as error:
+            with suppress(UploadError):
+                if kept is not None:  # without a row nobody else would know of it
+                    keeper(policy.storage).partial(upload, kept).discard()
             with suppress(UploadError):
                 self.pipeline.refuse([upload], error)
             raise

@@ -205,6 +205,7 @@ class Persistent:
 
 def expect_all_or_nothing(place: Place, client: Persistent) -> None:
     """The upload of a client is whole, or nothing of it is left; and beside it nothing is, after a sweep."""
+    place.end_leases()
     at = datetime.now(UTC) + timedelta(days=2)
     swept = sweep(place.pipeline, older_than_seconds=0, now=lambda: at)
     assert swept.failures == 0

@@ -104,9 +104,17 @@ class Ietf:
         if said.is_complete is None:
             raise MalformedUpload("a first request says whether it brings all: send the header Upload-Complete")
         announced = self._announced(request, said)
-        standing = yield from self._uploads.create(announced, owner=request.owner)
-        if not standing.is_finished and request.body_length != 0:
-            standing = yield from self._append(request, said, standing.upload, 0)
+        if request.body_length == 0:
+            standing = yield from self._uploads.create(announced, owner=request.owner)
+        else:
+            standing = yield from self._uploads.receive(
+                announced,
+                owner=request.owner,
+                body_length=request.body_length,
+                is_last=said.is_complete,
+                checksum=_checksum(request),
+                interrupt=request.interrupt,
+            )
         where = {"Location": request.location(standing.upload)}
         return self._answer(said.version, standing, status=201, headers=where)
 
@@ -120,30 +128,29 @@ class Ietf:
         said = _Said.by(request, offset)
         if said.is_complete is None:
             raise MalformedUpload("a PATCH says whether its bytes are the last: send the header Upload-Complete")
-        standing = yield from self._append(request, said, request.upload, offset)
+        standing = yield from self._append(request, said, offset, is_last=said.is_complete)
         if standing.was_finished:
             raise _Completed(standing)
         where = {"Location": request.location(standing.upload)} if standing.is_finished else {}
         return self._answer(version, standing, status=201 if version < 7 else 204, headers=where)
 
-    def _append(self, request: Request, said: _Said, upload: str, offset: int) -> Steps[Standing]:
-        digest = sha256_in(request.headers.get("content-digest", ""))
+    def _append(self, request: Request, said: _Said, offset: int, *, is_last: bool) -> Steps[Standing]:
         try:
             return (
                 yield from self._uploads.append(
-                    upload,
+                    request.upload,
                     owner=request.owner,
                     offset=offset,
                     body_length=request.body_length,
                     length=said.length,
-                    is_last=bool(said.is_complete),
-                    checksum=None if digest is None else Checksum("sha256", digest),
+                    is_last=is_last,
+                    checksum=_checksum(request),
                     interrupt=request.interrupt,
                 )
             )
         except LimitExceeded as error:
             if _is_of_length(error) and request.body_length is None:  # more has come, and was not only announced
-                yield from self._uploads.terminate(upload, owner=request.owner)
+                yield from self._uploads.terminate(request.upload, owner=request.owner)
             raise
 
     def _head(self, request: Request) -> Steps[Answer]:
@@ -162,7 +169,7 @@ class Ietf:
         announced = announced_by(headers.get("upload-metadata", ""), self._uploads.spec.form.texts.keys())
         declared = media_type(headers.get("content-type"))
         digest = sha256_in(headers.get("repr-digest", ""))
-        is_empty = said.length == 0 and said.version < 7  # tus-js-client sends nothing more
+        is_empty = said.length == request.body_length == 0 and said.version < 7  # tus-js-client sends nothing more
         return replace(
             announced,
             length=said.length,
@@ -260,6 +267,11 @@ def _problem(error: UploadError, status: int) -> dict[str, object]:
 def _is_of_length(error: UploadError) -> bool:
     """Whether more bytes were sent than the upload is to have."""
     return isinstance(error, LimitExceeded) and error.limit == "upload_length"
+
+
+def _checksum(request: Request) -> Checksum | None:
+    digest = sha256_in(request.headers.get("content-digest", ""))
+    return None if digest is None else Checksum("sha256", digest)
 
 
 def _filename(disposition: str | None) -> str | None:

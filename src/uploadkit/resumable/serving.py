@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Iterable, Iterator
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
 from ..adapters.problem import log_failure
+from ..adapters.sockets import Interruption
 from ..errors import ClientDisconnected, UploadError, UploadLocked
 from ..intake.asynchronous import Paced, adrive
 from ..intake.blocking import drive
@@ -29,20 +30,29 @@ _ASKING = Capacity(uploads=None)
 
 class Server:
     """Answers for `uploads`. `allow_origins` are the origins whose pages may upload: `["https://example.org"]`, or
-    `["*"]`."""
+    `["*"]`. `shown` is what a client is told in place of an error."""
 
-    def __init__(self, uploads: ResumableUploads, *, allow_origins: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        uploads: ResumableUploads,
+        *,
+        allow_origins: Iterable[str] = (),
+        shown: Callable[[UploadError], UploadError] = lambda error: error,
+    ) -> None:
+        self._shown = shown
         self.uploads: ResumableUploads = uploads
         self._tus, self._ietf = Tus(uploads), Ietf(uploads)
         self._origins = frozenset(allow_origins)
 
-    def respond(self, request: Request, chunks: Iterable[bytes]) -> Answer:
-        """Raises `ClientDisconnected`, and what is no `UploadError`. The spec has asked for nothing async."""
-        self.uploads.spec.check_blocking()
+    def respond(self, request: Request, chunks: Iterable[bytes], *, interruption: Interruption | None = None) -> Answer:
+        """Raises `ClientDisconnected`, and what is no `UploadError`; `TypeError` where anything of the uploads is
+        async. An `interruption` ends a wait of `chunks` for the client when somebody else wants the upload."""
+        self.uploads.check_blocking()
         if self._is_preflight(request):
             return self._preflight(request)
-        body = _Interruptible(chunks)
-        request = replace(request, interrupt=body.interrupt)
+        interruption = interruption or Interruption()
+        body = _Interruptible(chunks, interruption)
+        request = replace(request, interrupt=lambda: interruption.interrupt(_wanted()))
         speaker, place = self._speaker(request), None
         try:
             place = self._capacity(request).admit()
@@ -51,7 +61,7 @@ class Server:
             raise
         except UploadError as error:
             log_failure(error)
-            answer = speaker.refused(request, error)
+            answer = speaker.refused(request, self._shown(error))
         finally:
             if place is not None:
                 place.release()
@@ -75,7 +85,7 @@ class Server:
             raise
         except UploadError as error:
             log_failure(error)
-            answer = speaker.refused(request, error)
+            answer = speaker.refused(request, self._shown(error))
         finally:
             if place is not None:
                 place.release()
@@ -169,19 +179,15 @@ ANSWER_HEADERS: Final = (
 class _Interruptible:
     """A body that is read no further when somebody else wants the upload."""
 
-    def __init__(self, chunks: Iterable[bytes]) -> None:
+    def __init__(self, chunks: Iterable[bytes], interruption: Interruption) -> None:
         self._chunks = iter(chunks)
-        self._is_wanted = False
-
-    def interrupt(self) -> None:
-        self._is_wanted = True
+        self._interruption = interruption
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        if self._is_wanted:
-            raise _wanted()
+        self._interruption.check()
         return next(self._chunks)
 
 

@@ -77,7 +77,7 @@ class Tus:
         """See `Speaks`."""
         headers = _EACH | ({"Tus-Version": VERSION} if error.status == 412 else {})
         if request.overridden().method == "HEAD":
-            return Answer(status=error.status, headers=headers | {"Cache-Control": "no-store"})
+            return replace(problem(error, headers | {"Cache-Control": "no-store"}), body=b"")
         return problem(error, headers)
 
     def _options(self) -> Answer:
@@ -100,17 +100,16 @@ class Tus:
             raise MalformedUpload("an upload has an Upload-Length, or Upload-Defer-Length: 1")
         checksum = _checksum(request) if brings else None
         announced = self._announced(metadata, length, concat)
-        standing = yield from self._uploads.create(announced, owner=request.owner)
-        if brings:
-            standing = yield from self._uploads.append(
-                standing.upload,
-                owner=request.owner,
-                offset=0,
-                body_length=request.body_length,
-                checksum=checksum,
-                interrupt=request.interrupt,
-            )
-        return _created(request, standing, brings=brings)
+        if not brings:
+            return _created(request, (yield from self._uploads.create(announced, owner=request.owner)))
+        standing = yield from self._uploads.receive(
+            announced,
+            owner=request.owner,
+            body_length=request.body_length,
+            checksum=checksum,
+            interrupt=request.interrupt,
+        )
+        return _created(request, standing, brings=True)
 
     def _concatenate(self, request: Request, concat: str, metadata: str) -> Steps[Answer]:
         if {"upload-length", "upload-defer-length"} & request.headers.keys():
@@ -224,4 +223,4 @@ def _expires(standing: Standing) -> dict[str, str]:
 
 
 def _not_allowed(methods: str) -> Answer:
-    return Answer(status=405, headers=_EACH | {"Allow": methods})
+    return problem(MalformedUpload(f"here tus has {methods}", status=405), _EACH | {"Allow": methods})

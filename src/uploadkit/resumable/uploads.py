@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial as bound
-from inspect import GEN_CLOSED, getgeneratorstate
+from inspect import GEN_CLOSED, getgeneratorstate, iscoroutinefunction
 from typing import Any, Final, TypeVar
 
 from ..errors import (
@@ -71,8 +71,9 @@ class ResumableUploads:
     the storage of the spec, or in `staging` where that cannot keep what is not whole. `handler` is called with what the
     spec promises when all has come, and may be async; what it raises is answered, and leaves no upload. An upload of
     which nothing more has come for `expires_seconds` is removed by a sweep. With a `quota` an owner has no more than
-    that. `words` says from the text values what the ledger is told of an upload, and may refuse them. Another request
-    that is at an upload is waited for, at most `wait_seconds`.
+    that; where it is one of bytes, every upload is announced with its length. A file is kept for `keep_seconds` after
+    its upload was begun, None for ever. `words` says from the text values what the ledger is told of an upload, and may
+    refuse them. Another request that is at an upload is waited for, at most `wait_seconds`.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class ResumableUploads:
         expires_seconds: int = EXPIRES_SECONDS,
         wait_seconds: float = WAIT_SECONDS,
         quota: Quota | None = None,
+        keep_seconds: float | None = None,
         words: Callable[[FieldValues], Said] | None = None,
     ) -> None:
         """Raises `TypeError` for a spec without a pipeline, or of several files, and for a storage that keeps nothing
@@ -101,6 +103,7 @@ class ResumableUploads:
         self._handler = handler
         self._wait_seconds = wait_seconds
         self._quota = quota
+        self._keep_seconds = keep_seconds
         self.pipeline.knows(self._policy.storage)
 
     @property
@@ -113,16 +116,60 @@ class ResumableUploads:
         """How many bytes an upload has at least."""
         return self._policy.rule.min_size
 
+    @property
+    def asks_async(self) -> bool:
+        """Whether the handler, or what the spec asks, is async: then a blocking driver could not."""
+        return self.spec.form.asks_async or is_async(self._handler)
+
+    def check_blocking(self) -> None:
+        """Raises `TypeError` where it `asks_async`."""
+        self.spec.check_blocking()
+        if is_async(self._handler):
+            raise TypeError("an async handler needs an async application; elsewhere it is a plain function")
+
     # What may be asked of an upload
 
     def create(self, announced: Announced, *, owner: str | None) -> Steps[Standing]:
         """Begins an upload. Raises what no bytes could mend: a length that is too long, a name or a type that the field
         does not accept, text values that break a rule; and `QuotaExceeded`."""
         announced = self._policy.checked(announced)
+        if announced.length is None and owner is not None and self._quota is not None and self._quota.bytes is not None:
+            raise MalformedUpload("there is a quota of bytes: say how many the upload has", status=411)
         standing: Standing = yield Do(self._begin, (announced, owner, announced.length))
         if announced.length == 0 and not announced.is_piece and not announced.needs_last:
             return (yield from self._at(standing.upload, owner, None, self._ended))
         return standing
+
+    def receive(
+        self,
+        announced: Announced,
+        *,
+        owner: str | None,
+        body_length: int | None = None,
+        is_last: bool = False,
+        checksum: Checksum | None = None,
+        interrupt: Callable[[], None] | None = None,
+    ) -> Steps[Standing]:
+        """Begins an upload by a request that brings its first bytes. Raises what `create` and `append` raise: nothing
+        is left then, since nobody was told where the upload is."""
+        standing = yield from self.create(announced, owner=owner)
+        try:
+            return (
+                yield from self.append(
+                    standing.upload,
+                    owner=owner,
+                    offset=0,
+                    body_length=body_length,
+                    is_last=is_last,
+                    checksum=checksum,
+                    interrupt=interrupt,
+                )
+            )
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            yield Do(self.pipeline.refuse, ([standing.upload], error), settles=True)
+            raise
 
     def find(self, upload: str, *, owner: str | None, interrupt: Callable[[], None] | None = None) -> Steps[Standing]:
         """How far an upload has come. A request that is at it is asked to let go, and is waited for: its client has
@@ -369,6 +416,7 @@ class ResumableUploads:
             owner=owner,
             quota=self._quota if owner is not None else None,
             reserved=reserved,
+            expires_at=None if self._keep_seconds is None else _from_now(self._keep_seconds),
         )
         told = {
             **announced.told,
@@ -483,7 +531,7 @@ class ResumableUploads:
         work.length, work.needs_last = work.size, False
 
     def _expiry(self) -> datetime:
-        return datetime.now(UTC) + timedelta(seconds=self.expires_seconds)
+        return _from_now(self.expires_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -499,6 +547,11 @@ class _Adding:
 
 class _Unfinished(Exception):
     """Not all of the file has come."""
+
+
+def is_async(call: Callable[..., Any] | None) -> bool:
+    """Whether a callable of the application is a coroutine function, or an object of which the call is one."""
+    return call is not None and (iscoroutinefunction(call) or iscoroutinefunction(type(call).__call__))
 
 
 def _is_verdict(error: BaseException) -> bool:
@@ -543,6 +596,10 @@ def _drop(steps: Steps[Any], error: BaseException) -> None:
 def _release(works: Iterable[Work]) -> None:
     for work in works:
         work.release()
+
+
+def _from_now(seconds: float) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=seconds)
 
 
 def _nothing() -> None:

@@ -23,7 +23,7 @@ from starlette.routing import BaseRoute, Match, Route
 from ..adapters.problem import log_failure
 from ..errors import UploadError
 from ..processing.pipeline import Pipeline
-from . import files, openapi, operating, page, receiving, uploads, watching
+from . import files, openapi, operating, page, receiving, resuming, uploads, watching
 from .callers import Authenticate, Caller
 from .draining import Drained
 from .logs import Caught, Logged, unexpected
@@ -101,6 +101,9 @@ def routes() -> list[BaseRoute]:
         Route("/batches/{batch}", guarded(uploads.batch), methods=["GET"]),
         Route("/files/{upload}", linked(files.original), methods=["GET"]),
         Route("/files/{upload}/{variant}", linked(files.variant), methods=["GET"]),
+        Route(resuming.COLLECTION, resuming.capabilities, methods=["OPTIONS"]),
+        Route(resuming.COLLECTION, guarded(resuming.respond), methods=["POST"]),
+        Route(resuming.COLLECTION + "{upload}", guarded(resuming.respond), methods=["HEAD", "PATCH", "DELETE", "POST"]),
         Route("/metrics", operating.metrics, methods=["GET"]),
         Route("/healthz", operating.healthz, methods=["GET"]),
         Route("/readyz", operating.readyz, methods=["GET"]),

@@ -22,6 +22,8 @@ from ..processing.processors import ArchiveGuard, Metadata, Scan, Variants
 from ..processing.valkey import ValkeyServer
 from ..records.ledger import Ledger
 from ..records.record import Quota
+from ..resumable.serving import Server
+from ..resumable.uploads import ResumableUploads
 from ..storage.contract import Storage
 from ..storage.disk import DiskStorage
 from ..uploader import Uploader
@@ -30,8 +32,10 @@ from .callers import Authenticate, Callers
 from .hearing import Watch, tell_others
 from .links import Links
 from .operating import Numbers, Readiness
+from .problems import not_found
 from .settings import Settings
 from .turns import Turns
+from .words import said
 
 __all__ = ["Parts", "parts_of", "pipeline_of"]
 
@@ -55,6 +59,7 @@ class Parts:
     watch: Watch
     numbers: Numbers
     readiness: Readiness
+    resumable: Server
 
     @classmethod
     def of(
@@ -65,11 +70,12 @@ class Parts:
         if authenticate is None and settings.authenticate is not None:
             authenticate = named(settings.authenticate, "authenticate")
         turns = Turns(settings, redis_url=_counts_at(settings, pipeline))
+        form, quota = _form(settings, pipeline), _quota(settings)
         return cls(
             settings=settings,
             pipeline=pipeline,
-            form=_form(settings, pipeline),
-            quota=_quota(settings),
+            form=form,
+            quota=quota,
             callers=Callers(settings, turns=turns, authenticate=authenticate),
             turns=turns,
             links=Links.of(settings),
@@ -81,6 +87,7 @@ class Parts:
             ),
             numbers=Numbers(pipeline),
             readiness=Readiness(pipeline),
+            resumable=_resumable(settings, form, quota),
         )
 
 
@@ -167,6 +174,17 @@ def _form(settings: Settings, pipeline: Pipeline) -> Spec[Submission]:
     )
     accept = USUAL if settings.accept is None else list(settings.accept)
     return Uploader(staging, limits=limits, pipeline=pipeline).any(min_count=1, accept=accept)
+
+
+def _resumable(settings: Settings, form: Spec[Submission], quota: Quota | None) -> Server:
+    uploads = ResumableUploads(
+        form,
+        expires_seconds=int(settings.resume_seconds),
+        quota=quota,
+        keep_seconds=settings.expire_seconds,
+        words=said,
+    )
+    return Server(uploads, shown=lambda error: not_found() if error.status == 404 else error)
 
 
 def _quota(settings: Settings) -> Quota | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from starlette.requests import Request
@@ -13,26 +13,20 @@ from starlette.responses import JSONResponse, Response
 
 from ..adapters.asgi import form_headers
 from ..adapters.starlette import receive_request
-from ..errors import FieldRefused, RecordExists, RecordMissing, StorageError, UploadChanged, UploadError, quoted
+from ..errors import RecordExists, RecordMissing, StorageError, UploadChanged, UploadError
 from ..intake.asynchronous import akept_if_handled
 from ..processing.owned import Owned
-from ..processing.queue import Priority
 from ..records.lifecycle import GONE, State
 from ..records.record import UploadRecord
 from ..storage.threads import in_thread
-from ..uploads import FieldValues
 from .callers import Caller
 from .parts import Parts, parts_of
 from .problems import Refused
 from .shown import accepted
 from .uploads import of_batch
+from .words import said
 
 __all__ = ["receive"]
-
-MOST_TAGS = 20
-TAG_SIZE = 64
-VALUE_SIZE = 255
-"""Characters of a tag's name, and of its value."""
 
 ALIVE_SECONDS = 10.0
 LOST_SECONDS = 60.0
@@ -70,50 +64,8 @@ async def receive(request: Request, caller: Caller) -> Response:
         except RecordExists:
             raise _conflict() from None
         async with akept_if_handled(spec, received.submission):
-            words = Words.of(received.submission.fields)
-            owner.say(priority=words.priority, tags=words.tags)
+            owner.say(**said(received.submission.fields))
     return _answer(parts, await of_batch(parts, caller, owner.batch or ""))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Words:
-    """What a request says of its files."""
-
-    priority: Priority | None
-    tags: dict[str, str]
-
-    @classmethod
-    def of(cls, fields: FieldValues) -> Words:
-        """Raises `FieldRefused`, also for a field that means nothing here: it may have been misspelt."""
-        for name in fields:
-            if name not in ("priority", "tags"):
-                raise FieldRefused(f"there is no text field {quoted(name)}, but priority and tags", field=name)
-        return cls(priority=_priority(fields.get("priority")), tags=_tags(fields.getlist("tags")))
-
-
-def _priority(text: str | None) -> Priority | None:
-    if not text:
-        return None
-    for each in Priority:
-        if text.lower() == each.name.lower() or text == str(each.value):
-            return each
-    names = ", ".join(each.name.lower() for each in Priority)
-    raise FieldRefused(f"priority is one of {names}, and not {quoted(text)}", field="priority")
-
-
-def _tags(values: Sequence[str]) -> dict[str, str]:
-    """Each is `name` or `name=value`; a comma stands between several."""
-    tags: dict[str, str] = {}
-    words = [word.strip() for value in values for word in value.split(",") if word.strip()]
-    if len(words) > MOST_TAGS:
-        raise FieldRefused(f"there are {len(words)} tags, of {MOST_TAGS} at most", field="tags")
-    for word in words:
-        name, _, value = word.partition("=")
-        if not name.strip() or len(name) > TAG_SIZE or len(value) > VALUE_SIZE or not word.isprintable():
-            text = f"a tag is a name of {TAG_SIZE} characters at most, or name=value: {quoted(word)}"
-            raise FieldRefused(text, field="tags")
-        tags[name.strip()] = value.strip()
-    return tags
 
 
 def _idempotency_key(request: Request) -> str | None:

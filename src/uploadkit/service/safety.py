@@ -16,6 +16,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..resumable.serving import ANSWER_HEADERS, REQUEST_HEADERS
 from .draining import Drained
 from .problems import Refused, answered
 from .settings import Settings
@@ -97,10 +98,11 @@ def cors(settings: Settings) -> Sequence[Middleware]:
         Middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "HEAD", "POST", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Range"],
+            allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
+            allow_headers=["Idempotency-Key", "Last-Event-ID", "Range", *REQUEST_HEADERS],
             allow_credentials="*" not in settings.cors_origins,
             expose_headers=[
+                *ANSWER_HEADERS,
                 "Accept-Ranges",
                 "Content-Disposition",
                 "Content-Length",
@@ -108,7 +110,6 @@ def cors(settings: Settings) -> Sequence[Middleware]:
                 "ETag",
                 "RateLimit",
                 "RateLimit-Policy",
-                "Retry-After",
                 "WWW-Authenticate",
                 "X-Request-ID",
             ],

@@ -191,6 +191,13 @@ class Settings(BaseSettings):
         default=None, gt=0, le=100 * YEAR_SECONDS, description="how long uploads are kept; without it, for ever"
     )
 
+    resume_seconds: float = Field(
+        default=86400,
+        ge=1,
+        le=YEAR_SECONDS,
+        description="how long an upload in several requests may rest before it is given up",
+    )
+
     # Who may
 
     tokens: Annotated[tuple[TokenRule, ...], NoDecode, BeforeValidator(_json)] = Field(

@@ -10,8 +10,8 @@ from typing import Any, Final, TypeAlias
 
 from ...processing.queue import CONCURRENCY, Priority
 from ...records.lifecycle import State
-from ..receiving import MOST_TAGS, TAG_SIZE, VALUE_SIZE
 from ..uploads import MOST_LISTED
+from ..words import MOST_TAGS, TAG_SIZE, VALUE_SIZE
 
 __all__ = ["ID", "Json", "reference", "schemas"]
 

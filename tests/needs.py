@@ -19,6 +19,7 @@ import pytest
 from tests import browsing, postgres
 from tests.content import clamd
 from tests.examples import uppy
+from tests.resumable import tus_js
 from tests.service import axe
 from tests.storage.fsspec import sftp
 
@@ -97,6 +98,12 @@ NEEDS = {
         met=lambda: uppy.folder() is not None,
         reason="a page sends a video with Uppy, which comes from registry.npmjs.org",
         install=f"npm pack uppy@{uppy.VERSION} && export UPLOADKIT_UPPY=$PWD/uppy-{uppy.VERSION}.tgz",
+    ),
+    "tus-js": Need(
+        met=lambda: tus_js.script() is not None,
+        reason="a page uploads by tus-js-client, which comes from registry.npmjs.org",
+        install=f"npm pack tus-js-client@{tus_js.VERSION} && "
+        f"export UPLOADKIT_TUS_JS=$PWD/tus-js-client-{tus_js.VERSION}.tgz",
     ),
 }
 

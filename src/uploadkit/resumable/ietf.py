@@ -41,7 +41,7 @@ from ..errors import (
 from ..intake.plan import Steps
 from ..multipart.headers import disposition_filename, media_type
 from .checksums import Checksum, sha256_in
-from .protocol import Answer, Request
+from .protocol import Answer, Request, problem
 from .tus import announced_by
 from .uploads import Announced, ResumableUploads, Standing
 
@@ -300,4 +300,4 @@ def _boolean(value: str | None) -> bool | None:
 
 
 def _not_allowed(methods: str) -> Answer:
-    return Answer(status=405, headers={"Allow": methods})
+    return problem(MalformedUpload(f"here are {methods}", status=405), {"Allow": methods})

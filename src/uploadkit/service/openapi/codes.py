@@ -91,6 +91,7 @@ _ALL: Final = (
     Refusal.of(errors.FieldMissing),
     Refusal.of(errors.FieldRefused),
     Refusal.of(errors.MalformedUpload, 400, 405, 411, 412),
+    Refusal.of(errors.LengthConflict),
     Refusal.of(errors.OffsetConflict),
     Refusal.of(errors.UploadGone),
     Refusal.of(errors.UploadLocked, headers=_LATER),

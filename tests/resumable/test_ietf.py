@@ -148,7 +148,7 @@ def open_talk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opens]
         ledgers.append(ledger)
         storage = DiskStorage(tmp_path / "disk")
         upload = Uploader(storage, pipeline=Pipeline(ledger), **(uploader or {}))
-        spec = upload.single("file", **(rules or {})) if fields is None else upload.fields(*fields)
+        spec: Any = upload.single("file", **dict[str, Any](rules or {})) if fields is None else upload.fields(*fields)
         handled: list[Any] = []
         uploads = ResumableUploads(spec, handler=handler or handled.append, wait_seconds=0.3, **options)
         return Talk(Server(uploads, allow_origins=origins), ledger, storage, request.param, version, handled)
@@ -377,7 +377,8 @@ def test_a_length_that_is_no_number_is_none(talk: Talk, value: str) -> None:
 def test_a_length_beyond_the_limit_is_refused_before_a_byte(open_talk: Opens) -> None:
     """413 with Upload-Limit, from both indicators of a length."""
     talk = open_talk(rules={"max_size": 4000})
-    for headers in ({"complete": True, "body": PNG}, {"complete": False, "upload_length": 5000}):
+    too_long: list[dict[str, Any]] = [{"complete": True, "body": PNG}, {"complete": False, "upload_length": 5000}]
+    for headers in too_long:
         answer = talk("POST", **headers)
         assert answer.status == 413
         assert answer.headers["Upload-Limit"].startswith("max-size=4000,")
@@ -498,7 +499,7 @@ def test_another_offset_is_a_conflict(versioned: Talk) -> None:
 def test_a_patch_says_where_it_begins(talk: Talk, offset: str | None) -> None:
     """An offset that cannot be read is none."""
     upload = talk.create()
-    headers = {} if offset is None else {"upload_offset": offset}
+    headers: dict[str, Any] = {} if offset is None else {"upload_offset": offset}
     answer = talk("PATCH", upload, PNG, content_type=PARTIAL, complete=True, **headers)
     assert (answer.status, problem(answer)["code"]) == (400, "malformed_upload")
     assert talk.offset(upload) == 0
@@ -512,12 +513,13 @@ def test_a_patch_says_whether_it_is_the_last(talk: Talk) -> None:
     assert talk.offset(upload) == 0
 
 
-def test_older_drafts_end_with_their_length(open_talk: Opens) -> None:
+@pytest.mark.parametrize("length", [0, None])
+def test_older_drafts_end_with_their_length(open_talk: Opens, length: int | None) -> None:
     """tus-js-client says no more than the length when a stream has ended with its last chunk."""
     talk = open_talk(version=6)
     upload = talk.create()
     assert talk.append(upload, 0, PNG).headers["Upload-Complete"] == "?0"
-    answer = talk.append(upload, 5000, upload_length=5000)
+    answer = talk.append(upload, 5000, length=length, upload_length=5000)
     assert (answer.status, answer.headers["Upload-Complete"]) == (201, "?1")
     talk.expect_whole(upload, PNG)
 
@@ -526,7 +528,7 @@ def test_older_drafts_end_with_their_length(open_talk: Opens) -> None:
 def test_what_is_appended_has_a_type_of_its_own(talk: Talk, kind: str | None) -> None:
     """415, with the one that there is."""
     upload = talk.create()
-    headers = {} if kind is None else {"content_type": kind}
+    headers: dict[str, Any] = {} if kind is None else {"content_type": kind}
     answer = talk("PATCH", upload, PNG, complete=True, upload_offset=0, **headers)
     assert (answer.status, answer.headers["Accept-Patch"]) == (415, PARTIAL)
     assert talk.offset(upload) == 0
@@ -584,7 +586,7 @@ def test_a_cut_after_the_last_byte(talk: Talk) -> None:
 def test_lengths_of_several_requests_agree(talk: Talk, complete: bool) -> None:
     """Another Upload-Length, or a last request that ends elsewhere, is inconsistent."""
     upload = talk.create(upload_length=5000)
-    headers = {"body": PNG[:4999]} if complete else {"body": PNG, "upload_length": 5001}
+    headers: dict[str, Any] = {"body": PNG[:4999]} if complete else {"body": PNG, "upload_length": 5001}
     answer = talk.append(upload, 0, complete=complete, **headers)
     assert answer.status == 400
     assert problem(answer)["type"] == f"{PROBLEMS}inconsistent-upload-length"
@@ -819,7 +821,7 @@ def test_options_tell_of_both(open_talk: Opens) -> None:
 
 def test_tus_and_the_draft_go_on_with_each_others_uploads(talk: Talk) -> None:
     """Each by its own headers, at the same address."""
-    tus = {"tus_resumable": "1.0.0"}
+    tus: dict[str, Any] = {"tus_resumable": "1.0.0"}
     answer = talk("POST", **tus, upload_length=5000)
     upload = id_of(answer)
     assert talk("HEAD", upload, **tus).status == 200

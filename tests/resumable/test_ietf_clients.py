@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 from base64 import b64encode
 from collections.abc import Iterator
@@ -12,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.adapters.servers import Server, running, uvicorn
-from tests.adapters.servers import eventually as eventually
+from tests.adapters.servers import Server, eventually, running, uvicorn
 from tests.browsing import browser as browser
 from tests.browsing import page as page
+from tests.docs.documents import DOCS, ROOT, blocks
 from tests.resumable import tus_js
 
 from uploadkit.testing import sample
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 FILM = sample("video/mp4", size=300_000)
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = ROOT / "examples"
+PAGE = DOCS / "how-to" / "resumable-ietf.md"
 PARTIAL = "Content-Type: application/partial-upload"
 
 PROTOCOLS = ["ietf-draft-03", "ietf-draft-05", "tus-v1"]
@@ -182,6 +184,32 @@ def curl(server: Server, path: str, *options: str, body: bytes | None = None) ->
     status, *lines = head.split("\r\n")
     headers = dict(line.split(": ", 1) for line in lines)
     return int(status.split()[1]), {name.lower(): value for name, value in headers.items()}, rest
+
+
+def test_the_page_shows_the_example() -> None:
+    """Nothing is typed twice that could differ."""
+    [shown] = blocks(PAGE.read_text("utf-8"), "python")
+    assert shown.code in (EXAMPLES / "resumable_ietf.py").read_text("utf-8")
+
+
+@pytest.mark.needs("curl")
+def test_the_page_as_it_is_pasted(server: Server, tmp_path: Path) -> None:
+    """Line by line, into a shell; the answers are those that it shows."""
+    (tmp_path / "film.mp4").write_bytes(FILM)
+    text = PAGE.read_text("utf-8")
+    script = "".join(block.code for block in blocks(text, "sh"))
+    script = script.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}").replace("$(curl -si", "$(curl -si -D first")
+    seen = subprocess.run(["bash", "-ec", script], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    first, *answers = [block.code for block in blocks(text, "http")]
+    assert _lines(first) <= _lines((tmp_path / "first").read_text())
+    assert _lines("".join(answers)) <= _lines(seen)
+    expect_film(server)
+
+
+def _lines(answers: str) -> set[str]:
+    """Those of some answers; of what differs from one to the next three dots stay."""
+    lines = re.sub(r"[0-9a-f]{32,}", "…", answers).splitlines()
+    return {line.strip() for line in lines}
 
 
 COMPLETE, INCOMPLETE = "Upload-Complete: ?1", "Upload-Complete: ?0"

@@ -215,7 +215,7 @@ class _Said:
         length = _integer(request.headers.get("upload-length"))
         end = None if request.body_length is None else offset + request.body_length
         if is_complete is None and version < 7 and request.method == "PATCH":  # its drafts have examples without it
-            is_complete = length is not None and length == end
+            is_complete = length == offset + (request.body_length or 0)
         if is_complete and end is not None:
             if length not in (None, end):
                 raise LengthConflict(f"the upload is said to have {length} bytes, and its last ones end at {end}")

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -35,6 +36,8 @@ PARTIAL = "application/partial-upload"
 PROBLEMS = "https://iana.org/assignments/http-problem-types#"
 PNG = sample("image/png", size=5000)
 TEXT = b"Twelve bytes"
+
+NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
 VERSIONS = [None, 3, 4, 5, 6, 7, 8, 9]
 """What clients send of Upload-Draft-Interop-Version."""
@@ -135,10 +138,10 @@ def open_talk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opens]
         *,
         version: int | None = None,
         handler: Callable[[Any], Any] | None = None,
-        rules: Mapping[str, Any] | None = None,
+        rules: Mapping[str, Any] = NO_OPTIONS,
         fields: Iterable[Any] | None = None,
         origins: Iterable[str] = (),
-        uploader: Mapping[str, Any] | None = None,
+        uploader: Mapping[str, Any] = NO_OPTIONS,
         **options: Any,
     ) -> Talk:
         path = tmp_path / "uploads.db"
@@ -147,8 +150,8 @@ def open_talk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opens]
         ledger = Ledger(f"sqlite:///{path}")
         ledgers.append(ledger)
         storage = DiskStorage(tmp_path / "disk")
-        upload = Uploader(storage, pipeline=Pipeline(ledger), **(uploader or {}))
-        spec: Any = upload.single("file", **dict[str, Any](rules or {})) if fields is None else upload.fields(*fields)
+        upload = Uploader(storage, pipeline=Pipeline(ledger), **uploader)
+        spec: Any = upload.single("file", **rules) if fields is None else upload.fields(*fields)
         handled: list[Any] = []
         uploads = ResumableUploads(spec, handler=handler or handled.append, wait_seconds=0.3, **options)
         return Talk(Server(uploads, allow_origins=origins), ledger, storage, request.param, version, handled)

@@ -49,6 +49,8 @@ PUBLIC = (
     "uploadkit.records.ledger",
     "uploadkit.records.lifecycle",
     "uploadkit.records.record",
+    "uploadkit.records.resumable",
+    "uploadkit.records.resumables",
     "uploadkit.resumable.*",
     "uploadkit.service.app",
     "uploadkit.service.callers",

@@ -32,6 +32,7 @@ from uploadkit.service.settings import PREFIX, Settings, settings_of
 from uploadkit.storage.contract import (
     AcceptsDirectUploads,
     CopiesObjects,
+    KeepsPartial,
     ListsObjects,
     LocalPaths,
     SignsUrls,
@@ -99,6 +100,7 @@ def promises() -> str:
         "copies without reading": lambda storage: isinstance(storage, CopiesObjects) and storage.copies_from(storage),
         "signs URLs": lambda storage: isinstance(storage, SignsUrls),
         "takes direct uploads": lambda storage: isinstance(storage, AcceptsDirectUploads),
+        "takes uploads in several goes": lambda storage: isinstance(storage, KeepsPartial),
         "gives paths": lambda storage: isinstance(storage, LocalPaths),
         "sweeps its staging": lambda storage: isinstance(storage, SweepsStaging),
     }

@@ -320,8 +320,9 @@ class ResumableError(SenderError):
 
 
 class MalformedUpload(ResumableError):
-    """A request breaks the protocol of resumable uploads. 405 where it has no such method there, 411 where
-    there is a quota of bytes and it does not say how many the upload has, 412 where it is of another version of it."""
+    """A request breaks the protocol of resumable uploads. 403 where it has bytes for what was put together, 405 where
+    there is no such method, 411 where there is a quota of bytes and it does not say how many the upload has, 412 where
+    it is of another version of it."""
 
     code = "malformed_upload"
 

@@ -192,9 +192,14 @@ def test_those_are_expired_whose_time_is_over(ledger: Ledger, clock: Clock) -> N
     clock.forward(30)
     at = clock()
     assert [each.upload for each in ledger.resumables.expired(at)] == ["early", "late"]
-    assert [each.upload for each in ledger.resumables.expired(at, limit=1)] == ["early"]
+    [early] = ledger.resumables.expired(at, limit=1)
+    assert early.upload == "early"
     ledger.resumables.let_go(hold)
-    assert [each.upload for each in ledger.resumables.expired(at)] == ["early", "held", "late"]
+    begin(ledger, clock, "at the same time", seconds=0)
+    found = ledger.resumables.expired(at)
+    assert [each.upload for each in found] == ["early", "held", "at the same time", "late"]
+    for number, each in enumerate(found):
+        assert ledger.resumables.expired(at, after=each) == found[number + 1 :]
 
 
 def test_records_are_found_by_whether_they_are_resumable(ledger: Ledger, clock: Clock) -> None:
@@ -217,6 +222,20 @@ def test_all_are_let_go_where_all_are_known_to_be_dead(ledger: Ledger, clock: Cl
         ledger.resumables.extend(hold, seconds=LEASE)
     assert ledger.resumables.extend(held(ledger), seconds=LEASE) is False
     assert ledger.resumables.get("u") == known
+
+
+def test_a_hold_that_was_taken_since_is_not_let_go(ledger: Ledger, clock: Clock) -> None:
+    """Who begins may have been slower than the first requests; one that was extended since is alive as well."""
+    begin(ledger, clock, "dead", "alive", "new")
+    held(ledger, "dead")
+    alive = held(ledger, "alive")
+    clock.forward(1)
+    began = clock()
+    ledger.resumables.extend(alive, seconds=LEASE)
+    new = held(ledger, "new")
+    ledger.release(began)
+    assert [ledger.resumables.extend(each, seconds=LEASE) for each in (alive, new)] == [False, False]
+    held(ledger, "dead")
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["a ledger each", "one ledger"])

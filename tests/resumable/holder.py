@@ -64,8 +64,8 @@ def _fork(ledger: Ledger, held: Held) -> None:
     except UploadLocked:
         _say("locked")
     held.release(kept="child")
-    own = take(ledger, "v", wait_seconds=0, on_wanted=lambda: None, lease_seconds=1)
-    threading.Event().wait(1.5)
+    own = take(ledger, "v", wait_seconds=0, on_wanted=lambda: None, lease_seconds=2)
+    threading.Event().wait(2.6)
     own.expect()
     own.release()
     _say("renewed")

@@ -21,7 +21,7 @@ from tests.punctual import punctual
 from uploadkit.errors import LedgerFailed, RecordMissing, UploadLocked
 from uploadkit.records.ledger import Ledger
 from uploadkit.resumable import holding
-from uploadkit.resumable.holding import LEASE_SECONDS, Held, take
+from uploadkit.resumable.holding import LEASE_SECONDS, Held, atake, take
 
 ROOT = Path(__file__).parents[2]
 LEASE = 1.0
@@ -159,6 +159,69 @@ def test_a_polite_holder_is_followed_at_once_in_the_same_process(ledger: Ledger,
     asyncio.run(punctual(takeover, 0.1))
 
 
+async def _follow(ledger: Ledger, first: Held) -> tuple[Held, float]:
+    """Who waits for it in an event loop, and how many seconds after its release he has it."""
+    waiting = asyncio.create_task(
+        atake(ledger, "u", wait_seconds=20, on_wanted=lambda: None, lease_seconds=LEASE_SECONDS)
+    )
+    while not first.wanted:  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
+    begun = time.monotonic()
+    await asyncio.to_thread(first.release)
+    return await waiting, time.monotonic() - begun
+
+
+def test_who_waits_in_an_event_loop_follows_at_once(ledger: Ledger) -> None:
+    """And waits in no thread."""
+
+    async def follow() -> float:
+        second, took = await _follow(ledger, held(ledger, lease_seconds=LEASE_SECONDS))
+        second.expect()
+        await asyncio.to_thread(second.release)
+        return took
+
+    asyncio.run(punctual(follow, 0.1))
+
+
+def test_who_is_not_let_in_in_an_event_loop_is_told_so(ledger: Ledger) -> None:
+    """After the time that he has."""
+    first = held(ledger)
+    with pytest.raises(UploadLocked):
+        asyncio.run(atake(ledger, "u", wait_seconds=0.3, on_wanted=lambda: None))
+    assert first.wanted
+    first.release()
+
+
+def test_who_is_cancelled_holds_nothing(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the ledger answers, and while he waits: the next one has it at once."""
+    asked, answer = threading.Event(), threading.Event()
+    hold = ledger.resumables.hold
+
+    def slow(upload: str, *, seconds: float) -> object:
+        mine = hold(upload, seconds=seconds)
+        asked.set()
+        answer.wait(20)
+        return mine
+
+    async def cancel() -> None:
+        taking = asyncio.create_task(atake(ledger, "u", wait_seconds=20, on_wanted=lambda: None))
+        await asyncio.to_thread(asked.wait)
+        taking.cancel()
+        await asyncio.sleep(0)
+        answer.set()
+        with pytest.raises(asyncio.CancelledError):
+            await taking
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger.resumables, "hold", slow)
+        asyncio.run(cancel())
+        first = held(ledger)
+        asked.clear()
+        asyncio.run(cancel())
+        first.release()
+    held(ledger).release()
+
+
 def test_a_polite_holder_is_followed_soon_in_another_process(ledger: Ledger, url: str) -> None:
     """Within two seconds, with leases as they are: it looks once in a second whether somebody wants the upload."""
 
@@ -189,9 +252,9 @@ def test_a_killed_holder_keeps_nobody_longer_than_its_lease(ledger: Ledger, url:
 
 def test_a_hold_lasts_while_its_thread_is_blocked(ledger: Ledger) -> None:
     """Longer than its lease; so do others of the same process."""
-    first = held(ledger)
-    other = take(ledger, "v", wait_seconds=0, on_wanted=lambda: None, lease_seconds=LEASE)
-    pass_by(2.5 * LEASE)
+    first = held(ledger, lease_seconds=2)
+    other = take(ledger, "v", wait_seconds=0, on_wanted=lambda: None, lease_seconds=2)
+    pass_by(2.6)
     for each in (first, other):
         each.expect()
         assert not each.wanted

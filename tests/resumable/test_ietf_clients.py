@@ -17,7 +17,7 @@ from tests.adapters.servers import Server, eventually, running, uvicorn
 from tests.browsing import browser as browser
 from tests.browsing import page as page
 from tests.docs.documents import DOCS, ROOT, blocks
-from tests.resumable import tus_js
+from tests.examples import tus_js
 
 from uploadkit.testing import sample
 
@@ -91,7 +91,7 @@ function send({ text, stopAfter, url, terminate, ...options }) {
 }
 """
 
-in_a_browser = pytest.mark.needs("browser", "tus-js")
+in_a_browser = pytest.mark.needs("browser", "tus-js-client")
 
 
 def send(page: Page, **options: Any) -> dict[str, Any]:

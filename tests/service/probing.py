@@ -70,6 +70,12 @@ ALLOWED = (
     ),
     Allowance(
         check="positive_data_acceptance",
+        operations="(GET|POST) /direct/s3/(params|multipart)",
+        statuses=("413", "415"),
+        reason="what files are taken no schema says: by the ends of their names, their types and their sizes",
+    ),
+    Allowance(
+        check="positive_data_acceptance",
         operations="(GET|HEAD) /files/.*",
         statuses=("412", "416"),
         reason="a condition that does not hold, and bytes that are not there, are no mistake in the request",

@@ -20,6 +20,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from PIL import Image
 from starlette.routing import Route
 from starlette.testclient import TestClient
+from tests.resumable.bucket import Bucket
 from tests.service.conftest import Serve, parts_of, quick_pipeline
 from tests.service.probing import CHECKS, probe
 from tests.soak import scaled
@@ -53,7 +54,7 @@ def test_every_route_is_described_and_nothing_more(service: TestClient) -> None:
         if method != "parameters"
     }
     answered = {
-        (method, route.path) for route in routes() if isinstance(route, Route) for method in route.methods or ()
+        (method, route.path_format) for route in routes() if isinstance(route, Route) for method in route.methods or ()
     }
     assert described | {("HEAD", path) for method, path in described if method == "GET"} == answered
 
@@ -157,7 +158,7 @@ def _assert_nothing_is_found(folder: Path, *, examples: int) -> int:
     """Returns how many requests there were."""
     rule = TokenRule(owner="ann", sha256=hashlib.sha256(TOKEN.encode()).hexdigest())
     said: dict[str, Any] = {"rate": None, "failed_rate": None, "tokens": [rule], "metrics_token": TOKEN, "max_files": 5}
-    app = create_app(Settings(data=folder / "data", **said), pipeline=quick_pipeline(folder))
+    app = create_app(Settings(data=folder / "data", **said), pipeline=quick_pipeline(folder, staging=Bucket("staging")))
     seen = probe(app, token=TOKEN, examples=examples)
     assert not seen.found, "\n\n".join(seen.found)
     assert set(seen.checks) == CHECKS

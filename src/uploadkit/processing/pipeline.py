@@ -39,8 +39,9 @@ from ..policy.media_types import extension_of
 from ..records.ledger import Changes, Claim, Ledger, Said
 from ..records.lifecycle import GONE, State
 from ..records.record import Accepted, Leftover, Quota, UploadRecord, concerning
+from ..records.resumable import DIRECT
 from ..storage import event_loop
-from ..storage.contract import KeepsPartial, Storage
+from ..storage.contract import AcceptsDirectUploads, KeepsPartial, Storage
 from ..storage.threads import in_own_thread, in_thread
 from ..uploads import UploadedFile
 from .course import ALIVE, Course
@@ -88,6 +89,8 @@ class Beginning(TypedDict, total=False):
     expires_at: datetime | None
     reserved: int | None
     quota: Quota | None
+    priority: int | None
+    tags: Mapping[str, str]
 
 
 class Description(TypedDict, total=False):
@@ -207,7 +210,8 @@ class Pipeline:
         results = {result.processor: result.told["results"] for result in found}
         if record.state is not State.PROCESSING:
             percent = 100 if record.state is State.COMPLETED else 0
-            return Status(record=record, percent=percent, note=None, results=results)
+            received = await in_thread(self._received, upload) if record.state is State.RECEIVING else None
+            return Status(record=record, percent=percent, note=None, results=results, received=received)
         steps, undone = len(self.rules.of(record)), self.rules.undone(record, found)
         percent, note = await self._progress(record, undone)
         percent = (100 * (steps - len(undone)) + percent) // max(1, steps)
@@ -479,16 +483,20 @@ class Pipeline:
             self.discard_partial(record.id)
 
     def discard_partial(self, upload: str) -> None:
-        """Removes what has arrived of an upload that comes in several requests, and forgets all that was known of it
-        beside its record: who holds it has lost it. Idempotent; no error where there is nothing of it."""
+        """Removes what has arrived of an upload that comes in several requests, or straight into a storage, and forgets
+        all that was known of it beside its record: who holds it has lost it. Idempotent; no error where there is
+        nothing of it."""
         known = self.ledger.resumables.get(upload)
         if known is None:
             return
-        storage = self._storage(known.storage)
-        if not isinstance(storage, KeepsPartial):
+        storage, direct = self._storage(known.storage), known.told.get(DIRECT)
+        if direct is not None and isinstance(storage, AcceptsDirectUploads):
+            storage.abandon(direct["upload"], direct["parts"])
+        elif isinstance(storage, KeepsPartial):
+            with suppress(ObjectMissing):  # it was committed, or a sweep of the storage was first
+                storage.partial(upload, known.kept).discard()
+        else:
             raise LookupError(f"storage {known.storage!r} keeps no uploads that come in several requests")
-        with suppress(ObjectMissing):  # it was committed, or a sweep of the storage was first
-            storage.partial(upload, known.kept).discard()
         self.ledger.resumables.forget(upload)
 
     def clear(self, left: Leftover, *, seconds: float) -> bool:
@@ -570,6 +578,10 @@ class Pipeline:
             else:  # the request that has accepted it is at it; where that has died, this takes its place
                 event_loop.begin(self._run_here([fact.upload]))
         await self.events.apublish(fact)
+
+    def _received(self, upload: str) -> int | None:
+        known = self.ledger.resumables.get(upload)
+        return None if known is None else known.told.get("offset")
 
     async def _progress(self, record: UploadRecord, steps: Sequence[Rule]) -> tuple[int, str | None]:
         """Of the step that is next."""

@@ -6,9 +6,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import Any, Final, TypedDict
 
-__all__ = ["Hold", "Resumable", "ResumableChanges"]
+__all__ = ["DIRECT", "Hold", "Resumable", "ResumableChanges"]
+
+DIRECT: Final = "direct"
+"""Under this name a `Resumable` is told what was agreed of an upload that goes from its client straight into a storage:
+its `upload` and its `parts` are what `AcceptsDirectUploads.abandon` asks for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from .database import Database
 from .resumable import Hold, Resumable, ResumableChanges
 from .schema import ID_LENGTH, may_be, resumables, uploads
 
-__all__ = ["FREE", "Resumables"]
+__all__ = ["Resumables"]
 
 _RESUMABLE = [resumables.c[name] for name in Resumable.__annotations__]
 

@@ -77,8 +77,8 @@ def request_of(scope: Scope, *, path: str, upload: str, owner: str | None) -> Re
 
 
 def _below(scope: Scope) -> str:
-    """The path below the one at which the application is mounted. What `root_path` begins with may have been taken off
-    by a proxy that was told of by `FastAPI(root_path=...)`: `app_root_path` is what Starlette had before the mount."""
+    """The path below the one at which the application is mounted. What a proxy has taken off, and `root_path` begins
+    with, servers put back, as the specification has it, or do not: it is the `app_root_path` that Starlette notes."""
     root, path = scope.get("root_path", ""), scope["path"]
     for prefix in (root, root.removeprefix(scope.get("app_root_path", ""))):
         if path == prefix or path.startswith(f"{prefix}/"):

@@ -24,9 +24,9 @@ from ..errors import LedgerFailed, UploadLocked
 from ..records.ledger import Ledger
 from ..records.resumable import Hold, ResumableChanges
 from ..storage import event_loop
-from ..storage.threads import in_own_thread
+from ..storage.threads import Work, in_own_thread, in_thread
 
-__all__ = ["LEASE_SECONDS", "Held", "take"]
+__all__ = ["LEASE_SECONDS", "Held", "atake", "take"]
 
 LEASE_SECONDS: Final = 15.0
 """So long others wait for a process that has died, at most. The clocks of machines that share a ledger differ by less
@@ -34,6 +34,9 @@ than a fifth of it."""
 
 POLL_SECONDS: Final = 0.25
 """How often who waits asks the ledger again."""
+
+LOOK_SECONDS: Final = 0.02
+"""How often who waits in an event loop looks whether it was let go in this process."""
 
 RETRY_SECONDS: Final = 5
 """When a client is told to come back. After three times the lease of a process that has died is over."""
@@ -52,7 +55,7 @@ class Held:
         self, ledger: Ledger, hold: Hold, *, asked_at: float, seconds: float, on_wanted: Callable[[], None]
     ) -> None:
         self.hold: Final = hold
-        self.freed: Final = threading.Event()
+        self._freed = threading.Event()
         self._ledger = ledger
         self._process = os.getpid()
         self._seconds = seconds
@@ -88,7 +91,7 @@ class Held:
 
     # What the keeper and those who wait tell it
 
-    def want(self) -> None:
+    def _want(self) -> None:
         """Somebody else wants it. The first time the holder is told so."""
         with self._lock:
             if self._is_over or self._wanted_at is not None:
@@ -96,7 +99,7 @@ class Held:
             self._wanted_at = time.monotonic()
         self._tell()
 
-    def lose(self) -> None:
+    def _lose(self) -> None:
         """It is another's by now, or the upload is gone."""
         with self._lock:
             if self._is_over:
@@ -107,11 +110,11 @@ class Held:
         if not is_told:
             self._tell()
 
-    def renew(self, asked_at: float) -> None:
+    def _renew(self, asked_at: float) -> None:
         """The ledger was asked then, and has extended it."""
         self._asked_at = asked_at
 
-    def is_due(self, at: float) -> bool:
+    def _is_due(self, at: float) -> bool:
         """Whether it is to be extended. Not where its holder was told long ago that it is wanted: it may be blocked."""
         is_stale = at >= self._asked_at + self._seconds * _RENEWED
         return is_stale and (self._wanted_at is None or at < self._wanted_at + self._seconds)
@@ -144,21 +147,55 @@ def take(
     `UploadLocked` where it was not let go in time, `RecordMissing` where there is no such upload, and `LedgerFailed`.
     """
     until = time.monotonic() + wait_seconds
+    while not isinstance(found := _attempt(ledger, upload, on_wanted, lease_seconds), Held):
+        found.wait(_pause(until))
+    return found
+
+
+async def atake(
+    ledger: Ledger,
+    upload: str,
+    *,
+    wait_seconds: float,
+    on_wanted: Callable[[], None],
+    lease_seconds: float = LEASE_SECONDS,
+) -> Held:
+    """The async twin of `take`: it waits in no thread. Cancelled, it holds nothing."""
+    until = time.monotonic() + wait_seconds
     while True:
-        asked_at = time.monotonic()
-        hold = ledger.resumables.hold(upload, seconds=lease_seconds)
-        if hold is not None:
-            held = Held(ledger, hold, asked_at=asked_at, seconds=lease_seconds, on_wanted=on_wanted)
-            _keep(ledger, held, lease_seconds)
-            return held
-        here = _held_here(upload)
-        for each in here:
-            each.want()
-        left = until - time.monotonic()
-        if left <= 0:
-            raise UploadLocked(retry_after=RETRY_SECONDS)
-        freed = here[0].freed if here else threading.Event()
-        freed.wait(min(left, POLL_SECONDS))
+        found, cancelled = await Work(_attempt, ledger, upload, on_wanted, lease_seconds).finish()
+        if cancelled is not None:
+            if isinstance(found, Held):
+                await in_thread(found.release)
+            raise cancelled
+        if isinstance(found, Held):
+            return found
+        end = time.monotonic() + _pause(until)
+        while not found.is_set() and time.monotonic() < end:  # noqa: ASYNC110  # any thread sets it
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+def _attempt(
+    ledger: Ledger, upload: str, on_wanted: Callable[[], None], lease_seconds: float
+) -> Held | threading.Event:
+    """Where somebody else has it, he is told: what is returned is set when he lets go, if he is in this process."""
+    asked_at = time.monotonic()
+    hold = ledger.resumables.hold(upload, seconds=lease_seconds)
+    if hold is not None:
+        held = Held(ledger, hold, asked_at=asked_at, seconds=lease_seconds, on_wanted=on_wanted)
+        _keep(ledger, held, lease_seconds)
+        return held
+    here = _held_here(upload)
+    for each in here:
+        each._want()
+    return here[0]._freed if here else threading.Event()
+
+
+def _pause(until: float) -> float:
+    left = until - time.monotonic()
+    if left <= 0:
+        raise UploadLocked(retry_after=RETRY_SECONDS)
+    return min(left, POLL_SECONDS)
 
 
 class _Keeper:
@@ -194,12 +231,12 @@ class _Keeper:
         with _lock:
             held = dict(self.held)
         at = time.monotonic()
-        due = {token: each for token, each in held.items() if each.is_due(at)}
+        due = {token: each for token, each in held.items() if each._is_due(at)}
         rest = {token: each for token, each in held.items() if token not in due}
         if due:
             found = self._resumables.extend_all([each.hold for each in due.values()], seconds=self._seconds)
             for token in found:
-                due[token].renew(at)
+                due[token]._renew(at)
             _tell(due, found)
         if rest:
             _tell(rest, self._resumables.wanted([each.hold for each in rest.values()]))
@@ -208,9 +245,9 @@ class _Keeper:
 def _tell(held: Mapping[str, Held], found: Mapping[str, bool]) -> None:
     for token, each in held.items():
         if token not in found:
-            each.lose()
+            each._lose()
         elif found[token]:
-            each.want()
+            each._want()
 
 
 _lock = threading.Lock()
@@ -221,8 +258,9 @@ def _keep(ledger: Ledger, held: Held, seconds: float) -> None:
     with _lock:
         keeper = _keepers.get((ledger, seconds))
         if keeper is None:
-            keeper = _keepers[ledger, seconds] = _Keeper(ledger, seconds)
+            keeper = _Keeper(ledger, seconds)
             event_loop.begin(keeper.keep())
+            _keepers[ledger, seconds] = keeper
         keeper.held[held.hold.token] = held
 
 
@@ -231,7 +269,7 @@ def _drop(held: Held) -> None:
     with _lock:
         for keeper in _keepers.values():
             keeper.held.pop(held.hold.token, None)
-    held.freed.set()
+    held._freed.set()
 
 
 def _held_here(upload: str) -> list[Held]:

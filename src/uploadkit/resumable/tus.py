@@ -76,9 +76,10 @@ class Tus:
     def refused(self, request: Request, error: UploadError) -> Answer:
         """See `Speaks`."""
         headers = _EACH | ({"Tus-Version": VERSION} if error.status == 412 else {})
+        answer = problem(error, headers)
         if request.overridden().method == "HEAD":
-            return replace(problem(error, headers | {"Cache-Control": "no-store"}), body=b"")
-        return problem(error, headers)
+            return replace(answer, headers={**answer.headers, "Cache-Control": "no-store"}, body=b"")
+        return answer
 
     def _options(self) -> Answer:
         most = self._uploads.max_size
@@ -91,6 +92,8 @@ class Tus:
         metadata = request.headers.get("upload-metadata", "")
         brings = self._brings_bytes(request)
         if concat is not None and concat.startswith("final"):
+            if brings:
+                raise MalformedUpload("what is put together of pieces brings no bytes of its own", status=403)
             return (yield from self._concatenate(request, concat, metadata))
         if concat not in (None, "partial"):
             raise MalformedUpload("Upload-Concat is partial, or final; and the addresses of what is put together")

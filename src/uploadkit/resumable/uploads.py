@@ -42,7 +42,7 @@ from ..processing.pipeline import Pipeline
 from ..records.ledger import Said
 from ..records.lifecycle import GONE, State
 from ..records.record import Quota, UploadRecord
-from ..records.resumable import Resumable
+from ..records.resumable import DIRECT, Resumable
 from ..storage.contract import ObjectInfo, PartialObject, Storage
 from ..uploads import FieldValues, Submission
 from .arriving import Published
@@ -228,6 +228,8 @@ class ResumableUploads:
         return work.standing()
 
     def _add(self, adding: _Adding, work: Work) -> Steps[None]:
+        if work.row.told["is_put_together"]:
+            raise MalformedUpload("what was put together of pieces takes no bytes of its own", status=403)
         if adding.offset != work.size:
             raise OffsetConflict(expected=work.size, provided=adding.offset)
         if adding.length is not None:
@@ -372,7 +374,8 @@ class ResumableUploads:
             works[piece] = yield Do(self._open, (piece, owner, None))
         if any(not work.is_piece or work.size != work.length for work in works.values()):
             raise MalformedUpload("what is put together are pieces, of which all bytes are there")
-        announced = self._policy.checked(replace(announced, length=sum(works[piece].size for piece in pieces)))
+        size = sum(works[piece].size for piece in pieces)
+        announced = self._policy.checked(replace(announced, length=size, is_put_together=True))
         standing: Standing = yield Do(self._begin, (announced, owner, None))
         return (yield from self._at(standing.upload, owner, None, bound(self._use, [works[piece] for piece in pieces])))
 
@@ -427,6 +430,7 @@ class ResumableUploads:
             "is_piece": announced.is_piece,
             "needs_last": announced.needs_last,
             "sha256": announced.sha256,
+            "is_put_together": announced.is_put_together,
             "offset": 0,
         }
         try:
@@ -460,6 +464,8 @@ class ResumableUploads:
     def _look(self, upload: str, owner: str | None) -> tuple[UploadRecord, Resumable]:
         """What is another's is not told apart from what is not there."""
         record, row = self._ledger.get(upload), self._ledger.resumables.get(upload)
+        if row is not None and DIRECT in row.told:  # it goes from its client straight into the storage
+            row = None
         if record.owner != owner or (row is None and record.state not in GONE):
             raise RecordMissing("there is no such upload", upload=upload)
         if row is None or record.state in GONE:

@@ -32,6 +32,7 @@ class Announced:
     is_piece: bool = False
     needs_last: bool = False
     sha256: str | None = None
+    is_put_together: bool = False
     told: Mapping[str, Any] = field(default_factory=dict)
 
 

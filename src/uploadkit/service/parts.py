@@ -24,10 +24,10 @@ from ..records.ledger import Ledger
 from ..records.record import Quota
 from ..resumable.serving import Server
 from ..resumable.uploads import ResumableUploads
-from ..storage.contract import Storage
+from ..storage.contract import AcceptsDirectUploads, Storage
 from ..storage.disk import DiskStorage
 from ..uploader import Uploader
-from ..uploads import Submission
+from ..uploads import Submission, UploadedFile
 from .callers import Authenticate, Callers
 from .hearing import Watch, tell_others
 from .links import Links
@@ -47,11 +47,13 @@ USUAL: Final[AcceptRule] = [IMAGES, DOCUMENTS, VIDEOS, AUDIO, *ARCHIVES]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """Of one process. `form` is what `POST /uploads` takes; each request has its own register (`Owned`)."""
+    """Of one process. `form` is what `POST /uploads` takes, `direct` what may go straight into the storage, None where
+    that takes nothing from clients; each request has its own register (`Owned`)."""
 
     settings: Settings
     pipeline: Pipeline
     form: Spec[Submission]
+    direct: Spec[UploadedFile] | None
     quota: Quota | None
     callers: Callers
     turns: Turns
@@ -75,6 +77,7 @@ class Parts:
             settings=settings,
             pipeline=pipeline,
             form=form,
+            direct=_direct(settings, pipeline),
             quota=quota,
             callers=Callers(settings, turns=turns, authenticate=authenticate),
             turns=turns,
@@ -119,10 +122,12 @@ def storages_of(settings: Settings) -> tuple[Storage, Storage, Storage]:
     where = settings.storage or str(settings.data.absolute())
     if "://" not in where:
         return _three(lambda name: DiskStorage(Path(where, name), durable=True, name=name))
-    from ..storage.s3 import S3Storage  # needs the extra `s3`
+    from ..storage.s3 import STALE_SECONDS, S3Storage  # needs the extra `s3`
 
     root, options = where.rstrip("/"), settings.storage_options
-    return _three(lambda name: S3Storage(f"{root}/{name}", options=options, name=name))
+    # What is still to come must not be swept: what was given up is found by the ledger long before.
+    stale_seconds = max(settings.direct_seconds, settings.resume_seconds) + STALE_SECONDS
+    return _three(lambda name: S3Storage(f"{root}/{name}", options=options, stale_seconds=stale_seconds, name=name))
 
 
 def _three(make: Callable[[str], Storage]) -> tuple[Storage, Storage, Storage]:
@@ -172,8 +177,20 @@ def _form(settings: Settings, pipeline: Pipeline) -> Spec[Submission]:
         idle_seconds=settings.idle_seconds,
         min_rate=settings.min_rate,
     )
-    accept = USUAL if settings.accept is None else list(settings.accept)
-    return Uploader(staging, limits=limits, pipeline=pipeline).any(min_count=1, accept=accept)
+    return Uploader(staging, limits=limits, pipeline=pipeline).any(min_count=1, accept=_accept(settings))
+
+
+def _direct(settings: Settings, pipeline: Pipeline) -> Spec[UploadedFile] | None:
+    """One file, which is no larger than one of a request may be."""
+    staging = pipeline.storages["staging"]
+    if not isinstance(staging, AcceptsDirectUploads):
+        return None
+    size = min(parse_size(settings.max_file_size), parse_size(settings.max_request_size))
+    return Uploader(staging, pipeline=pipeline).single("file", accept=_accept(settings), max_size=size)
+
+
+def _accept(settings: Settings) -> AcceptRule:
+    return USUAL if settings.accept is None else list(settings.accept)
 
 
 def _resumable(settings: Settings, form: Spec[Submission], quota: Quota | None) -> Server:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -22,11 +23,12 @@ from ..storage.threads import in_thread
 from .callers import Caller
 from .parts import Parts, parts_of
 from .problems import Refused
+from .settings import Settings
 from .shown import accepted
 from .uploads import of_batch
 from .words import said
 
-__all__ = ["receive"]
+__all__ = ["expiry", "receive", "taken"]
 
 ALIVE_SECONDS = 10.0
 LOST_SECONDS = 60.0
@@ -47,14 +49,13 @@ async def receive(request: Request, caller: Caller) -> Response:
     _, size = form_headers(request.scope["headers"])
     if parts.quota is not None and parts.quota.bytes is not None and size is None:
         raise Refused(411, "length_required", "there is a quota: send the Content-Length")
-    expires = parts.settings.expire_seconds
     owner = Owned(
         parts.pipeline,
         owner=caller.owner,
         quota=parts.quota,
         expected_size=size or 0,
         idempotency_key=key,
-        expires_at=None if expires is None else datetime.now(UTC) + timedelta(seconds=expires),
+        expires_at=expiry(parts.settings),
     )
     request.state.owned = owner  # for the log, whatever comes of it
     spec = replace(parts.form, register=owner)
@@ -150,11 +151,21 @@ def _conflict() -> Refused:
     return Refused(409, "idempotency_conflict", text, headers={"Retry-After": "1"})
 
 
-def _answer(parts: Parts, records: Sequence[UploadRecord]) -> Response:
-    answer = {
+def expiry(settings: Settings) -> datetime | None:
+    """When the time of an upload is over that begins now."""
+    seconds = settings.expire_seconds
+    return None if seconds is None else datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+def taken(parts: Parts, records: Sequence[UploadRecord]) -> dict[str, Any]:
+    """What is told of the files of a request that were taken."""
+    return {
         "batch": records[0].batch,
         "batch_url": f"/batches/{records[0].batch}",
         "uploads": [accepted(parts, record) for record in records],
         "total": len(records),
     }
-    return JSONResponse(answer, status_code=202, headers={"Cache-Control": "no-store"})
+
+
+def _answer(parts: Parts, records: Sequence[UploadRecord]) -> Response:
+    return JSONResponse(taken(parts, records), status_code=202, headers={"Cache-Control": "no-store"})

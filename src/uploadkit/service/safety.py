@@ -43,6 +43,9 @@ ASKED_BY_ADDRESS: Final = frozenset({"/healthz", "/readyz"})
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """They change nothing (RFC 9110, 9.2.1)."""
 
+BEGINNING: Final = "/direct/s3/params"
+"""Begins an upload, and is asked for by GET all the same, as Uppy's client does."""
+
 
 class Safe:
     """Around the application: headers, and who may call it by which name, from which page."""
@@ -73,7 +76,7 @@ class Safe:
         host = hosts[0] if hosts else ""
         if scope["path"] not in ASKED_BY_ADDRESS and not self._names.has(host):
             return Refused(421, "wrong_host", "the service is not called by the name in the Host header")
-        if scope["method"] not in SAFE_METHODS and self._is_from_elsewhere(scope, host):
+        if (scope["method"] not in SAFE_METHODS or scope["path"] == BEGINNING) and self._is_from_elsewhere(scope, host):
             return Refused(403, "wrong_origin", "a page of another origin may not do this")
         return None
 

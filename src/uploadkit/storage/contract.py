@@ -301,6 +301,11 @@ class AcceptsDirectUploads(Protocol):
         """What has arrived, whole. Raises `ObjectMissing` where nothing has."""
         ...
 
+    def abandon(self, upload: str, parts_id: str | None) -> None:
+        """Leaves nothing of an upload behind: neither parts, where it came in some, nor what has arrived whole.
+        Idempotent."""
+        ...
+
 
 HEAD_SIZE = 8192
 """Bytes up to which a partial object tells what it has, before it is complete."""
@@ -316,8 +321,9 @@ class PartialObject(Protocol):
         ...
 
     def append(self, data: Buffer) -> None:
-        """Adds all of `data` at the end. Raises `StorageFailed`, also where somebody else has appended meanwhile: then
-        nothing of `data` is kept, and this object takes nothing more."""
+        """Adds all of `data` at the end. Raises `StorageFailed`, also where somebody else has appended meanwhile or has
+        ended it: then, or at the next `keep`. Nothing of `data` is kept then, and this object takes nothing more. After
+        another failure `partial` tells what is there, and `size` as much as is known."""
         ...
 
     def keep(self) -> None:

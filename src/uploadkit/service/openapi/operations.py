@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from ...content.variants import DEFAULT_VARIANTS
+from ...resumable.direct import MAX_PARTS
 from ...resumable.tus import OFFSET_TYPE, VERSION
 from ..uploads import MOST_LISTED
-from .pieces import answer, operation, parameter
-from .schemas import ID, Json, reference
+from .pieces import PRIORITY, TAGS, answer, operation, parameter
+from .schemas import ID, SHA256, SIZE, Json, reference
 
 __all__ = ["paths"]
 
@@ -106,6 +107,81 @@ def paths(form: Json, *, callers: Sequence[Json]) -> Json:
                 "How many of its files are in which state, and each of them.",
                 answers={200: answer("All of its files.", json="Batch", headers=_KEPT)},
                 **guarded("not_found"),
+            ),
+        },
+        "/direct/s3/params": {
+            "get": operation(
+                "directForm",
+                "direct",
+                "Begin an upload straight into the bucket",
+                "A form for one file, which is sent to the bucket and then told of by `directFinish`.",
+                parameters=_SAID_OF_A_FILE,
+                answers={200: answer("The form.", json="DirectForm", headers=_KEPT)},
+                **guarded("wrong_origin", "direct_unavailable", *_OF_A_BEGINNING),
+            ),
+        },
+        "/direct/s3/complete": {
+            "post": operation(
+                "directFinish",
+                "direct",
+                "The form was sent to the bucket",
+                "What has arrived is judged, and taken as by `receive`. May be asked again.",
+                parameters=[_FORM_KEY],
+                answers={202: answer("The file is taken.", json="DirectAccepted", headers=_KEPT, links=_OF_ALL)},
+                **guarded("wrong_origin", "direct_unavailable", *_OF_WHAT_ARRIVED),
+            ),
+        },
+        "/direct/s3/multipart": {
+            "post": operation(
+                "directBegin",
+                "direct",
+                "Begin an upload in parts straight into the bucket",
+                "Each part is sent by PUT to an address that `directPart` gives.",
+                requestBody=_OF_A_FILE_TO_COME,
+                answers={200: answer("It has begun.", json="DirectBegun", headers=_KEPT)},
+                **guarded("wrong_origin", "direct_unavailable", "storage_failed", "upload_too_slow", *_OF_A_BEGINNING),
+            ),
+        },
+        "/direct/s3/multipart/{upload}": {
+            "parameters": [_UPLOAD, _KEY],
+            "get": operation(
+                "directParts",
+                "direct",
+                "Which parts have arrived",
+                "Those need not be sent again.",
+                answers={200: answer("They, by their numbers.", json="DirectParts", headers=_KEPT)},
+                **guarded(*_OF_PARTS, "storage_failed", "not_arrived"),
+            ),
+            "delete": operation(
+                "directAbort",
+                "direct",
+                "Give up an upload in parts",
+                "Nothing is left of it. Idempotent; one that is taken stays.",
+                answers={200: answer("It is gone.", json="Nothing", headers=_KEPT)},
+                **guarded("wrong_origin", "not_found", "direct_unavailable", "storage_failed"),
+            ),
+        },
+        "/direct/s3/multipart/{upload}/complete": {
+            "parameters": [_UPLOAD, _KEY],
+            "post": operation(
+                "directComplete",
+                "direct",
+                "All parts were sent to the bucket",
+                "What has arrived is judged, and taken as by `receive`. Which parts there are the bucket knows: what "
+                "the request says of them is not read. May be asked again.",
+                answers={202: answer("The file is taken.", json="DirectAccepted", headers=_KEPT, links=_OF_ALL)},
+                **guarded("wrong_origin", "direct_unavailable", *_OF_WHAT_ARRIVED),
+            ),
+        },
+        "/direct/s3/multipart/{upload}/{number}": {
+            "parameters": [_UPLOAD, _PART_NUMBER, _KEY],
+            "get": operation(
+                "directPart",
+                "direct",
+                "An address for a part",
+                "For a PUT of at least 5 MiB, but for the last part.",
+                answers={200: answer("It.", json="DirectPart", headers=_KEPT)},
+                **guarded(*_OF_PARTS, "parameter_refused", "limit_exceeded", "upload_changed"),
             ),
         },
         "/files/{upload}": {"parameters": [_UPLOAD], **fetched("original", "an upload")},
@@ -276,6 +352,35 @@ _OF_A_FORM: Final = (
     "queue_failed",
 )
 
+_OF_A_BEGINNING: Final = (
+    "length_required",
+    "malformed_form",
+    "malformed_upload",
+    "limit_exceeded",
+    "quota_exceeded",
+    "file_refused",
+    "field_refused",
+)
+
+_OF_WHAT_ARRIVED: Final = (
+    "not_found",
+    "not_arrived",
+    "upload_gone",
+    "upload_locked",
+    "upload_changed",
+    "too_many_uploads",
+    "truncated_form",
+    "limit_exceeded",
+    "quota_exceeded",
+    "file_refused",
+    "checksum_mismatch",
+    "check_failed",
+    "storage_failed",
+    "queue_failed",
+)
+
+_OF_PARTS: Final = ("not_found", "direct_unavailable", "upload_gone")
+
 _OF_A_FILE: Final = (
     "link_expired",
     "link_refused",
@@ -339,6 +444,34 @@ _FETCHED: Final = {
 }
 
 _UPLOAD: Final = parameter("path", "upload", ID, "Of the upload.")
+
+_KEY: Final = parameter("query", "key", ID, "The `key` with which it has begun.", required=True)
+
+_FORM_KEY: Final = parameter(
+    "query",
+    "key",
+    {"type": "string"},
+    "The `key` among the fields of the form, or the `id` of the upload.",
+    required=True,
+)
+
+_PART_NUMBER: Final = parameter(
+    "path", "number", {"type": "integer", "minimum": 1, "maximum": MAX_PARTS}, "Of the part, from 1."
+)
+
+_SAID_OF_A_FILE: Final = [
+    parameter("query", "filename", {"type": "string"}, "What the file is called.", required=True),
+    parameter("query", "type", {"type": "string"}, "The media type that the client takes it for."),
+    parameter("query", "size", SIZE, "In bytes: no other is taken. Needed where there is a quota of bytes."),
+    parameter("query", "sha256", SHA256, "No file with another one is taken."),
+    parameter("query", "priority", PRIORITY, "As in the form of `receive`."),
+    parameter("query", "tags", TAGS, "As in the form of `receive`, with commas between them."),
+]
+
+_OF_A_FILE_TO_COME: Final[Json] = {
+    "required": True,
+    "content": {"application/json": {"schema": reference("DirectFile")}},
+}
 
 _VARIANT: Final = parameter(
     "path",

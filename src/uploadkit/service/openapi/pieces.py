@@ -13,10 +13,17 @@ from ..words import MOST_TAGS, TAG_SIZE, VALUE_SIZE
 from .codes import REFUSALS, Refusal
 from .schemas import Json, reference
 
-__all__ = ["HEADERS", "answer", "form", "operation", "parameter"]
+__all__ = ["HEADERS", "PRIORITY", "TAGS", "answer", "form", "operation", "parameter"]
 
 TAGS_FORMAT: Final = "uploadkit-tags"
 """Of a text with tags: a comma stands between several, which no pattern says well."""
+
+PRIORITY: Final[Json] = {
+    "type": "string",
+    "enum": [*(each.name.lower() for each in Priority), *(str(each.value) for each in Priority)],
+}
+
+TAGS: Final[Json] = {"type": "string", "format": TAGS_FORMAT}
 
 
 def operation(
@@ -70,15 +77,13 @@ def parameter(where: str, name: str, schema: Json, description: str, **more: Any
 def form(body: Json) -> Json:
     """What the rules of the form say, and beside its files the texts that mean something."""
     [(media_type, content)] = body["content"].items()
-    text: Json = {"type": "string", "format": TAGS_FORMAT}
     texts: Json = {
-        "priority": {
-            "type": "string",
-            "enum": [*(each.name.lower() for each in Priority), *(str(each.value) for each in Priority)],
+        "priority": PRIORITY
+        | {
             "description": "Of the work on all files of this request: urgent, which is 1, comes first.",
         },
         "tags": {
-            "anyOf": [text, {"type": "array", "items": text, "maxItems": MOST_TAGS}],
+            "anyOf": [TAGS, {"type": "array", "items": TAGS, "maxItems": MOST_TAGS}],
             "description": f"Of all files of this request, {MOST_TAGS} at most: each is a name of at most {TAG_SIZE} "
             f"characters, or name=value with a value of at most {VALUE_SIZE}. Repeated, or with commas between them.",
         },

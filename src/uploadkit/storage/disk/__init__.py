@@ -46,7 +46,7 @@ from .files import (
     opened,
     swept,
 )
-from .partial import Partial
+from .partials import Partial
 
 STALE_SECONDS = 24 * 60 * 60
 

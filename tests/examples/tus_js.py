@@ -1,4 +1,4 @@
-"""tus-js-client as its authors have packed it for a browser: of one version, from the npm registry."""
+"""tus-js-client, as npm has it: the client of tus that pages use."""
 
 from __future__ import annotations
 

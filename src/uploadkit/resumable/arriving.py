@@ -14,6 +14,7 @@ from ..errors import ObjectMissing, StorageFailed
 from ..multipart.events import FORM_END, PART_END, Event, PartBegin
 from ..policy.signatures import HEAD_SIZE
 from ..storage.contract import Buffer, ObjectInfo, PartialObject, Storage, StoredObject
+from ..storage.keys import check_key
 from ..storage.reading import seekable
 
 __all__ = ["Arriving", "OneFile", "Published"]
@@ -65,7 +66,8 @@ class Arriving:
         self._replayed = replayed
 
     def open(self, key: str, info: ObjectInfo) -> _Sink:
-        """See `Storage`."""
+        """See `Storage`. A key that no storage takes is known before more comes."""
+        check_key(key, storage=self.name)
         return _Sink(self._partial, key, info, self._replayed)
 
     def read(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:

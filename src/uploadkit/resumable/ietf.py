@@ -22,6 +22,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
 
@@ -66,7 +67,8 @@ class Ietf:
         """See `Speaks`."""
         request = request.overridden()
         if request.method == "OPTIONS":
-            return Answer(status=204, headers={"Accept-Patch": PARTIAL_TYPE, **self._limits(_version(request))})
+            limits = self._limits(_version(request), self._uploads.expires_seconds)
+            return Answer(status=204, headers={"Accept-Patch": PARTIAL_TYPE, **limits})
         if not request.upload:
             if request.method != "POST":
                 return _not_allowed("OPTIONS, POST")
@@ -92,7 +94,7 @@ class Ietf:
             headers["Accept-Patch"] = PARTIAL_TYPE
         status = 400 if isinstance(error, ChecksumMismatch) or _is_of_length(error) else error.status
         if status == 413:
-            headers |= self._limits(version)
+            headers |= self._limits(version, self._uploads.expires_seconds)
         if request.method == "HEAD":
             del headers["Content-Type"]
             return Answer(status=status, headers={**headers, "Cache-Control": "no-store"})
@@ -188,13 +190,14 @@ class Ietf:
 
     def _known(self, version: int, standing: Standing) -> dict[str, str]:
         known = {"Upload-Offset": str(standing.offset), **_completeness(version, is_complete=standing.is_finished)}
-        return known if standing.is_finished else known | self._limits(version)
+        left = standing.expires_at - datetime.now(UTC)
+        return known if standing.is_finished else known | self._limits(version, max(0, int(left.total_seconds())))
 
-    def _limits(self, version: int) -> dict[str, str]:
+    def _limits(self, version: int, seconds: int) -> dict[str, str]:
         """What an upload may be, and how many seconds it is kept from now."""
         uploads = self._uploads
         sizes = {"max-size": uploads.max_size, "min-size": uploads.min_size or None}
-        limits = sizes | {"max-age" if version > 6 else "expires": uploads.expires_seconds}
+        limits = sizes | {"max-age" if version > 6 else "expires": seconds}
         return {"Upload-Limit": ", ".join(f"{name}={value}" for name, value in limits.items() if value is not None)}
 
 

@@ -19,7 +19,9 @@ from typing import Any, Final, TypeVar
 from ..errors import (
     ChecksumMismatch,
     LengthConflict,
+    KeyRefused,
     MalformedUpload,
+    ObjectExists,
     ObjectMissing,
     OffsetConflict,
     QuotaExceeded,
@@ -105,6 +107,12 @@ class ResumableUploads:
         self._quota = quota
         self._keep_seconds = keep_seconds
         self.pipeline.knows(self._policy.storage)
+        stale_seconds = getattr(self._policy.storage, "stale_seconds", None)
+        if stale_seconds is not None and stale_seconds < expires_seconds:
+            raise ValueError(
+                f"storage {self._policy.storage.name!r} removes what is not whole after {stale_seconds:.0f} seconds, "
+                f"and uploads may rest for {expires_seconds}: give it more stale_seconds"
+            )
 
     @property
     def max_size(self) -> int | None:
@@ -527,7 +535,8 @@ class ResumableUploads:
             return
         if length < work.size:
             raise LengthConflict(f"{work.size} bytes have arrived, and the upload is to have {length}")
-        self._policy.check_length(length, is_piece=work.is_piece)
+        # One that is too short is judged, and refused, when it is whole.
+        self._policy.check_length(length, is_piece=True)
         work.length = length
 
     def _end(self, work: Work) -> None:
@@ -561,8 +570,9 @@ def is_async(call: Callable[..., Any] | None) -> bool:
 
 
 def _is_verdict(error: BaseException) -> bool:
-    """Whether it says that the file is none that is taken, and not that it could not be taken now."""
-    return isinstance(error, SenderError) and not isinstance(error, UploadLocked)
+    """Whether it says that the file is none that is taken, and not that it could not be taken now. Under a key that is
+    taken, or that is none, it is never stored."""
+    return isinstance(error, SenderError | ObjectExists | KeyRefused) and not isinstance(error, UploadLocked)
 
 
 def _closing(steps: Steps[T], close: Callable[[], None]) -> Steps[T]:

@@ -90,6 +90,7 @@ class Work:
         self._held = held
         self._partial = None if partial is None else _Fenced(partial, held)
         self._expiry = expiry
+        self._size_before = self.size
 
     @property
     def partial(self) -> PartialObject:
@@ -124,7 +125,9 @@ class Work:
             if self.is_over:
                 self._held.release()
             else:
-                self.row = replace(self.row, length=self.length, told=told, expires_at=self._expiry())
+                # A storage, too, counts the time from when something was last added.
+                expires_at = self.row.expires_at if self.size == self._size_before else self._expiry()
+                self.row = replace(self.row, length=self.length, told=told, expires_at=expires_at)
                 self._held.release(length=self.length, told=told, expires_at=self.row.expires_at)
 
     def standing(self) -> Standing:

@@ -118,6 +118,7 @@ class Policy:
             self.spec,
             form=replace(form, any_file=rule) if form.any_file is not None else replace(form, files={self.field: rule}),
             limits=replace(self.spec.limits, body_size=None),  # it is that of one request
+            digests=self.spec.digests or work.sha256 is not None,
             register=_Known(self._pipeline, work),
             new_key=_Names(work.record.id, key_of(work.row)),
         )

@@ -17,6 +17,8 @@ from inspect import GEN_CLOSED, getgeneratorstate, iscoroutinefunction
 from typing import Any, Final, TypeVar
 
 from ..errors import (
+    ChecksumMismatch,
+    LengthConflict,
     KeyRefused,
     MalformedUpload,
     ObjectExists,
@@ -118,6 +120,11 @@ class ResumableUploads:
         return self._policy.max_size
 
     @property
+    def min_size(self) -> int:
+        """How many bytes an upload has at least."""
+        return self._policy.rule.min_size
+
+    @property
     def asks_async(self) -> bool:
         """Whether the handler, or what the spec asks, is async: then a blocking driver could not."""
         return self.spec.form.asks_async or is_async(self._handler)
@@ -137,7 +144,7 @@ class ResumableUploads:
         if announced.length is None and owner is not None and self._quota is not None and self._quota.bytes is not None:
             raise MalformedUpload("there is a quota of bytes: say how many the upload has", status=411)
         standing: Standing = yield Do(self._begin, (announced, owner, announced.length))
-        if announced.length == 0 and not announced.is_piece:
+        if announced.length == 0 and not announced.is_piece and not announced.needs_last:
             return (yield from self._at(standing.upload, owner, None, self._ended))
         return standing
 
@@ -239,14 +246,21 @@ class ResumableUploads:
             self._policy.check_room(work, adding.offset + adding.body_length)
         if work.is_finished:
             return
+        if adding.is_last and work.length is not None:
+            work.needs_last = False  # should this request break off: with what is missing it is whole
         body: Source = Body(adding.offset, bound(self._policy.check_room, work))
         if adding.checksum is not None:
             body = yield from self._verified(adding.checksum, body)
-        take_in = self._append if work.is_piece or work.size >= HEAD_SIZE else self._begin_to_judge
-        yield from _closing(take_in(work, body, is_last=adding.is_last), body.close)
+        if work.is_piece or work.size >= HEAD_SIZE:
+            taking = self._append(work, body)
+        else:
+            taking = self._begin_to_judge(work, body, is_last=adding.is_last)
+        yield from _closing(taking, body.close)
+        if adding.is_last and not work.is_finished:
+            self._end(work)
         yield from self._ended(work)
 
-    def _append(self, work: Work, body: Source, *, is_last: bool) -> Steps[None]:
+    def _append(self, work: Work, body: Source) -> Steps[None]:
         """What comes goes to the end of what is there. Nothing of it is looked at before all has come."""
         tail = Tail(work.partial)
         try:
@@ -260,16 +274,15 @@ class ResumableUploads:
                 yield Do(self._refuse, (work, error), settles=True)
             raise
         yield Keep(tail)
-        if is_last:
-            self._say_length(work, work.size)
 
     def _begin_to_judge(self, work: Work, body: Source, *, is_last: bool) -> Steps[None]:
         """The first bytes are judged as soon as they are there; where all comes in this request, all of it is."""
         kept: bytes = (yield Do(work.partial.head, (HEAD_SIZE,))) if work.size else b""
-        beginning = Beginning(kept, body, length=work.length, is_last=is_last)
+        length = None if work.needs_last else work.length
+        beginning = Beginning(kept, body, length=length, is_last=is_last and work.length is None)
         received = yield from self._judge(work, beginning, len(kept))
         if received is not None:
-            work.length = beginning.size
+            work.length, work.needs_last = beginning.size, False
             yield from self._accept(work, received)
 
     def _ended(self, work: Work) -> Steps[None]:
@@ -334,6 +347,10 @@ class ResumableUploads:
     def _accept(self, work: Work, received: Received[Any]) -> Steps[None]:
         """All is published: the application has its say, and the pipeline takes it. Where the ledger does not answer,
         the next request goes on from here."""
+        if work.sha256 is not None and received.submission.files[0].sha256 != work.sha256:
+            error = ChecksumMismatch(algorithm="sha256")
+            yield Do(self._take_back, (work, received.submission, error), settles=True)
+            raise error
         if self._handler is not None:
             try:
                 work.answer = yield Ask(self._handler, (received.given,))
@@ -427,6 +444,8 @@ class ResumableUploads:
             "declared_type": announced.declared_type,
             "fields": [list(pair) for pair in announced.fields],
             "is_piece": announced.is_piece,
+            "needs_last": announced.needs_last,
+            "sha256": announced.sha256,
             "is_put_together": announced.is_put_together,
             "offset": 0,
         }
@@ -530,14 +549,19 @@ class ResumableUploads:
     def _say_length(self, work: Work, length: int) -> None:
         if work.length is not None:
             if work.length != length:
-                raise MalformedUpload(f"the upload was announced with {work.length} bytes, and not with {length}")
+                raise LengthConflict(f"the upload was announced with {work.length} bytes, and not with {length}")
             return
         if length < work.size:
-            raise MalformedUpload(f"{work.size} bytes have arrived, and the upload is to have {length}")
-        self._policy.check_length(
-            length, is_piece=True
-        )  # one that is too short is judged, and refused, when it is whole
+            raise LengthConflict(f"{work.size} bytes have arrived, and the upload is to have {length}")
+        # One that is too short is judged, and refused, when it is whole.
+        self._policy.check_length(length, is_piece=True)
         work.length = length
+
+    def _end(self, work: Work) -> None:
+        """Its last bytes have come. Whether they are enough is for the rules to say, when it is judged."""
+        if work.length is not None and work.length != work.size:
+            raise LengthConflict(f"the upload was announced with {work.length} bytes, and ends after {work.size}")
+        work.length, work.needs_last = work.size, False
 
     def _expiry(self) -> datetime:
         return _from_now(self.expires_seconds)

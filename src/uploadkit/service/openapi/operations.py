@@ -395,6 +395,7 @@ _OF_PIECES: Final = (
     "not_found",
     "malformed_form",
     "malformed_upload",
+    "length_conflict",
     "offset_conflict",
     "upload_gone",
     "upload_locked",

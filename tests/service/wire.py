@@ -18,7 +18,7 @@ class Wire:
     """
 
     def __init__(self, port: int) -> None:
-        self._service = port
+        self.leads_to = port  # a service that was begun again has another one
         self._lock = threading.Lock()
         self._pairs: set[tuple[socket.socket, socket.socket]] = set()
         self._threads: list[threading.Thread] = []
@@ -70,7 +70,7 @@ class Wire:
             if self._is_cut:
                 _end(browser)
                 continue
-            service = socket.create_connection(("127.0.0.1", self._service))
+            service = socket.create_connection(("127.0.0.1", self.leads_to))
             pair = browser, service
             with self._lock:
                 self._pairs.add(pair)

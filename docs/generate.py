@@ -259,6 +259,8 @@ def _parameters(parameters: list[dict[str, Any]]) -> str:
 def _body(body: dict[str, Any]) -> str:
     [(media_type, content)] = body["content"].items()
     schema = content["schema"]
+    if "properties" not in schema:
+        return f"A body of `{media_type}`. {body['description']}"
     said = f"A body of `{media_type}`. {body['description']} {schema['description']}"
     return f"{said}\n\n{_members(schema['properties'], required=schema['required'])}"
 

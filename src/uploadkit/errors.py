@@ -16,7 +16,7 @@
     │   ├── SignatureRefused        403  reason: a webhook was not signed by who it should be, or is too old
     │   ├── UploadTooSlow           408  limit, allowed, seen
     │   ├── ResumableError          the protocol of an upload that comes in several requests
-    │   │   ├── MalformedUpload     400, 411 or 412  a request breaks the protocol
+    │   │   ├── MalformedUpload     400 to 412  a request breaks the protocol
     │   │   ├── OffsetConflict      409  expected, provided: in bytes
     │   │   ├── UploadGone          410  it was refused or given up, or its time is over
     │   │   ├── UploadLocked        423  retry_after: another request has not let go of it
@@ -319,8 +319,8 @@ class ResumableError(SenderError):
 
 
 class MalformedUpload(ResumableError):
-    """A request breaks the protocol of resumable uploads. 412 where it is of another version of it, 411 where there is
-    a quota of bytes and it does not say how many the upload has."""
+    """A request breaks the protocol of resumable uploads. 405 where it has no such method there, 411 where
+    there is a quota of bytes and it does not say how many the upload has, 412 where it is of another version of it."""
 
     code = "malformed_upload"
 

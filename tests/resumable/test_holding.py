@@ -103,7 +103,7 @@ def test_one_has_it_and_the_next_when_it_is_released(ledger: Ledger) -> None:
     """What is changed with that is seen by the next one. A second release changes nothing."""
     first = held(ledger)
     first.expect()
-    assert not first.wanted
+    assert [first.wanted] == [False]
     with pytest.raises(UploadLocked) as locked:
         held(ledger)
     assert locked.value.retry_after == holding.RETRY_SECONDS

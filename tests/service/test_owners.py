@@ -33,16 +33,20 @@ OWNED = {
     "/batches/{batch}": ("GET", "HEAD"),
     "/files/{upload}": ("GET", "HEAD"),
     "/files/{upload}/{variant}": ("GET", "HEAD"),
+    "/tus/{upload}": ("HEAD", "PATCH", "DELETE", "POST"),
 }
 """Paths with an id, and what may be done to its upload there."""
 
-OTHERS = {"/uploads", "/metrics", "/healthz", "/readyz", "/openapi.json", "/", "/page/{name}"}
+OTHERS = {"/uploads", "/tus/", "/metrics", "/healthz", "/readyz", "/openapi.json", "/", "/page/{name}"}
 
 FILE: dict[str, Any] = {"field": "f", "filename": "1.txt", "content_type": "text/plain"}
 
 PICTURE = picture()
 
 OF_THE_MOMENT = {"date", "x-request-id"}
+
+OF_TUS = {"Tus-Resumable": "1.0.0", "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+"""Without them a request to go on with an upload is none, whosever the upload is."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,8 @@ class Two:
 
     def ask(self, method: str, path: str, headers: dict[str, str], ids: dict[str, str]) -> tuple[int, Any, bytes]:
         """All that there is to see of an answer."""
+        if path.startswith("/tus/"):
+            headers = headers | OF_TUS | ({"X-HTTP-Method-Override": "PATCH"} if method == "POST" else {})
         answer = self.service.request(method, path.format(**ids), headers=headers)
         told = sorted((name, value) for name, value in answer.headers.multi_items() if name not in OF_THE_MOMENT)
         return answer.status_code, told, answer.content
@@ -66,9 +72,9 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
     with TestClient(app, base_url="http://127.0.0.1:8000") as service:
         anns = {"completed": _upload(service, ANN), "deleted": _upload(service, ANN)}
         service.delete(f"/uploads/{anns['deleted']['upload']}", headers=ANN)
-        anns["receiving"] = _ids(token_hex(16), token_hex(16))
-        ledger = parts_of(service).pipeline.ledger
-        ledger.add(anns["receiving"]["upload"], batch=anns["receiving"]["batch"], owner="ann", **FILE)
+        begun = service.post("/tus/", headers={**ANN, **OF_TUS, "Upload-Length": "9"}).headers["Location"]
+        record = parts_of(service).pipeline.ledger.get(begun.removeprefix("/tus/"))
+        anns["receiving"] = _ids(record.id, record.batch or "")
         yield Two(service, anns, _upload(service, BOB))
 
 
@@ -112,7 +118,8 @@ def test_somebody_elses_upload_is_one_that_there_is_not(two: Two, path: str) -> 
 @pytest.mark.parametrize("path", OWNED)
 def test_its_owner_is_answered(two: Two, path: str) -> None:
     """So it is not that nobody is."""
-    assert two.ask("GET", path, ANN, two.anns["completed"])[0] == 200
+    method, state = ("HEAD", "receiving") if path.startswith("/tus/") else ("GET", "completed")
+    assert two.ask(method, path, ANN, two.anns[state])[0] == 200
 
 
 def test_nobody_sees_another_ones_uploads_in_a_list(two: Two) -> None:

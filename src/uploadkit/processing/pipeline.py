@@ -20,7 +20,16 @@ from posixpath import splitext
 from types import MappingProxyType
 from typing import Final, TypedDict, TypeVar, Unpack, cast, overload
 
-from ..errors import FileRefused, QueueFailed, RecordMissing, StorageError, UploadChanged, UploadError, quoted
+from ..errors import (
+    FileRefused,
+    ObjectMissing,
+    QueueFailed,
+    RecordMissing,
+    StorageError,
+    UploadChanged,
+    UploadError,
+    quoted,
+)
 from ..events.bus import Events
 from ..events.facts import Fact, FileDeleted, FileRejected, FileUploaded
 from ..policy.accept import Accept, AcceptRule
@@ -31,7 +40,7 @@ from ..records.ledger import Changes, Claim, Ledger, Said
 from ..records.lifecycle import GONE, State
 from ..records.record import Accepted, Leftover, Quota, UploadRecord, concerning
 from ..storage import event_loop
-from ..storage.contract import Storage
+from ..storage.contract import KeepsPartial, Storage
 from ..storage.threads import in_own_thread, in_thread
 from ..uploads import UploadedFile
 from .course import ALIVE, Course
@@ -451,8 +460,9 @@ class Pipeline:
         return self._steps.context(record, claim, attempt=attempt, tell=tell, is_cancelled=is_cancelled)
 
     def remove(self, record: UploadRecord) -> None:
-        """Removes what was made of an upload, and its own bytes where its state says that they are gone. Idempotent:
-        what could not be removed is removed by the next call."""
+        """Removes what was made of an upload, and its own bytes where its state says that they are gone, those too that
+        had arrived of one that comes in several requests. Idempotent: what could not be removed is removed by the next
+        call."""
         for result in self.ledger.results(record.id):
             self._delete_objects(record, objects_of(result.told))
             self.ledger.undo(result)
@@ -465,6 +475,21 @@ class Pipeline:
                 self._storage(record.storage).delete(record.key)
             with _passing_over():
                 self.ledger.change(record, storage=None, key=None)
+        if record.state in GONE:
+            self.discard_partial(record.id)
+
+    def discard_partial(self, upload: str) -> None:
+        """Removes what has arrived of an upload that comes in several requests, and forgets all that was known of it
+        beside its record: who holds it has lost it. Idempotent; no error where there is nothing of it."""
+        known = self.ledger.resumables.get(upload)
+        if known is None:
+            return
+        storage = self._storage(known.storage)
+        if not isinstance(storage, KeepsPartial):
+            raise LookupError(f"storage {known.storage!r} keeps no uploads that come in several requests")
+        with suppress(ObjectMissing):  # it was committed, or a sweep of the storage was first
+            storage.partial(upload, known.kept).discard()
+        self.ledger.resumables.forget(upload)
 
     def clear(self, left: Leftover, *, seconds: float) -> bool:
         """Removes what a step has left that was begun and not finished. It is claimed meanwhile, for so many seconds,

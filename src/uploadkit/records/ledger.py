@@ -50,7 +50,7 @@ from ..storage.threads import in_thread
 from .database import Database
 from .lifecycle import GONE, State, states_before
 from .record import Accepted, Leftover, Move, Quota, Result, UploadRecord, Usage, WorkerRecord, concerning
-from .resumables import Resumables
+from .resumables import FREE, Resumables
 from .schema import ID_LENGTH, KEY_LENGTH, may_be, moves, objects, outbox, resumables, uploads, workers
 from .schema import results as done
 
@@ -361,8 +361,8 @@ class Ledger:
         if key_known is not None:
             asked = asked.where(uploads.c.key.is_not(None) if key_known else uploads.c.key.is_(None))
         if resumable is not None:
-            known = select(resumables.c.upload).where(resumables.c.upload == uploads.c.id).exists()
-            asked = asked.where(known if resumable else ~known)
+            known = select(resumables.c.upload)  # there are few of them, beside all that is over
+            asked = asked.where(uploads.c.id.in_(known) if resumable else uploads.c.id.not_in(known))
         if changed_before is not None:
             asked = asked.where(uploads.c.changed_at < changed_before)
         if expired_at is not None:
@@ -625,16 +625,17 @@ class Ledger:
 
     # Deaths
 
-    def release(self) -> None:
+    def release(self, began: datetime | None = None) -> None:
         """All claims, all holds of resumable uploads, and all facts that somebody is about to tell, may be taken at
         once. For who knows that those who had taken them have died: nobody waits until their time is over. Of one who
-        lives the claim or the hold is lost, and the fact is told twice."""
+        lives the claim or the hold is lost, and the fact is told twice. Holds that were taken, or extended, when this
+        process `began` or later are not touched: requests may have come already."""
         with self._database.writing() as connection:
             connection.execute(update(outbox).where(outbox.c.taken_until.is_not(None)).values(taken_until=None))
             undone = done.c.done_at.is_(None) & done.c.token.is_not(None)
             connection.execute(update(done).where(undone).values(token=None, claimed_until=self._now()))
-            held = resumables.c.token.is_not(None)
-            connection.execute(update(resumables).where(held).values(token=None, held_until=None, wanted=False))
+            held = resumables.c.token.is_not(None) & (true() if began is None else resumables.c.held_at < began)
+            connection.execute(update(resumables).where(held).values(dict(FREE)))
 
     # The database
 

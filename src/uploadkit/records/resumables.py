@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from secrets import token_hex
-from typing import Any, Unpack
+from typing import Any, Final, Unpack
 
 from sqlalchemy import ColumnElement, Connection, Executable, Row, and_, case, delete, false, or_, select, update
 
@@ -19,11 +19,12 @@ from .database import Database
 from .resumable import Hold, Resumable, ResumableChanges
 from .schema import ID_LENGTH, may_be, resumables, uploads
 
-__all__ = ["Resumables"]
+__all__ = ["FREE", "Resumables"]
 
 _RESUMABLE = [resumables.c[name] for name in Resumable.__annotations__]
 
-_FREE: dict[str, Any] = {"token": None, "held_until": None, "wanted": False}
+FREE: Final[Mapping[str, Any]] = {"token": None, "held_at": None, "held_until": None, "wanted": False}
+"""The values of one that nobody holds."""
 
 # How many holds one statement asks for: each is two of the values of which databases take some 32 000.
 _HOLDS_AT_ONCE = 1000
@@ -56,7 +57,7 @@ class Resumables:
         values = {"length": length, "storage": storage, "kept": kept, "told": dict(told), "expires_at": expires_at}
         added = (
             self._database.insert(resumables)
-            .values(upload=upload, **values, **_FREE)
+            .values(upload=upload, **values, **FREE)
             .on_conflict_do_nothing()
             .returning(*_RESUMABLE)
         )
@@ -87,6 +88,7 @@ class Resumables:
             .where(resumables.c.upload == upload, or_(free, resumables.c.wanted == false()))  # who waits writes once
             .values(
                 token=case((free, token), else_=resumables.c.token),
+                held_at=case((free, now), else_=resumables.c.held_at),
                 held_until=case((free, until), else_=resumables.c.held_until),
                 wanted=case((free, False), else_=True),
             )
@@ -109,11 +111,12 @@ class Resumables:
     def extend_all(self, holds: Collection[Hold], *, seconds: float) -> dict[str, bool]:
         """As `extend`, for many at once: by their tokens, whether somebody else wants them. Those that are another's by
         now are not among them."""
-        until = self._now() + timedelta(seconds=seconds)
+        now = self._now()
+        extending = {"held_at": now, "held_until": now + timedelta(seconds=seconds)}
         found = dict[str, bool]()
         with self._database.writing() as connection:
             for these in _some(holds):
-                extended = update(resumables).where(_any_of(these)).values(held_until=until)
+                extended = update(resumables).where(_any_of(these)).values(extending)
                 found.update(_wanted(connection, extended.returning(resumables.c.token, resumables.c.wanted)))
         return found
 
@@ -141,7 +144,7 @@ class Resumables:
     def let_go(self, hold: Hold, **changes: Unpack[ResumableChanges]) -> None:
         """Changes what is known of it, and may be held by others at once. Nothing happens where it is another's by
         now."""
-        freed = update(resumables).where(_any_of([hold])).values(_checked(changes) | _FREE)
+        freed = update(resumables).where(_any_of([hold])).values({**_checked(changes), **FREE})
         with self._database.writing() as connection:
             connection.execute(freed)
 
@@ -150,8 +153,9 @@ class Resumables:
         with self._database.writing() as connection:
             connection.execute(delete(resumables).where(resumables.c.upload == upload))
 
-    def expired(self, at: datetime, *, limit: int = 100) -> list[Resumable]:
-        """Those whose time is over then, and that nobody holds. What is over longest comes first."""
+    def expired(self, at: datetime, *, after: Resumable | None = None, limit: int = 100) -> list[Resumable]:
+        """Those whose time is over then, and that nobody holds. What is over longest comes first; the next page begins
+        `after` the last one."""
         free = or_(resumables.c.token.is_(None), resumables.c.held_until <= at)
         asked = (
             select(*_RESUMABLE)
@@ -159,6 +163,9 @@ class Resumables:
             .order_by(resumables.c.expires_at, resumables.c.upload)
             .limit(limit)
         )
+        if after is not None:
+            time, name = resumables.c.expires_at, resumables.c.upload
+            asked = asked.where(or_(time > after.expires_at, and_(time == after.expires_at, name > after.upload)))
         with self._database.reading() as connection:
             return list(map(_resumable, connection.execute(asked)))
 

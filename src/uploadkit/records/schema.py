@@ -181,7 +181,7 @@ objects: Final = Table(
     Index(None, "storage", "key"),
 )
 
-# What comes in several requests, and who is at it.
+# What comes in several requests, and who is at it: `held_at` is when that was last taken or extended.
 resumables: Final = Table(
     "uploadkit_resumables",
     metadata,
@@ -192,6 +192,7 @@ resumables: Final = Table(
     Column("told", JSON, nullable=False),
     Column("expires_at", Moment, nullable=False),
     Column("token", Words(32)),
+    Column("held_at", Moment),
     Column("held_until", Moment),
     Column("wanted", Boolean, nullable=False),
     Index(None, "expires_at"),

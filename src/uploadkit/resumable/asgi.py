@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeAlias
 
-from ..adapters.asgi import Body, Receive, Scope, Send, body_length
+from ..adapters.asgi import Body, Receive, Scope, Send, body_length, send_answer
 from ..adapters.problem import log_failure
 from ..errors import ClientDisconnected, UploadError
 from .protocol import Answer, Request, problem
@@ -25,8 +25,9 @@ Owner: TypeAlias = Callable[[Scope], "str | Awaitable[str | None] | None"]
 class ResumableApp:
     """Answers tus and the IETF's draft under the path at which it is mounted.
 
-    `owner` says who asks: nobody sees, continues or deletes an upload of somebody else. Without it all uploads are
-    nobody's, and whoever knows the address of one may do so: it has 128 random bits. `allow_origins` as in `Server`.
+    `owner` says who asks, and may be async; one that is not is called in the event loop. Nobody sees, continues or
+    deletes an upload of somebody else. Where it says None, and without it, uploads are nobody's, and whoever knows the
+    address of one may do all that: it has 128 random bits. `allow_origins` as in `Server`.
     """
 
     def __init__(
@@ -45,16 +46,14 @@ class ResumableApp:
             answer = await self._answer(scope, body)
         except ClientDisconnected:
             return
-        await send_answer(send, answer)
-        await body.drain()
+        await send_answer(scope, send, answer.status, answer.whole_headers(), answer.body, body)
 
     async def _answer(self, scope: Scope, body: Body) -> Answer:
         try:
-            root, path = scope.get("root_path", ""), scope["path"]
-            upload = path.removeprefix(root).strip("/")
             asked = None if self._owner is None or scope["method"] == "OPTIONS" else self._owner(scope)
             owner = await asked if inspect.isawaitable(asked) else asked
-            request = request_of(scope, path=f"{root}/", upload=upload, owner=owner)
+            path, upload = scope.get("root_path", ""), _below(scope).strip("/")
+            request = request_of(scope, path=f"{path}/", upload=upload, owner=owner)
         except UploadError as error:
             log_failure(error)
             return problem(error, {})
@@ -77,11 +76,11 @@ def request_of(scope: Scope, *, path: str, upload: str, owner: str | None) -> Re
     )
 
 
-async def send_answer(send: Send, answer: Answer) -> None:
-    """The answer to a request, whole."""
-    headers = {"Content-Length": str(len(answer.body)), **answer.headers}
-    if answer.status == 204:
-        del headers["Content-Length"]
-    raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": answer.status, "headers": raw})
-    await send({"type": "http.response.body", "body": answer.body})
+def _below(scope: Scope) -> str:
+    """The path below the one at which the application is mounted. What `root_path` begins with may have been taken off
+    by a proxy that was told of by `FastAPI(root_path=...)`: `app_root_path` is what Starlette had before the mount."""
+    root, path = scope.get("root_path", ""), scope["path"]
+    for prefix in (root, root.removeprefix(scope.get("app_root_path", ""))):
+        if path == prefix or path.startswith(f"{prefix}/"):
+            return str(path[len(prefix) :])
+    return str(path)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from email.utils import format_datetime
 from typing import Protocol
+from urllib.parse import quote
 
 from ..adapters.problem import problem_body, problem_headers
 from ..errors import MalformedUpload, UploadError
@@ -18,8 +19,8 @@ __all__ = ["Answer", "Request", "Speaks", "whole_number"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """`upload` is the id at the end of the path, "" where the request is to the place where uploads begin, which is at
-    `path`. The names of `headers` are in lower case. `interrupt` has the body raise `UploadLocked` from now on, and may
-    be called from any thread."""
+    `path`; both are decoded. The names of `headers` are in lower case. `interrupt` has the body raise `UploadLocked`
+    from now on, and may be called from any thread."""
 
     method: str
     path: str
@@ -42,7 +43,7 @@ class Request:
     def location(self, upload: str) -> str:
         """Where an upload is. A path: behind a proxy nobody here knows the rest of the address, and what the client
         says of it is not told back."""
-        return f"{self.path.rstrip('/')}/{upload}"
+        return quote(f"{self.path.rstrip('/')}/{upload}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,10 @@ class Answer:
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+
+    def whole_headers(self) -> dict[str, str]:
+        """With the length of the body, which a 204 has not (RFC 9110, 8.6)."""
+        return {**self.headers} if self.status == 204 else {"Content-Length": str(len(self.body)), **self.headers}
 
 
 class Speaks(Protocol):

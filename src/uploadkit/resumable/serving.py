@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from ..adapters.problem import log_failure
+from ..adapters.sockets import Interruption
 from ..errors import ClientDisconnected, UploadError, UploadLocked
 from ..intake.asynchronous import Paced, adrive
 from ..intake.blocking import drive
@@ -41,13 +42,15 @@ class Server:
         self._tus = Tus(uploads)
         self._origins = frozenset(allow_origins)
 
-    def respond(self, request: Request, chunks: Iterable[bytes]) -> Answer:
-        """Raises `ClientDisconnected`, and what is no `UploadError`. The spec has asked for nothing async."""
-        self.uploads.spec.check_blocking()
+    def respond(self, request: Request, chunks: Iterable[bytes], *, interruption: Interruption | None = None) -> Answer:
+        """Raises `ClientDisconnected`, and what is no `UploadError`; `TypeError` where anything of the uploads is
+        async. An `interruption` ends a wait of `chunks` for the client when somebody else wants the upload."""
+        self.uploads.check_blocking()
         if self._is_preflight(request):
             return self._preflight(request)
-        body = _Interruptible(chunks)
-        request = replace(request, interrupt=body.interrupt)
+        interruption = interruption or Interruption()
+        body = _Interruptible(chunks, interruption)
+        request = replace(request, interrupt=lambda: interruption.interrupt(_wanted()))
         speaker, place = self._speaker(request), None
         try:
             place = self._capacity(request).admit()
@@ -142,19 +145,15 @@ ANSWER_HEADERS: Final = (
 class _Interruptible:
     """A body that is read no further when somebody else wants the upload."""
 
-    def __init__(self, chunks: Iterable[bytes]) -> None:
+    def __init__(self, chunks: Iterable[bytes], interruption: Interruption) -> None:
         self._chunks = iter(chunks)
-        self._is_wanted = False
-
-    def interrupt(self) -> None:
-        self._is_wanted = True
+        self._interruption = interruption
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        if self._is_wanted:
-            raise _wanted()
+        self._interruption.check()
         return next(self._chunks)
 
 

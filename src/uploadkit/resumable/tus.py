@@ -10,6 +10,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -76,7 +77,7 @@ class Tus:
         """See `Speaks`."""
         headers = _EACH | ({"Tus-Version": VERSION} if error.status == 412 else {})
         if request.overridden().method == "HEAD":
-            return Answer(status=error.status, headers=headers | {"Cache-Control": "no-store"})
+            return replace(problem(error, headers | {"Cache-Control": "no-store"}), body=b"")
         return problem(error, headers)
 
     def _options(self) -> Answer:
@@ -217,4 +218,4 @@ def _expires(standing: Standing) -> dict[str, str]:
 
 
 def _not_allowed(methods: str) -> Answer:
-    return Answer(status=405, headers=_EACH | {"Allow": methods})
+    return problem(MalformedUpload(f"here tus has {methods}", status=405), _EACH | {"Allow": methods})

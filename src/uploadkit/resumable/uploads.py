@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial as bound
-from inspect import GEN_CLOSED, getgeneratorstate
+from inspect import GEN_CLOSED, getgeneratorstate, iscoroutinefunction
 from typing import Any, Final, TypeVar
 
 from ..errors import (
@@ -108,6 +108,17 @@ class ResumableUploads:
     def max_size(self) -> int | None:
         """How many bytes an upload may have, None where nothing says so."""
         return self._policy.max_size
+
+    @property
+    def asks_async(self) -> bool:
+        """Whether the handler, or what the spec asks, is async: then a blocking driver could not."""
+        return self.spec.form.asks_async or is_async(self._handler)
+
+    def check_blocking(self) -> None:
+        """Raises `TypeError` where it `asks_async`."""
+        self.spec.check_blocking()
+        if is_async(self._handler):
+            raise TypeError("an async handler needs an async application; elsewhere it is a plain function")
 
     # What may be asked of an upload
 
@@ -480,6 +491,11 @@ class _Adding:
 
 class _Unfinished(Exception):
     """Not all of the file has come."""
+
+
+def is_async(call: Callable[..., Any] | None) -> bool:
+    """Whether a callable of the application is a coroutine function, or an object of which the call is one."""
+    return call is not None and (iscoroutinefunction(call) or iscoroutinefunction(type(call).__call__))
 
 
 def _is_verdict(error: BaseException) -> bool:

@@ -90,6 +90,11 @@ _ALL: Final = (
     Refusal.of(errors.FileRefused, 415, 422),
     Refusal.of(errors.FieldMissing),
     Refusal.of(errors.FieldRefused),
+    Refusal.of(errors.MalformedUpload, 400, 405, 411, 412),
+    Refusal.of(errors.OffsetConflict),
+    Refusal.of(errors.UploadGone),
+    Refusal.of(errors.UploadLocked, headers=_LATER),
+    Refusal.of(errors.ChecksumMismatch),
     # The service
     Refusal.of(Unexpected),
     Refusal.of(errors.Overloaded, headers=_LATER),

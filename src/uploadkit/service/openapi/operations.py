@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ...content.variants import DEFAULT_VARIANTS
+from ...resumable.tus import OFFSET_TYPE, VERSION
 from ..uploads import MOST_LISTED
 from .pieces import answer, operation, parameter
 from .schemas import ID, Json, reference
@@ -111,6 +112,68 @@ def paths(form: Json, *, callers: Sequence[Json]) -> Json:
         "/files/{upload}/{variant}": {
             "parameters": [_UPLOAD, _VARIANT],
             **fetched("variant", "something that was made of an upload"),
+        },
+        "/tus/": {
+            "options": operation(
+                "capabilities",
+                "resumable",
+                "What is spoken of tus",
+                "https://tus.io/protocols/resumable-upload",
+                answers={204: answer("That.", headers=_CAPABILITIES)},
+                **public(),
+            ),
+            "post": operation(
+                "begin",
+                "resumable",
+                "Begin an upload in several requests",
+                "With its first bytes, or without. When all have come it is an upload as any other, of the same id.",
+                parameters=[*_OF_TUS, *_ANNOUNCED],
+                requestBody=_BYTES,
+                answers={201: answer("It was begun.", headers=("Location", "Upload-Offset", *_RESTING))},
+                **guarded("wrong_origin", *_OF_PIECES, *_OF_TEXTS),
+            ),
+        },
+        "/tus/{upload}": {
+            "parameters": [_UPLOAD, *_OF_TUS],
+            "head": operation(
+                "offset",
+                "resumable",
+                "How far an upload has come",
+                "A request that still sends bytes of it is broken off: its client has come back.",
+                answers={200: answer("So far.", headers=(*_STANDING, *_RESTING))},
+                **guarded(*_OF_PIECES),
+            ),
+            "patch": operation(
+                "append",
+                "resumable",
+                "Send the next bytes of an upload",
+                "What has arrived is kept, also where the connection is lost. The last ones finish it.",
+                parameters=_ADDED,
+                requestBody=_BYTES,
+                answers={204: answer("They have arrived.", headers=("Upload-Offset", *_RESTING))},
+                **guarded("wrong_origin", *_OF_PIECES),
+            ),
+            "delete": operation(
+                "giveUp",
+                "resumable",
+                "Give up an upload",
+                "Nothing is left of it, also where it is finished.",
+                answers={204: answer("It is gone.", headers=_RESTING[:1])},
+                **guarded("wrong_origin", "not_found", "malformed_upload", "upload_gone", "upload_locked"),
+            ),
+            "post": operation(
+                "override",
+                "resumable",
+                "PATCH or DELETE, for who can send neither",
+                "As the header says.",
+                parameters=[_OVERRIDE, *_ADDED],
+                requestBody=_BYTES,
+                answers={
+                    200: answer("As HEAD is answered.", headers=(*_STANDING, *_RESTING)),
+                    204: answer("As PATCH and DELETE are answered.", headers=("Upload-Offset", *_RESTING)),
+                },
+                **guarded("wrong_origin", *_OF_PIECES),
+            ),
         },
         "/metrics": {
             "get": operation(
@@ -223,7 +286,43 @@ _OF_A_FILE: Final = (
     "storage_failed",
 )
 
+_OF_PIECES: Final = (
+    "not_found",
+    "malformed_form",
+    "malformed_upload",
+    "offset_conflict",
+    "upload_gone",
+    "upload_locked",
+    "upload_changed",
+    "checksum_mismatch",
+    "too_many_uploads",
+    "upload_too_slow",
+    "limit_exceeded",
+    "quota_exceeded",
+    "unsupported_media_type",
+    "file_refused",
+    "overloaded",
+    "check_failed",
+    "storage_failed",
+    "queue_failed",
+)
+
+_OF_TEXTS: Final = ("field_refused",)
+
 _KEPT: Final = ("Cache-Control",)
+
+_RESTING: Final = ("Tus-Resumable", "Upload-Expires")
+
+_STANDING: Final = (
+    "Cache-Control",
+    "Upload-Concat",
+    "Upload-Defer-Length",
+    "Upload-Length",
+    "Upload-Metadata",
+    "Upload-Offset",
+)
+
+_CAPABILITIES: Final = ("Tus-Checksum-Algorithm", "Tus-Extension", "Tus-Max-Size", "Tus-Resumable", "Tus-Version")
 
 _OF_BYTES: Final = ("Accept-Ranges", "Cache-Control", "Content-Disposition", "ETag", "Last-Modified")
 
@@ -257,6 +356,37 @@ _IDEMPOTENCY_KEY: Final = parameter(
 _LAST_EVENT_ID: Final = parameter(
     "header", "Last-Event-ID", {"type": "string"}, "The id of the last event that was seen: it is not sent again."
 )
+
+_OF_TUS: Final = [parameter("header", "Tus-Resumable", {"const": VERSION}, "The version of tus.", required=True)]
+
+_OVERRIDE: Final = parameter(
+    "header", "X-HTTP-Method-Override", {"type": "string", "examples": ["PATCH"]}, "The method that is meant."
+)
+
+_ANNOUNCED: Final = [
+    parameter("header", name, {"type": "string", "examples": [example]}, description)
+    for name, example, description in (
+        ("Upload-Length", "10", "Bytes that it is to have."),
+        ("Upload-Defer-Length", "1", "In place of that: how many is said later."),
+        ("Upload-Metadata", "filename bm90ZXMudHh0,tags YQ==", "Its `filename`, `filetype`, `priority` and `tags`."),
+        ("Upload-Concat", "partial", "A piece, or `final;` and the addresses of the pieces it is put together of."),
+        ("Upload-Checksum", "sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=", "Of the bytes of this request."),
+    )
+]
+
+_ADDED: Final = [
+    parameter("header", name, {"type": "string", "examples": [example]}, description)
+    for name, example, description in (
+        ("Upload-Offset", "0", "Where the bytes of this request begin."),
+        ("Upload-Length", "10", "Bytes that it is to have, where nobody has said so before."),
+        ("Upload-Checksum", "sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=", "Of the bytes of this request."),
+    )
+]
+
+_BYTES: Final[Json] = {
+    "description": "Bytes of the upload.",
+    "content": {OFFSET_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+}
 
 _DOWNLOAD: Final = parameter(
     "query", "download", {"type": "string", "examples": ["1"]}, "With `1` a browser saves it, whatever it is."

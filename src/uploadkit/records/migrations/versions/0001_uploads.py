@@ -119,6 +119,7 @@ def upgrade() -> None:
         sa.Column("told", sa.JSON, nullable=False),
         sa.Column("expires_at", _MOMENT, nullable=False),
         sa.Column("token", sa.String(32)),
+        sa.Column("held_at", _MOMENT),
         sa.Column("held_until", _MOMENT),
         sa.Column("wanted", sa.Boolean, nullable=False),
         sa.PrimaryKeyConstraint("upload", name="pk_uploadkit_resumables"),

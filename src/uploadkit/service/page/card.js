@@ -84,7 +84,7 @@ function join(...texts) {
 /** How much of a file in pieces is there. */
 const come = item => item.sent ? `${size(item.sent)} of ${size(item.size)}` : size(item.size);
 
-const until = known => known.expires ? ` What is there is kept until ${moment(known.expires)}.` : "";
+const until = known => known.expires ? ` It is kept until ${moment(known.expires)}.` : "";
 
 /** What is told of a file beside its size. */
 function facts(told) {

@@ -77,7 +77,7 @@ def part(card: Locator) -> float:
 def moves(page: Page, card: Locator, *, since: float = 0) -> float:
     """Waits until a card's bar stands further than before, but not at its end. Returns where."""
     bar = card.locator("progress").element_handle()
-    page.wait_for_function("([bar, since]) => bar.value > since && bar.value < 1", arg=[bar, since], timeout=40_000)
+    page.wait_for_function("([bar, since]) => bar.value > since && bar.value < 1", arg=[bar, since])
     return part(card)
 
 

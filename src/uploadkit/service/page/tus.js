@@ -44,8 +44,10 @@ export class Pieces {
   async send({progress, kept, signal}) {
     for (let isAsked = false;;) {
       try {
+        const before = this.offset;
         if (!isAsked) await this.#find(signal);
         isAsked = true;
+        if (this.offset > before) kept();  // and its answer was lost
         progress(this.offset, this.file.size);
         while (this.offset < this.file.size) {
           await this.#add(progress, signal);

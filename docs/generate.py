@@ -262,7 +262,7 @@ def _body(body: dict[str, Any]) -> str:
     [(media_type, content)] = body["content"].items()
     schema = content["schema"]
     if "properties" not in schema:
-        return f"A body of `{media_type}`. {body['description']}"
+        return f"A body of `{media_type}`: {_kind(schema)}. {body['description']}"
     said = f"A body of `{media_type}`. {body['description']} {schema['description']}"
     return f"{said}\n\n{_members(schema['properties'], required=schema['required'])}"
 

@@ -18,6 +18,7 @@
     │   ├── ResumableError          the protocol of an upload that comes in several requests
     │   │   ├── MalformedUpload     400 to 412  a request breaks the protocol
     │   │   ├── OffsetConflict      409  expected, provided: in bytes
+    │   │   ├── LengthConflict      400  a request says another length than was said before, or than it brings
     │   │   ├── UploadGone          410  it was refused or given up, or its time is over
     │   │   ├── UploadLocked        423  retry_after: another request has not let go of it
     │   │   └── ChecksumMismatch    460  algorithm: what arrived is not what was sent
@@ -341,6 +342,13 @@ class OffsetConflict(ResumableError):
         super().__init__(f"{expected} bytes have arrived: the next ones begin there, and not at {provided}")
         self.expected = expected
         self.provided = provided
+
+
+class LengthConflict(ResumableError):
+    """What a request says of the length of an upload, or brings, does not agree with what is known of it."""
+
+    code = "length_conflict"
+    status = 400
 
 
 class UploadGone(ResumableError):

@@ -113,12 +113,13 @@ def test_another_version_is_not_processed(place: Place) -> None:
     location = place.talk.created(10)
     speaking = place.again(version=None)
     for version in (None, "", "0.2.2", "1.0", "1.0.0, 1.0.0", "2.0.0"):
-        for answer in (
+        answers = [
             speaking.ask("POST", tus_resumable=version, upload_length=10),
-            speaking.ask("HEAD", location, tus_resumable=version),
             speaking.ask("PATCH", location, b"12345", tus_resumable=version, upload_offset=0, content_type=OFFSET_TYPE),
-            speaking.ask("DELETE", location, tus_resumable=version),
-        ):
+        ]
+        if version is not None:  # without it these two are the IETF's
+            answers += [speaking.ask(method, location, tus_resumable=version) for method in ("HEAD", "DELETE")]
+        for answer in answers:
             assert answer.status == 412
             assert answer.headers["tus-version"] == "1.0.0"
             assert answer.headers["tus-resumable"] == "1.0.0"
@@ -508,11 +509,11 @@ def test_a_length_that_was_told_does_not_change(place: Place) -> None:
     location = place.talk.created(10)
     assert place.talk.patch(location, 0, b"123", upload_length=10).status == 204
     for length in (9, 11):
-        expect_problem(place.talk.patch(location, 3, b"45", upload_length=length), 400, "malformed_upload")
+        expect_problem(place.talk.patch(location, 3, b"45", upload_length=length), 400, "length_conflict")
     place.expect_partial(location, 3)
     later = place.talk.created()
     place.talk.patch(later, 0, b"12345", upload_length=10)
-    expect_problem(place.talk.patch(later, 5, b"6", upload_length=6), 400, "malformed_upload")
+    expect_problem(place.talk.patch(later, 5, b"6", upload_length=6), 400, "length_conflict")
     place.expect_partial(later, 5)
 
 
@@ -520,7 +521,7 @@ def test_a_length_that_is_less_than_has_come_is_400(place: Place) -> None:
     """It is still not known."""
     location = place.talk.created()
     place.talk.patch(location, 0, b"12345")
-    expect_problem(place.talk.patch(location, 5, upload_length=4), 400, "malformed_upload")
+    expect_problem(place.talk.patch(location, 5, upload_length=4), 400, "length_conflict")
     assert place.talk.head(location).headers["upload-defer-length"] == "1"
     place.expect_partial(location, 5)
 

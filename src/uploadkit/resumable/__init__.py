@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .asgi import ResumableApp as ResumableApp
+    from .protocol import Answer as Answer
     from .uploads import ResumableUploads as ResumableUploads
     from .wsgi import ResumableWSGIApp as ResumableWSGIApp
 
-_HOME = {"ResumableApp": "asgi", "ResumableUploads": "uploads", "ResumableWSGIApp": "wsgi"}
+_HOME = {"Answer": "protocol", "ResumableApp": "asgi", "ResumableUploads": "uploads", "ResumableWSGIApp": "wsgi"}
 
 __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]  # one list of names, not two
 

@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import os
+import re
 import tempfile
 import zlib
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from typing import IO, Final, Protocol, cast
 from ..errors import ChecksumMismatch, MalformedUpload, StorageFailed
 from ..storage.contract import Buffer
 
-__all__ = ["ALGORITHMS", "Checksum", "Spool"]
+__all__ = ["ALGORITHMS", "Checksum", "Spool", "sha256_in"]
 
 _IN_MEMORY = 2**20
 """Bytes of a body that wait in memory; more of them wait in a temporary file."""
@@ -67,6 +68,22 @@ class Checksum:
         if len(digest) != len(_MAKERS[algorithm]().digest()):
             raise MalformedUpload(f"the checksum is none of {algorithm}")
         return cls(algorithm, digest)
+
+
+def sha256_in(digests: str) -> bytes | None:
+    """The SHA-256 in a Content-Digest or a Repr-Digest (RFC 9530). None where it has none that can be read: there are
+    other algorithms, and no receiver has to know them."""
+    found = [match[1] for member in digests.split(",") if (match := _sha256_member(member.strip()))]
+    if not found:
+        return None
+    try:
+        digest = base64.b64decode(found[-1], validate=True)  # of one key the last one counts (RFC 9651, 4.2.2)
+    except binascii.Error:
+        return None
+    return digest if len(digest) == hashlib.sha256().digest_size else None
+
+
+_sha256_member = re.compile(r"sha-256=:([0-9A-Za-z+/=]*):(?:;.*)?").fullmatch
 
 
 class Spool:

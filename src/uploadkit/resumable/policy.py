@@ -12,7 +12,7 @@ from ..errors import FieldMissing, FileRefused, InvalidForm, LimitExceeded, quot
 from ..intake.plan import Steps, plan
 from ..intake.spec import Received, Spec
 from ..multipart.events import PartBegin
-from ..multipart.headers import declared_type
+from ..multipart.headers import check_names, declared_type
 from ..policy.accept import foresee
 from ..policy.accounting import exceeded
 from ..policy.fields import FileRule, FormRules
@@ -81,10 +81,8 @@ class Policy:
         if announced.is_piece:
             return announced
         filename = _in_no_form.sub("\ufffd", announced.filename)
-        limit = self.spec.limits.filename_size
-        if limit is not None and (seen := len(filename.encode())) > limit:
-            text = f"the name of a file has more than {limit} bytes"
-            raise LimitExceeded(text, limit="filename_size", allowed=limit, seen=seen, field=self.field)
+        for name in (self.field, *(name for name, _ in announced.fields)):
+            check_names(PartBegin(name=name, filename=filename), self.spec.limits)
         declared = declared_type(announced.declared_type) if announced.declared_type else None
         foresee(field=self.field, filename=filename or UNNAMED, declared_type=declared, accept=self.rule.accept)
         checked = replace(announced, filename=filename, declared_type=declared)
@@ -92,7 +90,8 @@ class Policy:
         return checked
 
     def check_length(self, length: int, *, is_piece: bool = False) -> None:
-        """Raises `LimitExceeded` where an upload may not be so long, and `FileRefused` where it may not be so short."""
+        """Raises `LimitExceeded` where an upload may not be so long, and `FileRefused` where it may not be so short:
+        what is a piece, or what has come so far, may."""
         rule, limits = self.rule, self.spec.limits
         allowed = largest(rule, limits)
         if allowed is not None and length > allowed:
@@ -119,6 +118,7 @@ class Policy:
             self.spec,
             form=replace(form, any_file=rule) if form.any_file is not None else replace(form, files={self.field: rule}),
             limits=replace(self.spec.limits, body_size=None),  # it is that of one request
+            digests=self.spec.digests or work.sha256 is not None,
             register=_Known(self._pipeline, work),
             new_key=_Names(work.record.id, key_of(work.row)),
         )

@@ -13,9 +13,11 @@ from ..errors import ClientDisconnected, UploadError, UploadLocked
 from ..intake.asynchronous import Paced, adrive
 from ..intake.blocking import drive
 from ..intake.capacity import Capacity
+from ..intake.plan import Steps
 from ..policy.pace import Pace
+from .ietf import PARTIAL_TYPE, Ietf
 from .protocol import Answer, Request, Speaks
-from .tus import Tus
+from .tus import OFFSET_TYPE, Tus
 from .uploads import ResumableUploads
 
 __all__ = ["Server"]
@@ -39,7 +41,7 @@ class Server:
     ) -> None:
         self._shown = shown
         self.uploads: ResumableUploads = uploads
-        self._tus = Tus(uploads)
+        self._tus, self._ietf = Tus(uploads), Ietf(uploads)
         self._origins = frozenset(allow_origins)
 
     def respond(self, request: Request, chunks: Iterable[bytes], *, interruption: Interruption | None = None) -> Answer:
@@ -90,7 +92,17 @@ class Server:
         return self._shared(request, answer)
 
     def _speaker(self, request: Request) -> Speaks:
-        return self._tus
+        """Whose request it is. Clients of tus say so by a header, but for OPTIONS, which is answered by both."""
+        headers = request.headers
+        if "tus-resumable" in headers:
+            return self._tus
+        if not _SAYS_IETF.isdisjoint(headers):
+            return self._ietf
+        method = request.overridden().method
+        if method == "OPTIONS":
+            return _Both(self._tus, self._ietf)
+        is_partial = headers.get("content-type", "").partition(";")[0].strip().lower() == PARTIAL_TYPE
+        return self._ietf if method in ("HEAD", "DELETE") or is_partial else self._tus
 
     def _capacity(self, request: Request) -> Capacity:
         return self.uploads.spec.capacity if request.may_have_body else _ASKING
@@ -125,19 +137,41 @@ class Server:
         return replace(answer, headers={**answer.headers, **shared})
 
 
+_SAYS_IETF: Final = frozenset(("upload-draft-interop-version", "upload-complete", "upload-incomplete"))
+
+
+class _Both:
+    """Answers OPTIONS, in which nothing says what a client speaks."""
+
+    def __init__(self, tus: Tus, ietf: Ietf) -> None:
+        self._tus = tus
+        self._ietf = ietf
+
+    def respond(self, request: Request) -> Steps[Answer]:
+        """See `Speaks`."""
+        tus, ietf = (yield from self._tus.respond(request)), (yield from self._ietf.respond(request))
+        accepted = {"Accept-Patch": f"{OFFSET_TYPE}, {PARTIAL_TYPE}"}
+        return replace(tus, headers={**ietf.headers, **tus.headers, **accepted})
+
+    def refused(self, request: Request, error: UploadError) -> Answer:
+        """See `Speaks`."""
+        return self._tus.refused(request, error)
+
+
 METHODS: Final = ("POST", "HEAD", "PATCH", "DELETE", "OPTIONS")
 
 REQUEST_HEADERS: Final = (
     *("Authorization", "Content-Type", "X-HTTP-Method-Override", "X-Requested-With", "X-Request-ID"),
     *("Tus-Resumable", "Upload-Length", "Upload-Offset", "Upload-Metadata", "Upload-Defer-Length", "Upload-Concat"),
-    *("Upload-Checksum", "Upload-Complete", "Upload-Draft-Interop-Version"),
+    *("Upload-Checksum", "Upload-Complete", "Upload-Incomplete", "Upload-Draft-Interop-Version"),
+    *("Content-Disposition", "Content-Digest", "Repr-Digest"),
 )
 """What a page of another origin may send."""
 
 ANSWER_HEADERS: Final = (
     *("Location", "Tus-Resumable", "Tus-Version", "Tus-Extension", "Tus-Max-Size", "Tus-Checksum-Algorithm"),
     *("Upload-Length", "Upload-Offset", "Upload-Metadata", "Upload-Defer-Length", "Upload-Concat", "Upload-Expires"),
-    *("Upload-Complete", "Upload-Draft-Interop-Version", "Upload-Limit", "Retry-After"),
+    *("Upload-Complete", "Upload-Incomplete", "Upload-Limit", "Accept-Patch", "Content-Location", "Retry-After"),
 )
 """What a page of another origin may read."""
 

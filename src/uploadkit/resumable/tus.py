@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
@@ -163,18 +163,24 @@ class Tus:
         return False
 
     def _announced(self, metadata: str, length: int | None, concat: str | None) -> Announced:
-        values = parse_metadata(metadata)
-        texts = self._uploads.spec.form.texts
-        own = {name: value for name, value in values.items() if name not in texts}
-        taken = {*_NAMES, *_TYPES, *_OF_UPPY} - texts.keys()
-        return Announced(
-            length=length,
-            filename=next((own[name] for name in _NAMES if own.get(name)), ""),
-            declared_type=next((own[name] for name in _TYPES if own.get(name)), None),
-            fields=[(name, value) for name, value in values.items() if name not in taken],
-            is_piece=concat == "partial",
-            told={"metadata": metadata} | ({} if concat is None else {"concat": concat}),
-        )
+        told = {"metadata": metadata} | ({} if concat is None else {"concat": concat})
+        announced = announced_by(metadata, self._uploads.spec.form.texts.keys())
+        return replace(announced, length=length, is_piece=concat == "partial", told=told)
+
+
+def announced_by(metadata: str, texts: Set[str]) -> Announced:
+    """What Upload-Metadata says of an upload, where `texts` are the text fields that are asked for. Raises
+    `MalformedUpload`."""
+    values = parse_metadata(metadata)
+    own = {name: value for name, value in values.items() if name not in texts}
+    taken = {*_NAMES, *_TYPES, *_OF_UPPY} - texts
+    return Announced(
+        length=None,
+        filename=next((own[name] for name in _NAMES if own.get(name)), ""),
+        declared_type=next((own[name] for name in _TYPES if own.get(name)), None),
+        fields=[(name, value) for name, value in values.items() if name not in taken],
+        told={"metadata": metadata},
+    )
 
 
 def parse_metadata(header: str) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial as bound
@@ -17,6 +17,8 @@ from inspect import GEN_CLOSED, getgeneratorstate, iscoroutinefunction
 from typing import Any, Final, TypeVar
 
 from ..errors import (
+    ChecksumMismatch,
+    LengthConflict,
     KeyRefused,
     MalformedUpload,
     ObjectExists,
@@ -34,7 +36,7 @@ from ..errors import (
 from ..intake.landing import Landing
 from ..intake.plan import Steps, shown_name
 from ..intake.spec import Received, Spec, check_spec
-from ..intake.steps import END, READ, Ask, Discard, Do, Keep, Open, Refuse, Step, Write
+from ..intake.steps import END, READ, Ask, Discard, Do, Keep, Open, Refuse, Stage, Step, Write
 from ..policy.filters import IncomingFile
 from ..policy.media_types import OCTET_STREAM
 from ..policy.signatures import HEAD_SIZE
@@ -78,10 +80,10 @@ class ResumableUploads:
 
     def __init__(
         self,
-        spec: Spec[Any],
+        spec: Spec[T],
         *,
         staging: Storage | None = None,
-        handler: Callable[..., Any] | None = None,
+        handler: Callable[[T], object] | None = None,
         expires_seconds: int = EXPIRES_SECONDS,
         wait_seconds: float = WAIT_SECONDS,
         quota: Quota | None = None,
@@ -100,16 +102,27 @@ class ResumableUploads:
         self.expires_seconds: int = expires_seconds
         self._policy = Policy(spec, self.pipeline, staging=staging, words=words)
         self._ledger = self.pipeline.ledger
-        self._handler = handler
+        self._handler: Callable[[Any], object] | None = handler
         self._wait_seconds = wait_seconds
         self._quota = quota
         self._keep_seconds = keep_seconds
         self.pipeline.knows(self._policy.storage)
+        stale_seconds = getattr(self._policy.storage, "stale_seconds", None)
+        if stale_seconds is not None and stale_seconds < expires_seconds:
+            raise ValueError(
+                f"storage {self._policy.storage.name!r} removes what is not whole after {stale_seconds:.0f} seconds, "
+                f"and uploads may rest for {expires_seconds}: give it more stale_seconds"
+            )
 
     @property
     def max_size(self) -> int | None:
         """How many bytes an upload may have, None where nothing says so."""
         return self._policy.max_size
+
+    @property
+    def min_size(self) -> int:
+        """How many bytes an upload has at least."""
+        return self._policy.rule.min_size
 
     @property
     def asks_async(self) -> bool:
@@ -131,7 +144,7 @@ class ResumableUploads:
         if announced.length is None and owner is not None and self._quota is not None and self._quota.bytes is not None:
             raise MalformedUpload("there is a quota of bytes: say how many the upload has", status=411)
         standing: Standing = yield Do(self._begin, (announced, owner, announced.length))
-        if announced.length == 0 and not announced.is_piece:
+        if announced.length == 0 and not announced.is_piece and not announced.needs_last:
             return (yield from self._at(standing.upload, owner, None, self._ended))
         return standing
 
@@ -233,14 +246,21 @@ class ResumableUploads:
             self._policy.check_room(work, adding.offset + adding.body_length)
         if work.is_finished:
             return
+        if adding.is_last and work.length is not None:
+            work.needs_last = False  # should this request break off: with what is missing it is whole
         body: Source = Body(adding.offset, bound(self._policy.check_room, work))
         if adding.checksum is not None:
             body = yield from self._verified(adding.checksum, body)
-        take_in = self._append if work.is_piece or work.size >= HEAD_SIZE else self._begin_to_judge
-        yield from _closing(take_in(work, body, is_last=adding.is_last), body.close)
+        if work.is_piece or work.size >= HEAD_SIZE:
+            taking = self._append(work, body)
+        else:
+            taking = self._begin_to_judge(work, body, is_last=adding.is_last)
+        yield from _closing(taking, body.close)
+        if adding.is_last and not work.is_finished:
+            self._end(work)
         yield from self._ended(work)
 
-    def _append(self, work: Work, body: Source, *, is_last: bool) -> Steps[None]:
+    def _append(self, work: Work, body: Source) -> Steps[None]:
         """What comes goes to the end of what is there. Nothing of it is looked at before all has come."""
         tail = Tail(work.partial)
         try:
@@ -254,16 +274,15 @@ class ResumableUploads:
                 yield Do(self._refuse, (work, error), settles=True)
             raise
         yield Keep(tail)
-        if is_last:
-            self._say_length(work, work.size)
 
     def _begin_to_judge(self, work: Work, body: Source, *, is_last: bool) -> Steps[None]:
         """The first bytes are judged as soon as they are there; where all comes in this request, all of it is."""
         kept: bytes = (yield Do(work.partial.head, (HEAD_SIZE,))) if work.size else b""
-        beginning = Beginning(kept, body, length=work.length, is_last=is_last)
+        length = None if work.needs_last else work.length
+        beginning = Beginning(kept, body, length=length, is_last=is_last and work.length is None)
         received = yield from self._judge(work, beginning, len(kept))
         if received is not None:
-            work.length = beginning.size
+            work.length, work.needs_last = beginning.size, False
             yield from self._accept(work, received)
 
     def _ended(self, work: Work) -> Steps[None]:
@@ -279,7 +298,7 @@ class ResumableUploads:
     def _judge(self, work: Work, source: Source, replayed: int) -> Steps[Received[Any] | None]:
         """Has a plan judge what comes from `source`, of which the first bytes are there. None where not all of the file
         has come; what has come is kept then, and where anything fails but the file itself."""
-        steps, landing, failed = self._policy.plan(work, replayed), None, False
+        steps, landing, failed, is_staged = self._policy.plan(work, replayed), None, False, False
         try:
             step = next(steps)
             while True:
@@ -294,8 +313,8 @@ class ResumableUploads:
                         if chunk is None and not source.is_whole:
                             raise _Unfinished
                         step = steps.send(END if chunk is None else chunk)
-                elif failed and isinstance(step, Discard | Refuse):
-                    step = steps.send(None)
+                elif failed and (isinstance(step, Refuse) or (isinstance(step, Discard) and not is_staged)):
+                    step = steps.send(None)  # what has come is kept; what was made of it in another storage goes
                 else:
                     try:
                         answer = yield step
@@ -306,6 +325,7 @@ class ResumableUploads:
                         step = steps.throw(error)
                     else:
                         landing = answer if isinstance(step, Open) else landing
+                        is_staged = is_staged or isinstance(step, Stage)
                         step = steps.send(answer)
         except StopIteration as done:
             received: Received[Any] = done.value
@@ -327,6 +347,10 @@ class ResumableUploads:
     def _accept(self, work: Work, received: Received[Any]) -> Steps[None]:
         """All is published: the application has its say, and the pipeline takes it. Where the ledger does not answer,
         the next request goes on from here."""
+        if work.sha256 is not None and received.submission.files[0].sha256 != work.sha256:
+            error = ChecksumMismatch(algorithm="sha256")
+            yield Do(self._take_back, (work, received.submission, error), settles=True)
+            raise error
         if self._handler is not None:
             try:
                 work.answer = yield Ask(self._handler, (received.given,))
@@ -362,7 +386,14 @@ class ResumableUploads:
         size = sum(works[piece].size for piece in pieces)
         announced = self._policy.checked(replace(announced, length=size, is_put_together=True))
         standing: Standing = yield Do(self._begin, (announced, owner, None))
-        return (yield from self._at(standing.upload, owner, None, bound(self._use, [works[piece] for piece in pieces])))
+        try:
+            use = bound(self._use, [works[piece] for piece in pieces])
+            return (yield from self._at(standing.upload, owner, None, use))
+        except GeneratorExit:
+            raise
+        except BaseException as error:  # as in `receive`
+            yield Do(self.pipeline.refuse, ([standing.upload], error), settles=True)
+            raise
 
     def _use(self, pieces: Sequence[Work], work: Work) -> Steps[None]:
         try:
@@ -413,9 +444,12 @@ class ResumableUploads:
             "declared_type": announced.declared_type,
             "fields": [list(pair) for pair in announced.fields],
             "is_piece": announced.is_piece,
+            "needs_last": announced.needs_last,
+            "sha256": announced.sha256,
             "is_put_together": announced.is_put_together,
             "offset": 0,
         }
+        kept: str | None = None
         try:
             most = policy.max_size if announced.length is None else announced.length
             kept = keeper(policy.storage).begin_partial(upload, ObjectInfo(max_size=most))
@@ -428,6 +462,9 @@ class ResumableUploads:
                 expires_at=self._expiry(),
             )
         except BaseException as error:
+            with suppress(UploadError):
+                if kept is not None:  # without a row nobody else would know of it
+                    keeper(policy.storage).partial(upload, kept).discard()
             with suppress(UploadError):
                 self.pipeline.refuse([upload], error)
             raise
@@ -487,8 +524,10 @@ class ResumableUploads:
         quota = self._quota if work.record.owner is not None else None
         try:
             self.pipeline.accept(submission.files, quota=quota, **self._policy.said(submission.fields))
-        except (QuotaExceeded, RecordError) as error:
-            self._take_back(work, submission, error)
+        except BaseException as error:
+            # Under a name of the application's own nobody would find what is published when the next request comes.
+            if isinstance(error, QuotaExceeded | RecordError) or self._policy.rule.key_maker is not None:
+                self._take_back(work, submission, error)
             raise
         if self._policy.rule.staging is not None:  # it was copied from there
             with suppress(StorageError):  # a sweep removes what stays
@@ -497,7 +536,11 @@ class ResumableUploads:
 
     def _use_up(self, pieces: Sequence[Work], work: Work) -> None:
         for piece in {piece.record.id: piece for piece in pieces}.values():
-            self._delete(piece, f"it is part of {work.record.id}")
+            try:
+                self._delete(piece, f"it is part of {work.record.id}")
+            except StorageError:
+                piece.is_over = True
+                _log.warning("what had come of upload %s stays for now", piece.record.id, exc_info=True)
 
     def _delete(self, work: Work, reason: str) -> None:
         self.pipeline.delete(work.record.id, reason=reason)
@@ -506,12 +549,19 @@ class ResumableUploads:
     def _say_length(self, work: Work, length: int) -> None:
         if work.length is not None:
             if work.length != length:
-                raise MalformedUpload(f"the upload was announced with {work.length} bytes, and not with {length}")
+                raise LengthConflict(f"the upload was announced with {work.length} bytes, and not with {length}")
             return
         if length < work.size:
-            raise MalformedUpload(f"{work.size} bytes have arrived, and the upload is to have {length}")
-        self._policy.check_length(length, is_piece=work.is_piece)
+            raise LengthConflict(f"{work.size} bytes have arrived, and the upload is to have {length}")
+        # One that is too short is judged, and refused, when it is whole.
+        self._policy.check_length(length, is_piece=True)
         work.length = length
+
+    def _end(self, work: Work) -> None:
+        """Its last bytes have come. Whether they are enough is for the rules to say, when it is judged."""
+        if work.length is not None and work.length != work.size:
+            raise LengthConflict(f"the upload was announced with {work.length} bytes, and ends after {work.size}")
+        work.length, work.needs_last = work.size, False
 
     def _expiry(self) -> datetime:
         return _from_now(self.expires_seconds)
@@ -578,8 +628,10 @@ def _drop(steps: Steps[Any], error: BaseException) -> None:
 
 
 def _release(works: Iterable[Work]) -> None:
-    for work in works:
-        work.release()
+    """All of them, also where one cannot be closed."""
+    with ExitStack() as releasing:
+        for work in works:
+            releasing.callback(work.release)
 
 
 def _from_now(seconds: float) -> datetime:

@@ -20,7 +20,9 @@ class Announced:
     """What a client says of an upload before its first byte. `length` is in bytes, None where it is told later.
 
     `fields` are the text values beside the file, `told` is what its protocol wants to know again, as JSON. One that
-    `is_piece` is no upload by itself: it is made part of another one, and judged then.
+    `is_piece` is no upload by itself: it is made part of another one, and judged then. One that `needs_last` is not
+    finished when all bytes are there, but by a request that is the last. `sha256` is the digest of all its bytes, in
+    lower-case hex: with others it is refused.
     """
 
     length: int | None
@@ -28,6 +30,8 @@ class Announced:
     declared_type: str | None = None
     fields: Sequence[tuple[str, str]] = ()
     is_piece: bool = False
+    needs_last: bool = False
+    sha256: str | None = None
     is_put_together: bool = False
     told: Mapping[str, Any] = field(default_factory=dict)
 
@@ -35,7 +39,8 @@ class Announced:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """How far an upload has come: `offset` of `length` bytes. Of one that `is_finished` nothing more is taken, and
-    `answer` is what the application's handler has returned to the request that finished it."""
+    `answer` is what the application's handler has returned to the request that finished it; `was_finished` where that
+    was an earlier one."""
 
     upload: str
     offset: int
@@ -43,6 +48,7 @@ class Standing:
     expires_at: datetime
     is_piece: bool = False
     is_finished: bool = False
+    was_finished: bool = False
     told: Mapping[str, Any] = field(default_factory=dict)
     answer: object = None
 
@@ -60,7 +66,8 @@ def standing_of(row: Resumable, offset: int) -> Standing:
 
 
 class Work:
-    """An upload whose lock is held. `length` is what is known of it by now. One that `is_over` has no row any more."""
+    """An upload whose lock is held. `length` is what is known of it by now. One that `is_over` has no row any more, and
+    one that `needs_last` may have all of its bytes and is not finished: see `Announced`."""
 
     def __init__(
         self,
@@ -74,12 +81,16 @@ class Work:
         self.record: UploadRecord = record
         self.row: Resumable = row
         self.length: int | None = row.length
+        self.needs_last: bool = bool(row.told["needs_last"])
+        self.sha256: str | None = row.told["sha256"]
+        self.was_finished: bool = partial is None
         self.is_finished: bool = partial is None
         self.is_over: bool = False
         self.answer: object = None
         self._held = held
         self._partial = None if partial is None else _Fenced(partial, held)
         self._expiry = expiry
+        self._size_before = self.size
 
     @property
     def partial(self) -> PartialObject:
@@ -101,11 +112,12 @@ class Work:
     @property
     def is_all_there(self) -> bool:
         """Whether all bytes are there and nobody has judged them."""
-        return not self.is_finished and not self.is_piece and self.length is not None and self.size == self.length
+        waits = self.is_finished or self.is_piece or self.needs_last
+        return not waits and self.length is not None and self.size == self.length
 
     def release(self) -> None:
         """Lets go of the lock, and says how far the upload has come."""
-        told = {**self.row.told, "offset": self.size}
+        told = {**self.row.told, "offset": self.size, "needs_last": self.needs_last}
         try:
             if self._partial is not None:
                 self._partial.close()
@@ -113,13 +125,21 @@ class Work:
             if self.is_over:
                 self._held.release()
             else:
-                self.row = replace(self.row, length=self.length, told=told, expires_at=self._expiry())
+                # A storage, too, counts the time from when something was last added.
+                expires_at = self.row.expires_at if self.size == self._size_before else self._expiry()
+                self.row = replace(self.row, length=self.length, told=told, expires_at=expires_at)
                 self._held.release(length=self.length, told=told, expires_at=self.row.expires_at)
 
     def standing(self) -> Standing:
         """How far it has come, when it was released."""
         known = standing_of(self.row, self.size)
-        return replace(known, length=self.length, is_finished=self.is_finished, answer=self.answer)
+        return replace(
+            known,
+            length=self.length,
+            is_finished=self.is_finished,
+            was_finished=self.was_finished,
+            answer=self.answer,
+        )
 
 
 class _Fenced:

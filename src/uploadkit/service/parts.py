@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, cast
@@ -25,7 +25,7 @@ from ..records.record import Quota
 from ..resumable.serving import Server
 from ..resumable.uploads import ResumableUploads
 from ..storage.contract import AcceptsDirectUploads, Storage
-from ..storage.disk import DiskStorage
+from ..storage.disk import STALE_SECONDS, DiskStorage
 from ..uploader import Uploader
 from ..uploads import Submission, UploadedFile
 from .callers import Authenticate, Callers
@@ -120,13 +120,14 @@ def pipeline_of(settings: Settings) -> Pipeline:
 def storages_of(settings: Settings) -> tuple[Storage, Storage, Storage]:
     """Where uploads arrive, where they stay, and where infected ones are kept. On S3 all machines share all three."""
     where = settings.storage or str(settings.data.absolute())
-    if "://" not in where:
-        return _three(lambda name: DiskStorage(Path(where, name), durable=True, name=name))
-    from ..storage.s3 import STALE_SECONDS, S3Storage  # needs the extra `s3`
-
-    root, options = where.rstrip("/"), settings.storage_options
     # What is still to come must not be swept: what was given up is found by the ledger long before.
     stale_seconds = max(settings.direct_seconds, settings.resume_seconds) + STALE_SECONDS
+    if "://" not in where:
+        disk = partial(DiskStorage, durable=True, stale_seconds=stale_seconds)
+        return _three(lambda name: disk(Path(where, name), name=name))
+    from ..storage.s3 import S3Storage  # needs the extra `s3`
+
+    root, options = where.rstrip("/"), settings.storage_options
     return _three(lambda name: S3Storage(f"{root}/{name}", options=options, stale_seconds=stale_seconds, name=name))
 
 

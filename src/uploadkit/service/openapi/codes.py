@@ -93,6 +93,7 @@ _ALL: Final = (
     Refusal.of(errors.FieldMissing),
     Refusal.of(errors.FieldRefused),
     Refusal.of(errors.MalformedUpload, 400, 403, 405, 411, 412),
+    Refusal.of(errors.LengthConflict),
     Refusal.of(errors.OffsetConflict),
     Refusal.of(errors.UploadGone),
     Refusal.of(errors.UploadLocked, headers=_LATER),

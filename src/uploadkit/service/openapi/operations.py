@@ -395,6 +395,7 @@ _OF_PIECES: Final = (
     "not_found",
     "malformed_form",
     "malformed_upload",
+    "length_conflict",
     "offset_conflict",
     "upload_gone",
     "upload_locked",
@@ -468,6 +469,7 @@ _SAID_OF_A_FILE: Final = [
 ]
 
 _OF_A_FILE_TO_COME: Final[Json] = {
+    "description": "Of the file that is to come.",
     "required": True,
     "content": {"application/json": {"schema": reference("DirectFile")}},
 }

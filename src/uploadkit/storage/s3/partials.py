@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ _TAIL = ".tail-"
 
 _NO_PART = b"\0"
 """What is put in the place of a part behind a gap: it has not the size of a part."""
+
+_TICK_SECONDS = 1.1
+"""So far apart are two times that a server tells, to the second, at most if they are the same."""
 
 _CHANGED = {"PreconditionFailed", "412"}
 
@@ -83,9 +87,9 @@ def part_size_for(max_size: int | None, budget: Budget) -> int:
     return -(-max_size // MAX_PARTS // 2**20) * 2**20
 
 
-def listed_parts(staging: HasStaging, name: str, parts_id: str) -> Iterator[Mapping[str, Any]]:
-    """The parts of a multipart upload. Raises `ObjectMissing` where there is none."""
-    which: dict[str, Any] = {"Key": name, "UploadId": parts_id}
+def listed_parts(staging: HasStaging, name: str, parts_id: str, *, after: int = 0) -> Iterator[Mapping[str, Any]]:
+    """The parts of a multipart upload that come `after` a number. Raises `ObjectMissing` where there is none."""
+    which: dict[str, Any] = {"Key": name, "UploadId": parts_id} | ({"PartNumberMarker": after} if after else {})
     while True:
         page = staging._client.call("list_parts", "look at an upload", None, **which)
         yield from page.get("Parts", ())
@@ -250,23 +254,32 @@ class Partial:
 
     def _look(self) -> None:
         try:
-            listed = {part["PartNumber"]: part for part in self._listed_parts()}
+            listed = self._listed_parts()
         except ObjectMissing:
             self._whole = StagedObject.found(self._staging, self._name)
             return
-        whole = {number for number, part in listed.items() if part["Size"] == self._kept.part_size}
-        done = {number: part_as_named(number, listed[number]) for number in takewhile(whole.__contains__, count(1))}
+        whole = {number: part for number, part in listed.items() if self._is_whole(part)}
+        done = {number: part_as_named(number, whole[number]) for number in takewhile(whole.__contains__, count(1))}
         self._sending = self._sending_behind(done)
-        self._behind_a_gap = sorted(whole - done.keys())
+        self._behind_a_gap = sorted(whole.keys() - done.keys())
         self._tail = self._tail_behind(len(done))
         if self._tail.etag is not None:
             self._tails.add(self._tail.parts)
 
+    def _listed_parts(self, after: int = 0) -> dict[int, Mapping[str, Any]]:
+        """The last one that was sent of each number. SeaweedFS lists those in whose place it came too."""
+        parts: dict[int, Mapping[str, Any]] = {}
+        for part in listed_parts(self._staging, self._name, self._kept.parts_id, after=after):
+            other = parts.setdefault(part["PartNumber"], part)
+            if (part["LastModified"], -part["Size"]) > (other["LastModified"], -other["Size"]):
+                parts[part["PartNumber"]] = part
+        return parts
+
+    def _is_whole(self, part: Mapping[str, Any] | None) -> bool:
+        return part is not None and part["Size"] == self._kept.part_size
+
     def _sending_behind(self, done: Mapping[int, Mapping[str, Any]]) -> Sending:
         return Sending(self._writing, self._budget, self._kept.parts_id, done, checksums=self._kept.checksums)
-
-    def _listed_parts(self) -> Iterator[Mapping[str, Any]]:
-        return listed_parts(self._staging, self._name, self._kept.parts_id)
 
     def _tail_behind(self, parts: int) -> _Tail:
         try:
@@ -283,19 +296,18 @@ class Partial:
         if self._has_looked:
             return
         after = self._tail.parts
-        which = {"Key": self._name, "UploadId": self._kept.parts_id, "PartNumberMarker": after, "MaxParts": 1}
         try:
-            parts = self._client.call("list_parts", "look at an upload", None, **which).get("Parts", ())
+            next_one = self._listed_parts(after).get(after + 1)
         except ObjectMissing as error:
             raise self._failed("write a file: it was committed or removed") from error
-        next_one = [each for each in parts if (each["PartNumber"], each["Size"]) == (after + 1, self._kept.part_size)]
-        if next_one or self._tail_behind(after) != self._tail:
+        if self._is_whole(next_one) or self._tail_behind(after) != self._tail:
             raise self._failed("write a file: somebody else has added to it")
-        self._fill_up_gaps()
+        if self._behind_a_gap:
+            self._void_behind_a_gap()
         self._has_looked = True
 
-    def _fill_up_gaps(self) -> None:
-        """Parts behind a gap were sent by who died then. They would count as soon as the gap is filled."""
+    def _void_behind_a_gap(self) -> None:
+        """Who died has sent them. They would count as soon as the gap is filled."""
         for number in self._behind_a_gap:
             part = self._new_part()
             try:
@@ -306,6 +318,7 @@ class Partial:
             finally:
                 part.close()
         self._behind_a_gap = []
+        time.sleep(_TICK_SECONDS)  # where a server lists what is no more, the time alone tells which part is the last
 
     # What is added
 

@@ -28,6 +28,7 @@ CPU_OF_FORM: Mapping[str, float] = {
     "tus, one PATCH": 1.2,
     "tus, PATCHes of 5 MiB": 2.0,
     "tus, one POST": 1.2,
+    "IETF, one POST": 1.2,
 }
 """So many times the CPU of the form, at most."""
 

@@ -480,7 +480,7 @@ class Ietf(Talk):
 
     def __init__(self, case: Case, place: Place) -> None:
         super().__init__(Tus(case, place).server, place.driver, OWNER, version=None)
-        self.words = {
+        self.words: dict[str, Any] = {
             "content_type": case.declared_type,
             "content_disposition": f"attachment; filename*=UTF-8''{quote(case.filename, safe='')}",
             "upload_metadata": metadata(**dict(case.texts)) or None,
@@ -501,7 +501,7 @@ def by_ietf_patches(case: Case, place: Place) -> Outcome:
     for start, end in pairwise(edges):
         if answer.status >= 400:
             break
-        said = {"content_type": PARTIAL_TYPE, "upload_complete": "?1" if end == size else "?0"}
+        said: dict[str, Any] = {"content_type": PARTIAL_TYPE, "upload_complete": "?1" if end == size else "?0"}
         answer = ietf.ask("PATCH", begun.location, case.data[start:end], upload_offset=start, **said)
     return place.outcome(answer.status, answer.problem)
 
@@ -654,7 +654,12 @@ def place_of(driver: str, storages: str, folder: Path) -> Iterator[Place]:
     """`storages` is memory, disk, bucket, or staging: in a storage that keeps what is not whole, before one that
     cannot."""
     memory = MemoryStorage()
-    kinds = {"memory": memory, "disk": DiskStorage(folder / "disk"), "staging": Unable(memory), "bucket": Bucket()}
+    kinds: dict[str, Storage] = {
+        "memory": memory,
+        "disk": DiskStorage(folder / "disk"),
+        "staging": Unable(memory),
+        "bucket": Bucket(),
+    }
     storage, staging = kinds[storages], MemoryStorage("staging") if storages == "staging" else None
     storage.open(TAKEN, ObjectInfo()).stage().commit()
     ledger = empty_ledger()

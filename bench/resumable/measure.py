@@ -89,5 +89,7 @@ def serving(folder: Path, told: Mapping[str, str] | None = None) -> Iterator[tup
     """A server with an empty folder: its port, and its process."""
     with tempfile.TemporaryDirectory(dir=folder) as own:
         log = Path(own, "web.log")
-        with process(["uvicorn", "bench.resumable.app:app", *SERVER], log, {"BENCH_FOLDER": own, **(told or {})}) as web:
+        with process(
+            ["uvicorn", "bench.resumable.app:app", *SERVER], log, {"BENCH_FOLDER": own, **(told or {})}
+        ) as web:
             yield listening_port(web, log), web.pid

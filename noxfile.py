@@ -43,7 +43,7 @@ NOT_BARE = (
 ONCE = (
     *("adapters/test_docs_page.py", "bench", "docs", "examples/test_direct_uploads.py", "examples/test_page_rules.py"),
     *("service/test_files_in_browser.py", "service/test_other_pages.py", "service/test_page.py", "test_browsing.py"),
-    *("service/test_operate_examples.py", "service/test_two_processes.py"),
+    *("service/test_operate_examples.py", "service/test_page_tus.py", "service/test_two_processes.py"),
 )
 
 # What is about the moments and not the modules: a build cannot break it, nor is it another code under `python -O`.

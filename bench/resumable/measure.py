@@ -70,7 +70,7 @@ def measured(
 
 
 def _run(door: str, folder: Path, size: int, requests: int, told: Mapping[str, str]) -> Run:
-    with _serving(folder, told) as (port, pid):
+    with serving(folder, told) as (port, pid):
         done(Errand(port=port, door=door, size=WARM, requests=2))  # it has imported all, and made its tables
         before = resident([pid])
         forget_peak([pid])
@@ -85,9 +85,11 @@ def _run(door: str, folder: Path, size: int, requests: int, told: Mapping[str, s
 
 
 @contextmanager
-def _serving(folder: Path, told: Mapping[str, str]) -> Iterator[tuple[int, int]]:
+def serving(folder: Path, told: Mapping[str, str] | None = None) -> Iterator[tuple[int, int]]:
     """A server with an empty folder: its port, and its process."""
     with tempfile.TemporaryDirectory(dir=folder) as own:
         log = Path(own, "web.log")
-        with process(["uvicorn", "bench.resumable.app:app", *SERVER], log, {"BENCH_FOLDER": own, **told}) as serving:
-            yield listening_port(serving, log), serving.pid
+        with process(
+            ["uvicorn", "bench.resumable.app:app", *SERVER], log, {"BENCH_FOLDER": own, **(told or {})}
+        ) as web:
+            yield listening_port(web, log), web.pid

@@ -14,9 +14,10 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from uploadkit.records.ledger import Ledger
 from uploadkit.records.lifecycle import State
 from uploadkit.records.record import UploadRecord
 from uploadkit.records.schema import metadata as metadata_of_tables
+from uploadkit.records.schema import resumables
 from uploadkit.resumable.protocol import Answer, Request
 from uploadkit.resumable.serving import Server
 from uploadkit.resumable.uploads import ResumableUploads
@@ -68,13 +70,14 @@ class Told:
 
 @dataclass
 class Talk:
-    """Asks a server, by a driver. `owner` is whose the requests are."""
+    """Asks a server, by a driver. `owner` is whose the requests are. `around` awaits what the async one does."""
 
     server: Server
     driver: str = "blocking"
     owner: str | None = None
     version: str | None = "1.0.0"
     asked: list[Request] = field(default_factory=list)
+    around: Callable[[Coroutine[Any, Any, Answer]], Awaitable[Answer]] | None = None
 
     def ask(
         self, method: str, path: str = PATH + "/", body: Body = b"", /, *, length: int | None = -1, **headers: Any
@@ -88,7 +91,8 @@ class Talk:
 
         async def main() -> Answer:
             try:
-                return await self.server.arespond(request, arriving(chunks))
+                answering = self.server.arespond(request, arriving(chunks))
+                return await (answering if self.around is None else self.around(answering))
             finally:
                 assert asyncio.all_tasks() == {asyncio.current_task()}
 
@@ -178,7 +182,8 @@ class Place:
 
     def left(self) -> list[str]:
         """What lies in the storages, staged or visible."""
-        return [*left_in(self.storage), *([] if self.staging is None else left_in(self.staging))]
+        storages = [self.storage, *([] if self.staging is None else [self.staging])]
+        return [name for storage in storages for name in left_in(getattr(storage, "inner", storage))]
 
     def bytes_of(self, location: str) -> bytes:
         """Those that are stored of a finished upload."""
@@ -225,6 +230,11 @@ class Place:
         """Nothing of any upload is left."""
         assert self.left() == []
         assert [record for record in self.records() if record.state not in (State.REJECTED, State.DELETED)] == []
+
+    def end_leases(self) -> None:
+        """So much time passes that nobody holds an upload whom nobody has heard of since."""
+        with self.ledger._database.writing() as connection:
+            connection.execute(resumables.update().values(held_until=datetime(2000, 1, 1, tzinfo=UTC)))
 
     def expect_free(self, location: str) -> None:
         """Nobody holds it any more."""

@@ -9,14 +9,11 @@ both without one.
 from __future__ import annotations
 
 import asyncio
-import base64
 import functools
 import hashlib
-import json
 import os
-import tempfile
 import zipfile
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from io import BytesIO
@@ -27,10 +24,12 @@ from urllib.parse import urlencode
 
 import pytest
 from pydantic import BaseModel, Field, create_model
-from tests.intake.receiving import left_in
+from tests.intake.receiving import in_chunks, left_in
 from tests.resumable.bucket import Bucket, Seen
+from tests.resumable.talking import Talk, arriving, checksum, empty_ledger, metadata
 
 from uploadkit.content.archives import ArchiveCheck
+from uploadkit.content.images import ImageCheck
 from uploadkit.errors import FileRefused, UploadError
 from uploadkit.intake.asynchronous import akept_if_handled, areceive_form
 from uploadkit.intake.blocking import kept_if_handled, receive_form
@@ -46,7 +45,6 @@ from uploadkit.records.ledger import Ledger
 from uploadkit.records.lifecycle import State
 from uploadkit.records.record import Quota, UploadRecord
 from uploadkit.resumable.direct import DirectUploads
-from uploadkit.resumable.protocol import Answer, Request
 from uploadkit.resumable.serving import Server
 from uploadkit.resumable.uploads import ResumableUploads
 from uploadkit.storage.contract import ObjectInfo, Sink, Storage, StoredObject
@@ -63,6 +61,7 @@ TAKEN = "taken"
 
 PNG = sample("image/png")
 LARGE_PNG = sample("image/png", size=100_000)
+JPEG = sample("image/jpeg")
 PDF = sample("application/pdf")
 
 
@@ -126,7 +125,8 @@ class Case:
     @property
     def is_direct(self) -> bool:
         """Whether it can go straight to a storage: a file and nothing else."""
-        return not (self.texts or self.declared or self.model or self.quota)
+        # Under a key that is taken an upload may be finished by somebody else: it stays, until its time is over.
+        return not (self.texts or self.declared or self.model or self.code == "object_exists")
 
     def spec(self, storage: Storage, pipeline: Pipeline | None, *, staging: Storage | None = None) -> Spec[Any]:
         options: dict[str, Any] = {} if self.limits is None else {"limits": self.limits}
@@ -196,6 +196,11 @@ CASES = [
     Case(
         *("an archive that unpacks to too much", BOMB, 422, "file_refused", "a.zip"),
         rules={"accept": ".zip", "check": ArchiveCheck()},
+    ),
+    Case("a picture that can be decoded", JPEG, filename="me.jpg", rules={"accept": IMAGES, "check": ImageCheck()}),
+    Case(
+        *("a picture that is cut", JPEG[:-40], 422, "file_refused", "me.jpg"),
+        rules={"accept": IMAGES, "check": ImageCheck()},
     ),
     Case(
         *("a damaged archive", zipped(a="text" * 9)[:-4], 422, "file_refused", "a.zip"),
@@ -314,7 +319,7 @@ class Place:
     ledger: Ledger
     storage: Storage
     staging: Storage | None
-    is_async: bool
+    driver: str
     pipeline: Pipeline
 
     def record(self) -> UploadRecord | None:
@@ -327,7 +332,7 @@ class Place:
         # How much was seen when a limit was passed depends on where the chunks end, by any door.
         known = {name: value for name, value in problem.items() if name != "seen"}
         record = self.record()
-        return Outcome(status, known, None if record is None else _facts(record))
+        return Outcome(200 if status < 400 else status, known, None if record is None else _facts(record))
 
     def expect_stored(self, data: bytes | None) -> None:
         """These bytes are all that is stored, or nothing is, and nobody has anything more to do with what is over."""
@@ -367,15 +372,15 @@ def _by_form(case: Case, place: Place, content_type: str, body: bytes) -> Outcom
     spec = replace(case.spec(place.storage, place.pipeline, staging=place.staging), register=owned)
 
     async def arrive() -> None:
-        received = await areceive_form(spec, content_type, _arriving(_chunks(body)), content_length=len(body))
+        received = await areceive_form(spec, content_type, arriving(in_chunks(body)), content_length=len(body))
         async with akept_if_handled(spec, received.submission):
             pass
 
     try:
-        if place.is_async:
+        if place.driver == "async":
             asyncio.run(arrive())
         else:
-            received = receive_form(spec, content_type, _chunks(body), content_length=len(body))
+            received = receive_form(spec, content_type, in_chunks(body), content_length=len(body))
             with kept_if_handled(spec, received.submission):
                 pass
     except UploadError as error:
@@ -385,102 +390,51 @@ def _by_form(case: Case, place: Place, content_type: str, body: bytes) -> Outcom
 
 # By tus
 
-BYTES = {"content-type": "application/offset+octet-stream"}
 
-
-class Tus:
+class Tus(Talk):
     """Sends a file by tus: in how many requests, and how they are made, each door says by itself."""
 
     def __init__(self, case: Case, place: Place) -> None:
-        self.case = case
-        self.place = place
         spec = case.spec(place.storage, place.pipeline, staging=place.staging)
-        self.server = Server(ResumableUploads(spec, staging=place.staging, quota=case.quota, wait_seconds=0.5))
-        self.answer = Answer(status=200)
-
-    def create(self, length: int | None, body: bytes = b"", **headers: object) -> str:
-        """Where it is, "" where it was refused."""
-        said = {"upload-length": length} if length is not None else {"upload-defer-length": 1}
-        said |= {"upload-metadata": self.metadata(), **(BYTES if body else {}), **_named(headers)}
-        return self.answer.headers["Location"] if self.ask("POST", "", said, body) else ""
-
-    def patch(self, upload: str, body: bytes, start: int, **headers: object) -> bool:
-        """Whether it was taken."""
-        if not self.ask("PATCH", upload, {**BYTES, "upload-offset": start, **_named(headers)}, body):
-            return False
-        assert self.answer.headers["Upload-Offset"] == str(start + len(body))
-        return True
-
-    def ask(
-        self, method: str, upload: str, headers: Mapping[str, object], body: bytes = b"", *, says_length: bool = True
-    ) -> bool:
-        request = Request(
-            method=method,
-            path="/files/",
-            upload=upload.rpartition("/")[2],
-            headers={"tus-resumable": "1.0.0", **{name: str(value) for name, value in headers.items()}},
-            body_length=len(body) if says_length else None,
-            owner=OWNER,
-        )
-        if self.place.is_async:
-            self.answer = asyncio.run(self.server.arespond(request, _arriving(_chunks(body))))
-        else:
-            self.answer = self.server.respond(request, _chunks(body))
-        return self.answer.status < 400
-
-    def metadata(self) -> str:
-        pairs = [("filename", self.case.filename), *self.case.texts]
-        if self.case.declared_type is not None:
-            pairs.append(("filetype", self.case.declared_type))
-        return ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in pairs)
-
-    def give_up(self, *uploads: str) -> None:
-        """As a client does that was told so. What it was told stays the answer."""
-        answer = self.answer
-        for upload in uploads:
-            self.ask("DELETE", upload, {})
-        self.answer = answer
-
-    def outcome(self) -> Outcome:
-        status = 200 if self.answer.status < 400 else self.answer.status
-        return self.place.outcome(status, json.loads(self.answer.body) if self.answer.body else {})
-
-
-def _named(headers: Mapping[str, object]) -> Mapping[str, object]:
-    return {name.replace("_", "-"): each for name, each in headers.items()}
+        uploads = ResumableUploads(spec, staging=place.staging, quota=case.quota, wait_seconds=0.5)
+        super().__init__(Server(uploads), place.driver, OWNER)
+        texts = dict(case.texts) | ({} if case.declared_type is None else {"filetype": case.declared_type})
+        self.words = metadata(filename=case.filename, **texts)
 
 
 def by_one_patch(case: Case, place: Place) -> Outcome:
     tus = Tus(case, place)
-    if (upload := tus.create(len(case.data))) and case.data:
-        tus.patch(upload, case.data, 0)
-    return tus.outcome()
+    answer = tus.create(len(case.data), upload_metadata=tus.words)
+    if answer.status == 201 and case.data:
+        answer = tus.patch(answer.location, 0, case.data)
+    return place.outcome(answer.status, answer.problem)
 
 
 def by_one_patch_that_is_verified(case: Case, place: Place) -> Outcome:
     tus = Tus(case, place)
-    digest = base64.b64encode(hashlib.sha256(case.data).digest()).decode()
-    if (upload := tus.create(len(case.data))) and case.data:
-        tus.patch(upload, case.data, 0, upload_checksum=f"sha256 {digest}")
-    return tus.outcome()
+    answer = tus.create(len(case.data), upload_metadata=tus.words)
+    if answer.status == 201 and case.data:
+        answer = tus.patch(answer.location, 0, case.data, upload_checksum=checksum(case.data, "sha256"))
+    return place.outcome(answer.status, answer.problem)
 
 
 def by_one_post(case: Case, place: Place) -> Outcome:
     tus = Tus(case, place)
-    tus.create(len(case.data), case.data)
-    return tus.outcome()
+    answer = tus.create(len(case.data), case.data or None, upload_metadata=tus.words)
+    return place.outcome(answer.status, answer.problem)
 
 
 def in_pieces(*cuts: int) -> Door:
     """In as many requests as the file is cut into."""
 
     def by_patches(case: Case, place: Place) -> Outcome:
-        tus = Tus(case, place)
-        if upload := tus.create(len(case.data)):
-            for start, end in pairwise(sorted({0, len(case.data), *(cut for cut in cuts if cut < len(case.data))})):
-                if not tus.patch(upload, case.data[start:end], start):
-                    break
-        return tus.outcome()
+        tus, size = Tus(case, place), len(case.data)
+        answer = begun = tus.create(size, upload_metadata=tus.words)
+        for start, end in pairwise(sorted({0, size, *(cut for cut in cuts if cut < size)})):
+            if answer.status >= 400:
+                break
+            answer = tus.patch(begun.location, start, case.data[start:end])
+        return place.outcome(answer.status, answer.problem)
 
     return by_patches
 
@@ -489,28 +443,51 @@ def of_a_length_that_is_said_last(case: Case, place: Place) -> Outcome:
     """Neither the upload nor the request that brings its bytes says how many. A length that may not be is refused, and
     not the upload: its client may have meant another one. This one gives up."""
     tus, size = Tus(case, place), len(case.data)
-    if upload := tus.create(None):
-        said = {**BYTES, "upload-offset": 0}
-        if not tus.ask("PATCH", upload, said, case.data, says_length=False):
-            return tus.outcome()
-        if not tus.patch(upload, b"", size, upload_length=size) and case.foreseen == "size":
-            tus.give_up(upload)
-    return tus.outcome()
+    answer = begun = tus.create(None, upload_metadata=tus.words)
+    if begun.status == 201:
+        answer = tus.patch(begun.location, 0, case.data, length=None)
+    if answer.status == 204:
+        answer = tus.patch(begun.location, size, upload_length=size)
+        if answer.status >= 400 and case.foreseen == "size":
+            tus.delete(begun.location)
+    return place.outcome(answer.status, answer.problem)
 
 
 def put_together(case: Case, place: Place) -> Outcome:
-    """Of three pieces, of which nobody knows what they are. What is refused is not made of them: they stay."""
+    """Of three pieces, of which nobody knows what they are. What is refused is not made of them: they stay, until their
+    client gives them up."""
     tus, size, pieces = Tus(case, place), len(case.data), list[str]()
     for start, end in pairwise([0, size // 3, size // 2, size]):
-        piece = tus.create(end - start, upload_concat="partial", upload_metadata="")
-        pieces.append(piece)
-        if not piece or (end > start and not tus.patch(piece, case.data[start:end], 0)):
-            tus.give_up(*pieces)
-            return tus.outcome()
-    said = {"upload-concat": f"final;{' '.join(pieces)}", "upload-metadata": tus.metadata()}
-    if not tus.ask("POST", "", said):
-        tus.give_up(*pieces)
-    return tus.outcome()
+        answer = tus.create(end - start, case.data[start:end] or None, upload_concat="partial")
+        if answer.status >= 400:
+            break
+        pieces.append(answer.location)
+    else:
+        answer = tus.put_together(*pieces, upload_metadata=tus.words)
+    if answer.status >= 400:
+        for each in pieces:
+            tus.delete(each)
+    return place.outcome(answer.status, answer.problem)
+
+
+# Straight to a storage
+
+
+def direct(case: Case, place: Place) -> Outcome:
+    assert isinstance(place.storage, Bucket)
+    owned = Owned(place.pipeline, owner=OWNER, quota=case.quota, expected_size=len(case.data))
+    spec = replace(case.spec(place.storage, place.pipeline), register=owned)
+    uploads = DirectUploads(spec, digest=True)
+    try:
+        begun = uploads.begin(case.filename, case.declared_type, len(case.data))
+        place.storage.post(begun.url, begun.fields, case.data)
+        if place.driver == "async":
+            asyncio.run(uploads.afinish(begun.token))
+        else:
+            uploads.finish(begun.token)
+    except UploadError as error:
+        return place.outcome(error.status, error.problem())
+    return place.outcome(200, {})
 
 
 Door: TypeAlias = Callable[[Case, Place], Outcome]
@@ -566,12 +543,13 @@ def test_a_form_says_of_a_file_what_the_table_does(case: Case, driver: str, tmp_
 def test_a_file_by_tus_is_what_it_is_by_a_form(case: Case, way: tuple[str, str, str], tmp_path: Path) -> None:
     """In however many requests it comes, and wherever its bytes wait."""
     driver, storages, door = way
+    form = form_outcome(case.name)
     with place_of(driver, storages, tmp_path) as place:
         outcome = DOORS[door](case, place)
         if door == "a length that is said last" and case.quota is not None and case.quota.bytes is not None:
             assert (outcome.status, outcome.facts) == (411, None)  # as a form without a Content-Length by the service
             return
-        expect_same(outcome, form_outcome(case.name), case)
+        expect_same(outcome, form, case)
         place.expect_stored(case.data if case.status == 200 else None)
     if case.foreseen and (case.foreseen == "said" or door not in KNOWS_NO_SIZE):
         assert outcome.facts is None
@@ -595,32 +573,20 @@ def test_texts_by_an_urlencoded_form_are_what_they_are_by_any_other(case: Case, 
     assert outcomes[0].problem.get("code") == case.code
 
 
-@pytest.mark.parametrize("finish", [DirectUploads.finish, lambda direct, token: asyncio.run(direct.afinish(token))])
+@pytest.mark.parametrize("driver", ["blocking", "async"])
 @pytest.mark.parametrize("case", [case for case in CASES if case.is_direct], ids=lambda case: case.name)
 def test_a_file_that_goes_straight_to_a_storage_is_what_it_is_by_a_form(
-    case: Case, finish: Callable[[DirectUploads, str], UploadedFile]
+    case: Case, driver: str, tmp_path: Path
 ) -> None:
-    """Without a pipeline there is no record: what is told of the file stands for it."""
-    bucket = Bucket()
-    _make_taken(bucket)
+    """It has texts of no kind."""
     form = form_outcome(case.name)
-    try:
-        direct = DirectUploads(case.spec(bucket, None), secret="nobody else knows this one", digest=True)
-        begun = direct.begin(case.filename, case.declared_type, len(case.data))
-        bucket.post(begun.url, begun.fields, case.data)
-        file = finish(direct, begun.token)
-    except UploadError as error:
-        known = {name: value for name, value in error.problem().items() if name != "seen"}
-        expect_same(Outcome(error.status, known, None), form, case)
-        assert left_in(bucket) == [TAKEN]
-        assert bucket.sent == {}
-    else:
-        assert case.status == 200
-        assert form.facts is not None
-        told = {name: getattr(file, name) for name in ("field", "filename", "client_filename", "content_type")}
-        told |= {"declared_type": file.declared_type, "size": file.size, "sha256": file.digest}
-        assert {name: form.facts[name] for name in told} == told
-        assert bucket.objects.keys() == {TAKEN, file.key}
+    with place_of(driver, "bucket", tmp_path) as place:
+        outcome = direct(case, place)
+        expect_same(outcome, form, case)
+        place.expect_stored(case.data if case.status == 200 else None)
+        assert isinstance(place.storage, Bucket)
+        assert place.storage.sent == {}
+    assert (outcome.facts is None) == bool(case.foreseen)
 
 
 def expect_same(outcome: Outcome, form: Outcome, case: Case) -> None:
@@ -647,52 +613,15 @@ def form_outcome(name: str) -> Outcome:
 
 @contextmanager
 def place_of(driver: str, storages: str, folder: Path) -> Iterator[Place]:
-    """`storages` is memory, disk, or staging: in a storage that keeps what is not whole, before one that cannot."""
+    """`storages` is memory, disk, bucket, or staging: in a storage that keeps what is not whole, before one that
+    cannot."""
     memory = MemoryStorage()
-    storage = DiskStorage(folder / "disk") if storages == "disk" else memory if storages == "memory" else Unable(memory)
-    staging = MemoryStorage("staging") if storages == "staging" else None
-    _make_taken(storage)
-    with _ledger() as ledger:
-        pipeline = Pipeline(ledger)
-        try:
-            yield Place(ledger, storage, staging, driver == "async", pipeline)
-        finally:
-            pipeline.close()
-
-
-def _make_taken(storage: Storage) -> None:
+    kinds = {"memory": memory, "disk": DiskStorage(folder / "disk"), "staging": Unable(memory), "bucket": Bucket()}
+    storage, staging = kinds[storages], MemoryStorage("staging") if storages == "staging" else None
     storage.open(TAKEN, ObjectInfo()).stage().commit()
-
-
-@contextmanager
-def _ledger() -> Iterator[Ledger]:
-    """One with nothing in it, whose tables were made once. In memory, where there is a folder for that: what is on the
-    disk when it is answered is not the question here, and would be most of the time."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
-        path = Path(folder, "uploads.db")
-        path.write_bytes(_tables())
-        ledger = Ledger(f"sqlite:///{path}")
-        try:
-            yield ledger
-        finally:
-            ledger.close()
-
-
-@functools.cache
-def _tables() -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        ledger = Ledger(f"sqlite:///{folder}/uploads.db")
-        ledger.migrate()
-        ledger.close()
-        return Path(folder, "uploads.db").read_bytes()
-
-
-def _chunks(body: bytes) -> Iterator[bytes]:
-    """As adapters read it."""
-    return (body[at : at + (1 << 16)] for at in range(0, len(body), 1 << 16))
-
-
-async def _arriving(chunks: Iterable[bytes]) -> AsyncIterator[bytes]:
-    for chunk in chunks:
-        yield chunk
+    ledger = empty_ledger()
+    pipeline = Pipeline(ledger)
+    try:
+        yield Place(ledger, storage, staging, driver, pipeline)
+    finally:
+        pipeline.close()

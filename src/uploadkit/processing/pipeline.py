@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime
 from functools import partial
 from posixpath import splitext
@@ -493,8 +493,9 @@ class Pipeline:
         if direct is not None and isinstance(storage, AcceptsDirectUploads):
             storage.abandon(direct["upload"], direct["parts"])
         elif isinstance(storage, KeepsPartial):
-            with suppress(ObjectMissing):  # it was committed, or a sweep of the storage was first
-                storage.partial(upload, known.kept).discard()
+            # Where it is missing, it was committed, or a sweep of the storage was first.
+            with suppress(ObjectMissing), closing(storage.partial(upload, known.kept)) as partial_object:
+                partial_object.discard()
         else:
             raise LookupError(f"storage {known.storage!r} keeps no uploads that come in several requests")
         self.ledger.resumables.forget(upload)

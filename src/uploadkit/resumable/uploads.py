@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial as bound
@@ -36,7 +36,7 @@ from ..errors import (
 from ..intake.landing import Landing
 from ..intake.plan import Steps, shown_name
 from ..intake.spec import Received, Spec, check_spec
-from ..intake.steps import END, READ, Ask, Discard, Do, Keep, Open, Refuse, Step, Write
+from ..intake.steps import END, READ, Ask, Discard, Do, Keep, Open, Refuse, Stage, Step, Write
 from ..policy.filters import IncomingFile
 from ..policy.media_types import OCTET_STREAM
 from ..policy.signatures import HEAD_SIZE
@@ -80,10 +80,10 @@ class ResumableUploads:
 
     def __init__(
         self,
-        spec: Spec[Any],
+        spec: Spec[T],
         *,
         staging: Storage | None = None,
-        handler: Callable[..., Any] | None = None,
+        handler: Callable[[T], object] | None = None,
         expires_seconds: int = EXPIRES_SECONDS,
         wait_seconds: float = WAIT_SECONDS,
         quota: Quota | None = None,
@@ -102,7 +102,7 @@ class ResumableUploads:
         self.expires_seconds: int = expires_seconds
         self._policy = Policy(spec, self.pipeline, staging=staging, words=words)
         self._ledger = self.pipeline.ledger
-        self._handler = handler
+        self._handler: Callable[[Any], object] | None = handler
         self._wait_seconds = wait_seconds
         self._quota = quota
         self._keep_seconds = keep_seconds
@@ -298,7 +298,7 @@ class ResumableUploads:
     def _judge(self, work: Work, source: Source, replayed: int) -> Steps[Received[Any] | None]:
         """Has a plan judge what comes from `source`, of which the first bytes are there. None where not all of the file
         has come; what has come is kept then, and where anything fails but the file itself."""
-        steps, landing, failed = self._policy.plan(work, replayed), None, False
+        steps, landing, failed, is_staged = self._policy.plan(work, replayed), None, False, False
         try:
             step = next(steps)
             while True:
@@ -313,8 +313,8 @@ class ResumableUploads:
                         if chunk is None and not source.is_whole:
                             raise _Unfinished
                         step = steps.send(END if chunk is None else chunk)
-                elif failed and isinstance(step, Discard | Refuse):
-                    step = steps.send(None)
+                elif failed and (isinstance(step, Refuse) or (isinstance(step, Discard) and not is_staged)):
+                    step = steps.send(None)  # what has come is kept; what was made of it in another storage goes
                 else:
                     try:
                         answer = yield step
@@ -325,6 +325,7 @@ class ResumableUploads:
                         step = steps.throw(error)
                     else:
                         landing = answer if isinstance(step, Open) else landing
+                        is_staged = is_staged or isinstance(step, Stage)
                         step = steps.send(answer)
         except StopIteration as done:
             received: Received[Any] = done.value
@@ -385,7 +386,14 @@ class ResumableUploads:
         size = sum(works[piece].size for piece in pieces)
         announced = self._policy.checked(replace(announced, length=size, is_put_together=True))
         standing: Standing = yield Do(self._begin, (announced, owner, None))
-        return (yield from self._at(standing.upload, owner, None, bound(self._use, [works[piece] for piece in pieces])))
+        try:
+            use = bound(self._use, [works[piece] for piece in pieces])
+            return (yield from self._at(standing.upload, owner, None, use))
+        except GeneratorExit:
+            raise
+        except BaseException as error:  # as in `receive`
+            yield Do(self.pipeline.refuse, ([standing.upload], error), settles=True)
+            raise
 
     def _use(self, pieces: Sequence[Work], work: Work) -> Steps[None]:
         try:
@@ -441,6 +449,7 @@ class ResumableUploads:
             "is_put_together": announced.is_put_together,
             "offset": 0,
         }
+        kept: str | None = None
         try:
             most = policy.max_size if announced.length is None else announced.length
             kept = keeper(policy.storage).begin_partial(upload, ObjectInfo(max_size=most))
@@ -453,6 +462,9 @@ class ResumableUploads:
                 expires_at=self._expiry(),
             )
         except BaseException as error:
+            with suppress(UploadError):
+                if kept is not None:  # without a row nobody else would know of it
+                    keeper(policy.storage).partial(upload, kept).discard()
             with suppress(UploadError):
                 self.pipeline.refuse([upload], error)
             raise
@@ -512,8 +524,10 @@ class ResumableUploads:
         quota = self._quota if work.record.owner is not None else None
         try:
             self.pipeline.accept(submission.files, quota=quota, **self._policy.said(submission.fields))
-        except (QuotaExceeded, RecordError) as error:
-            self._take_back(work, submission, error)
+        except BaseException as error:
+            # Under a name of the application's own nobody would find what is published when the next request comes.
+            if isinstance(error, QuotaExceeded | RecordError) or self._policy.rule.key_maker is not None:
+                self._take_back(work, submission, error)
             raise
         if self._policy.rule.staging is not None:  # it was copied from there
             with suppress(StorageError):  # a sweep removes what stays
@@ -522,7 +536,11 @@ class ResumableUploads:
 
     def _use_up(self, pieces: Sequence[Work], work: Work) -> None:
         for piece in {piece.record.id: piece for piece in pieces}.values():
-            self._delete(piece, f"it is part of {work.record.id}")
+            try:
+                self._delete(piece, f"it is part of {work.record.id}")
+            except StorageError:
+                piece.is_over = True
+                _log.warning("what had come of upload %s stays for now", piece.record.id, exc_info=True)
 
     def _delete(self, work: Work, reason: str) -> None:
         self.pipeline.delete(work.record.id, reason=reason)
@@ -610,8 +628,10 @@ def _drop(steps: Steps[Any], error: BaseException) -> None:
 
 
 def _release(works: Iterable[Work]) -> None:
-    for work in works:
-        work.release()
+    """All of them, also where one cannot be closed."""
+    with ExitStack() as releasing:
+        for work in works:
+            releasing.callback(work.release)
 
 
 def _from_now(seconds: float) -> datetime:

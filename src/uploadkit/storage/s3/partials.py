@@ -89,7 +89,7 @@ def part_size_for(max_size: int | None, budget: Budget) -> int:
 
 def listed_parts(staging: HasStaging, name: str, parts_id: str, *, after: int = 0) -> Iterator[Mapping[str, Any]]:
     """The parts of a multipart upload that come `after` a number. Raises `ObjectMissing` where there is none."""
-    which: dict[str, Any] = {"Key": name, "UploadId": parts_id, "PartNumberMarker": after}
+    which: dict[str, Any] = {"Key": name, "UploadId": parts_id} | ({"PartNumberMarker": after} if after else {})
     while True:
         page = staging._client.call("list_parts", "look at an upload", None, **which)
         yield from page.get("Parts", ())

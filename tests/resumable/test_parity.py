@@ -670,7 +670,12 @@ def place_of(driver: str, storages: str, folder: Path) -> Iterator[Place]:
     """`storages` is memory, disk, bucket, or staging: in a storage that keeps what is not whole, before one that
     cannot."""
     memory = MemoryStorage()
-    kinds = {"memory": memory, "disk": DiskStorage(folder / "disk"), "staging": Unable(memory), "bucket": Bucket()}
+    kinds: dict[str, Storage] = {
+        "memory": memory,
+        "disk": DiskStorage(folder / "disk"),
+        "staging": Unable(memory),
+        "bucket": Bucket(),
+    }
     storage, staging = kinds[storages], MemoryStorage("staging") if storages == "staging" else None
     storage.open(TAKEN, ObjectInfo()).stage().commit()
     ledger = empty_ledger()

@@ -26,11 +26,7 @@ import pytest
 from pydantic import BaseModel, Field, create_model
 from tests.intake.receiving import in_chunks, left_in
 from tests.resumable.bucket import Bucket, Seen
-<<<<<<< HEAD
-from tests.resumable.talking import PATH, Talk, Told, arriving, checksum, empty_ledger, metadata
-=======
 from tests.resumable.talking import PATH, Talk, arriving, checksum, empty_ledger, metadata
->>>>>>> rbench
 
 from uploadkit.content.archives import ArchiveCheck
 from uploadkit.content.images import ImageCheck
@@ -475,51 +471,6 @@ def put_together(case: Case, place: Place) -> Outcome:
     return place.outcome(answer.status, answer.problem)
 
 
-<<<<<<< HEAD
-# By the IETF's draft
-
-
-class Ietf(Tus):
-    """Sends a file by the draft, which has no place for the text values of a form: they come as metadata of tus."""
-
-    def __init__(self, case: Case, place: Place) -> None:
-        super().__init__(case, place)
-        self.version = None
-        self.about: Mapping[str, Any] = {
-            "content_disposition": f"inline; filename*=UTF-8''{quote(case.filename, safe='')}",
-            "content_type": case.declared_type,
-            "upload_metadata": metadata(**dict(case.texts)) if case.texts else None,
-        }
-
-    def begin(self, body: bytes = b"", **headers: Any) -> Told:
-        return self.ask("POST", PATH + "/", body, **self.about, **headers)
-
-    def append(self, location: str, offset: int, body: bytes, **headers: Any) -> Told:
-        return self.ask("PATCH", location, body, upload_offset=offset, content_type=PARTIAL_TYPE, **headers)
-
-
-def by_one_post_that_is_complete(case: Case, place: Place) -> Outcome:
-    answer = Ietf(case, place).begin(case.data, upload_complete="?1")
-    return place.outcome(answer.status, answer.problem)
-
-
-def carefully(case: Case, place: Place) -> Outcome:
-    ietf, size = Ietf(case, place), len(case.data)
-    answer = ietf.begin(upload_complete="?0", upload_length=size)
-    if answer.status == 201:
-        answer = ietf.append(answer.location, 0, case.data, upload_complete="?1")
-    return place.outcome(answer.status, answer.problem)
-
-
-def as_a_stream(case: Case, place: Place) -> Outcome:
-    """Nothing says how many bytes there are, but that these were the last."""
-    ietf, middle = Ietf(case, place), len(case.data) // 2
-    answer = begun = ietf.begin(upload_complete="?0")
-    if answer.status == 201:
-        answer = ietf.append(begun.location, 0, case.data[:middle], length=None, upload_complete="?0")
-    if answer.status == 204:
-        answer = ietf.append(begun.location, middle, case.data[middle:], length=None, upload_complete="?1")
-=======
 # By the draft of the IETF
 
 
@@ -552,7 +503,6 @@ def by_ietf_patches(case: Case, place: Place) -> Outcome:
             break
         said: dict[str, Any] = {"content_type": PARTIAL_TYPE, "upload_complete": "?1" if end == size else "?0"}
         answer = ietf.ask("PATCH", begun.location, case.data[start:end], upload_offset=start, **said)
->>>>>>> rbench
     return place.outcome(answer.status, answer.problem)
 
 
@@ -586,20 +536,12 @@ DOORS: Mapping[str, Door] = {
     "many pieces": in_pieces(1, 2, 4096, 8191, 8192, 8193, 70_000),
     "a length that is said last": of_a_length_that_is_said_last,
     "put together": put_together,
-<<<<<<< HEAD
-    "one POST of the IETF": by_one_post_that_is_complete,
-    "the IETF, carefully": carefully,
-    "a stream of the IETF": as_a_stream,
-=======
     "IETF, one POST": by_one_ietf_post,
     "IETF, PATCHes": by_ietf_patches,
->>>>>>> rbench
 }
 
-KNOWS_NO_SIZE = ("a length that is said last", "put together", "a stream of the IETF")
+KNOWS_NO_SIZE = ("a length that is said last", "put together")
 """Of what comes by these doors the size is known no earlier than in a form, or is that of no piece."""
-
-NEVER_SAYS_A_LENGTH = ("a length that is said last", "a stream of the IETF")
 
 WAYS = [
     *(("blocking", "memory", door) for door in DOORS),
@@ -609,11 +551,7 @@ WAYS = [
 ]
 IN_EVERY_RUN = [
     *(("blocking", "memory", door) for door in DOORS),
-<<<<<<< HEAD
-    *(("async", "memory", door) for door in ("one PATCH", "two pieces", "the IETF, carefully")),
-=======
     *(("async", "memory", door) for door in ("one PATCH", "two pieces", "IETF, PATCHes")),
->>>>>>> rbench
     *(("blocking", "disk", door) for door in ("many pieces", "put together")),
     ("blocking", "staging", "two pieces"),
 ]
@@ -640,19 +578,13 @@ def test_a_form_says_of_a_file_what_the_table_does(case: Case, driver: str, tmp_
     [pytest.param(way, id="-".join(way), marks=() if way in IN_EVERY_RUN else pytest.mark.soak) for way in WAYS],
 )
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-<<<<<<< HEAD
-def test_a_file_in_several_requests_is_what_it_is_by_a_form(
-    case: Case, way: tuple[str, str, str], tmp_path: Path
-) -> None:
-=======
 def test_a_file_is_what_it_is_by_a_form(case: Case, way: tuple[str, str, str], tmp_path: Path) -> None:
->>>>>>> rbench
     """In however many requests it comes, and wherever its bytes wait."""
     driver, storages, door = way
     form = form_outcome(case.name)
     with place_of(driver, storages, tmp_path) as place:
         outcome = DOORS[door](case, place)
-        if door in NEVER_SAYS_A_LENGTH and case.quota is not None and case.quota.bytes is not None:
+        if door == "a length that is said last" and case.quota is not None and case.quota.bytes is not None:
             assert (outcome.status, outcome.facts) == (411, None)  # as a form without a Content-Length by the service
             return
         expect_same(outcome, form, case)

@@ -28,6 +28,7 @@ CPU_OF_FORM: Mapping[str, float] = {
     "tus, one PATCH": 1.2,
     "tus, PATCHes of 5 MiB": 2.0,
     "tus, one POST": 1.2,
+    "IETF, one POST": 1.2,
 }
 """So many times the CPU of the form, at most."""
 
@@ -71,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.resumable", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m bench.resumable", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--scenario", action="append", choices=SCENARIOS, help="only this; repeatable")
     parser.add_argument("--quick", action="store_true", help="an eighth of the bytes, one round")
     parser.add_argument("--rounds", type=int, metavar="N", help="runs of every door (default: 5; 1 with --quick)")

@@ -159,9 +159,9 @@ class Clients:
                 client.send(_head(method, address, *headers, length=len(body)) + body)
                 answer = client.answer()
             if answer.status != 423:
-                break
-        assert answer.status == status or (method, answer.status) == ("PATCH", 409), (method, answer)
-        return answer
+                assert answer.status == status or (method, answer.status) == ("PATCH", 409), (method, answer)
+                return answer
+        raise AssertionError(f"{address} is never let go")
 
 
 def _head(method: str, address: str, *headers: str, length: int) -> bytes:

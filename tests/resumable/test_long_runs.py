@@ -30,9 +30,9 @@ from uploadkit.testing import Answer, Client
 
 pytestmark = [pytest.mark.soak, pytest.mark.needs("linux")]
 
-GROWTH = 8 << 20
+GROWTH = 16 << 20
 """Bytes by which a server may grow over the second half: an allocator's, and no upload's, of which there are a
-thousand."""
+thousand. One after the other they take a quarter of a MiB."""
 
 OFFSET = "Content-Type: application/offset+octet-stream"
 

@@ -18,8 +18,8 @@ from typing import Any, Final, TypeVar
 
 from ..errors import (
     ChecksumMismatch,
-    LengthConflict,
     KeyRefused,
+    LengthConflict,
     MalformedUpload,
     ObjectExists,
     ObjectMissing,

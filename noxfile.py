@@ -149,9 +149,9 @@ def package(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Parsers, forms, uploads, S3, pictures, types, records and the service; `-- s3 --quick` runs one."""
+    """Parsers, forms, uploads, S3, pictures, types, records, the service; `-- s3 --quick` runs one."""
     session.install("-e", ".[service]", *_group("bench"))
-    benches = ["parsers", "typed", "end_to_end", "s3", "images", "detection", "ledger", "service"]
+    benches = ["parsers", "typed", "end_to_end", "s3", "images", "detection", "ledger", "service", "resumable"]
     words = [*session.posargs]
     if words and words[0] in benches:
         benches = [words.pop(0)]

@@ -57,6 +57,7 @@ PUBLIC = (
     "uploadkit.resumable.django",
     "uploadkit.resumable.flask",
     "uploadkit.resumable.holding",
+    "uploadkit.resumable.ietf",
     "uploadkit.resumable.protocol",
     "uploadkit.resumable.serving",
     "uploadkit.resumable.tus",

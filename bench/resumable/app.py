@@ -24,7 +24,7 @@ def _storage() -> Storage:
         return DiskStorage(FOLDER / "files", durable=True)
     from uploadkit.storage.s3 import S3Storage  # optional
 
-    return S3Storage(os.environ["BENCH_BUCKET"], endpoint_url=os.environ["BENCH_S3"], path_style=True)
+    return S3Storage(f"s3://{os.environ['BENCH_BUCKET']}", options={"endpoint_url": os.environ["BENCH_S3"]})
 
 
 pipeline = Pipeline(Ledger(f"sqlite:///{FOLDER / 'uploads.db'}"))

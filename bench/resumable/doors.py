@@ -133,6 +133,11 @@ def _one_post(connection: Connection, size: int) -> None:
     expect(connection.ask("POST", "/tus/", headers, _bytes_of(size), status=201), size)
 
 
+def _ietf(connection: Connection, size: int) -> None:
+    headers = {"Upload-Complete": "?1", "Upload-Draft-Interop-Version": "8", "Content-Type": "video/mp4"}
+    expect(connection.ask("POST", "/tus/", headers, _bytes_of(size), status=201), size)
+
+
 def _created(connection: Connection, size: int) -> str:
     return connection.ask("POST", "/tus/", _VERSION | {"Upload-Length": str(size)}, status=201)["location"]
 
@@ -217,8 +222,9 @@ FILES: Final[Mapping[str, Callable[[Connection, int], None]]] = {
     "tus, one PATCH": _one_patch,
     "tus, PATCHes of 5 MiB": _patches,
     "tus, one POST": _one_post,
+    "IETF, one POST": _ietf,
 }
-"""The ways of one file. Uploads by the IETF's draft have their place here."""
+"""The ways of one file."""
 
 SMALL: Final[Mapping[str, Callable[[Connection, int], Iterator[None]]]] = {
     "a form with 32 bytes": _small_forms,

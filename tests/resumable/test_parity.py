@@ -20,13 +20,13 @@ from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal, TypeAlias
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 from pydantic import BaseModel, Field, create_model
 from tests.intake.receiving import in_chunks, left_in
 from tests.resumable.bucket import Bucket, Seen
-from tests.resumable.talking import Talk, arriving, checksum, empty_ledger, metadata
+from tests.resumable.talking import PATH, Talk, arriving, checksum, empty_ledger, metadata
 
 from uploadkit.content.archives import ArchiveCheck
 from uploadkit.content.images import ImageCheck
@@ -45,6 +45,7 @@ from uploadkit.records.ledger import Ledger
 from uploadkit.records.lifecycle import State
 from uploadkit.records.record import Quota, UploadRecord
 from uploadkit.resumable.direct import DirectUploads
+from uploadkit.resumable.ietf import PARTIAL_TYPE
 from uploadkit.resumable.serving import Server
 from uploadkit.resumable.uploads import ResumableUploads
 from uploadkit.storage.contract import ObjectInfo, Sink, Storage, StoredObject
@@ -470,6 +471,41 @@ def put_together(case: Case, place: Place) -> Outcome:
     return place.outcome(answer.status, answer.problem)
 
 
+# By the draft of the IETF
+
+
+class Ietf(Talk):
+    """As `Tus`. A file's name and type are said as HTTP says them; texts by the metadata of tus, since it has no word
+    for them."""
+
+    def __init__(self, case: Case, place: Place) -> None:
+        super().__init__(Tus(case, place).server, place.driver, OWNER, version=None)
+        self.words: dict[str, Any] = {
+            "content_type": case.declared_type,
+            "content_disposition": f"attachment; filename*=UTF-8''{quote(case.filename, safe='')}",
+            "upload_metadata": metadata(**dict(case.texts)) or None,
+        }
+
+
+def by_one_ietf_post(case: Case, place: Place) -> Outcome:
+    ietf = Ietf(case, place)
+    answer = ietf.ask("POST", f"{PATH}/", case.data, upload_complete="?1", **ietf.words)
+    return place.outcome(answer.status, answer.problem)
+
+
+def by_ietf_patches(case: Case, place: Place) -> Outcome:
+    """It begins without content: nobody can be told by 104 where an upload is."""
+    ietf, size = Ietf(case, place), len(case.data)
+    answer = begun = ietf.ask("POST", f"{PATH}/", upload_complete="?0", upload_length=size, **ietf.words)
+    edges = [0, *(cut for cut in (8191, 20_000) if cut < size), size]
+    for start, end in pairwise(edges):
+        if answer.status >= 400:
+            break
+        said: dict[str, Any] = {"content_type": PARTIAL_TYPE, "upload_complete": "?1" if end == size else "?0"}
+        answer = ietf.ask("PATCH", begun.location, case.data[start:end], upload_offset=start, **said)
+    return place.outcome(answer.status, answer.problem)
+
+
 # Straight to a storage
 
 
@@ -500,6 +536,8 @@ DOORS: Mapping[str, Door] = {
     "many pieces": in_pieces(1, 2, 4096, 8191, 8192, 8193, 70_000),
     "a length that is said last": of_a_length_that_is_said_last,
     "put together": put_together,
+    "IETF, one POST": by_one_ietf_post,
+    "IETF, PATCHes": by_ietf_patches,
 }
 
 KNOWS_NO_SIZE = ("a length that is said last", "put together")
@@ -513,7 +551,7 @@ WAYS = [
 ]
 IN_EVERY_RUN = [
     *(("blocking", "memory", door) for door in DOORS),
-    *(("async", "memory", door) for door in ("one PATCH", "two pieces")),
+    *(("async", "memory", door) for door in ("one PATCH", "two pieces", "IETF, PATCHes")),
     *(("blocking", "disk", door) for door in ("many pieces", "put together")),
     ("blocking", "staging", "two pieces"),
 ]
@@ -540,7 +578,7 @@ def test_a_form_says_of_a_file_what_the_table_does(case: Case, driver: str, tmp_
     [pytest.param(way, id="-".join(way), marks=() if way in IN_EVERY_RUN else pytest.mark.soak) for way in WAYS],
 )
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_file_by_tus_is_what_it_is_by_a_form(case: Case, way: tuple[str, str, str], tmp_path: Path) -> None:
+def test_a_file_is_what_it_is_by_a_form(case: Case, way: tuple[str, str, str], tmp_path: Path) -> None:
     """In however many requests it comes, and wherever its bytes wait."""
     driver, storages, door = way
     form = form_outcome(case.name)
@@ -616,7 +654,12 @@ def place_of(driver: str, storages: str, folder: Path) -> Iterator[Place]:
     """`storages` is memory, disk, bucket, or staging: in a storage that keeps what is not whole, before one that
     cannot."""
     memory = MemoryStorage()
-    kinds = {"memory": memory, "disk": DiskStorage(folder / "disk"), "staging": Unable(memory), "bucket": Bucket()}
+    kinds: dict[str, Storage] = {
+        "memory": memory,
+        "disk": DiskStorage(folder / "disk"),
+        "staging": Unable(memory),
+        "bucket": Bucket(),
+    }
     storage, staging = kinds[storages], MemoryStorage("staging") if storages == "staging" else None
     storage.open(TAKEN, ObjectInfo()).stage().commit()
     ledger = empty_ledger()

@@ -32,6 +32,7 @@ from .visiting import (
     moves,
     opened,
     picture_of,
+    sideways,
     slowed,
     wait_for,
 )
@@ -656,11 +657,6 @@ def test_five_hundred_files_stay_usable(page: Page, server: Server) -> None:
     page.wait_for_function("() => document.querySelectorAll('.card[data-status=cancelled]').length === 500")
     page.get_by_role("button", name="Clear the list").click()
     assert page.locator(".card").count() == 0
-
-
-def sideways(page: Page) -> int:
-    """How many pixels stand out on the right."""
-    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
 
 def _is_stream(url: str) -> bool:

@@ -20,7 +20,7 @@ from tests.adapters.servers import Server, eventually, running, uvicorn
 
 from . import axe
 from .serving import Served, wait_until_gone
-from .visiting import asked, card, choose, focus_on, ledger, moves, opened, part, picture_of, wait_for
+from .visiting import asked, card, choose, focus_on, ledger, moves, opened, part, picture_of, sideways, wait_for
 from .wire import Wire
 
 if TYPE_CHECKING:
@@ -251,13 +251,17 @@ def test_a_file_that_is_dropped_again_goes_on_too(
 
 
 def test_an_unfinished_upload_is_discarded(page: Page, server: Server, wire: Wire, text: Callable[..., Path]) -> None:
-    """Nothing of it is left, here or there."""
+    """Nothing of it is left, here or there. A narrow screen shows all of it."""
+    page.set_viewport_size({"width": 320, "height": 760})
     opened(page, wire)
     wire.bytes_per_second = SLOW
     choose(page, text())
     paused(page, "diary.txt")
+    assert sideways(page) == 0
     page.reload()
-    wait_for(page, "diary.txt", "left").get_by_role("button", name="Discard diary.txt").click()
+    wait_for(page, "diary.txt", "left")
+    assert sideways(page) == 0
+    card(page, "diary.txt").get_by_role("button", name="Discard diary.txt").click()
     card(page, "diary.txt").wait_for(state="detached")
     assert page.locator("#said").inner_text() == "diary.txt is discarded."
     assert page.locator("#left").is_hidden()

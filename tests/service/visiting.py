@@ -107,3 +107,8 @@ def eventually_in(page: Page, condition: Callable[[], object]) -> None:
 
     eventually(met)
     assert condition()
+
+
+def sideways(page: Page) -> int:
+    """How many pixels stand out on the right."""
+    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))

@@ -48,8 +48,9 @@ def resumable_urls(
     of one that is cut nothing arrives here.
 
     It is exempt from Django's protection against CSRF, since clients of these protocols know no token, and needs none:
-    every request that changes anything has a header that no form can send, and that a page of another origin may send
-    only when a preflight has allowed it, which `allow_origins` decides. Cookies are not taken from there at all.
+    every request that changes anything has a header, a type or a method that no form can send, and that a page of
+    another origin may send only when a preflight has allowed it, which `allow_origins` decides. Cookies are not taken
+    from there at all.
     """
     server = Server(uploads, allow_origins=allow_origins)
     view: Any = _async_view(server, owner) if is_async(owner) or uploads.asks_async else _sync_view(server, owner)

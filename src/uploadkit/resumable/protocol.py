@@ -13,7 +13,7 @@ from ..errors import MalformedUpload, UploadError
 from ..intake.plan import Steps
 from .uploads import Standing
 
-__all__ = ["Answer", "Request", "Speaks", "whole_number"]
+__all__ = ["Answer", "Request", "Speaks"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

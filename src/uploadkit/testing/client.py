@@ -35,7 +35,7 @@ class Answer:
     content_type: str
     body: bytes
     closes: bool
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def json(self) -> dict[str, Any]:

@@ -211,8 +211,8 @@ _DIRECT: Final[dict[str, Json]] = {
         "properties": {
             "filename": _string("What it is called."),
             "type": _or_null(_string("The media type that the client takes it for.")),
-            "size": SIZE | {"description": "No other is taken. Needed where there is a quota of bytes."},
-            "sha256": SHA256 | {"description": "No file with another one is taken."},
+            "size": _or_null(SIZE | {"description": "No other is taken. Needed where there is a quota of bytes."}),
+            "sha256": _or_null(SHA256 | {"description": "No file with another one is taken."}),
             "metadata": {
                 "type": ["object", "null"],
                 "description": "`size`, `sha256`, `priority` and `tags` where they are not beside it.",

@@ -80,28 +80,31 @@ def size_of(port: int, location: str) -> int:
     raise AssertionError("nobody can say how far it has come")
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.needs("postgres"))])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Of a ledger with nothing in it."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/uploads.db"
-        return
-    postgres: PostgresServer = request.getfixturevalue("postgres")
-    name = postgres.create()
-    with closing(Ledger(postgres.url(name))) as ledger:
-        ledger.migrate()
-    yield postgres.url(name)
-    postgres.drop(name)
-
-
-@pytest.fixture
-def two(url: str, tmp_path: Path) -> Iterator[list[Server]]:
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.needs("postgres"))])
+def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
     """Two servers with one ledger and one folder."""
+    folder = tmp_path_factory.mktemp("both")
     with ExitStack() as ending:
-        servers = [ending.enter_context(running(KIND, tmp_path, RESUMABLE_LEDGER=url)) for _ in range(2)]
+        if request.param == "sqlite":
+            url = f"sqlite:///{folder}/uploads.db"
+        else:
+            postgres: PostgresServer = request.getfixturevalue("postgres")
+            name = postgres.create()
+            ending.callback(postgres.drop, name)
+            url = postgres.url(name)
+            with closing(Ledger(url)) as ledger:
+                ledger.migrate()
+        servers = [ending.enter_context(running(KIND, folder, RESUMABLE_LEDGER=url)) for _ in range(2)]
         yield servers
         for server in servers:
             assert server.complaints() == []
+
+
+@pytest.fixture
+def two(both: list[Server]) -> Iterator[list[Server]]:
+    """Nothing lies there before a test."""
+    yield both
+    both[0].clear()
 
 
 def expect_stored(server: Server, *files: bytes) -> None:
@@ -238,7 +241,7 @@ def test_a_server_may_be_killed_at_any_moment(tmp_path: Path, seed: int) -> None
     chance = random.Random(seed)
     data = chance.randbytes(3_000_000)
     location, promised = "", 0
-    for _ in range(5):
+    for _ in range(3):
         with running(KIND, tmp_path) as server:
             location = location or create(server.port, len(data))
             offset = size_of(server.port, location)

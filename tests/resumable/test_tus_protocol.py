@@ -434,6 +434,12 @@ def test_an_upload_may_bring_its_first_bytes(place: Place) -> None:
     place.expect_whole(answer.location, b"1234567890")
 
 
+def test_an_upload_of_no_bytes_that_brings_some_is_413(place: Place) -> None:
+    """It would be finished when it is made, and its client would not know."""
+    expect_problem(place.talk.create(0, b"1"), 413, "limit_exceeded")
+    place.expect_nothing()
+
+
 @pytest.mark.parametrize("body", [b"123456", [b"123", b"456"]])
 def test_an_upload_that_brings_more_than_it_is_to_have_is_413(place: Place, body: Any) -> None:
     """Nothing is left: its client was not told where it is."""

@@ -102,13 +102,13 @@ class Policy:
             text = f"the file in field {quoted(self.field)} has fewer than {rule.min_size} bytes"
             raise FileRefused(text, field=self.field, filter="min_size")
 
-    def check_room(self, work: Work, seen: int) -> None:
-        """Raises `LimitExceeded` where so many bytes are more than the upload may have."""
-        if work.length is None:
+    def check_room(self, length: int | None, seen: int) -> None:
+        """Raises `LimitExceeded` where so many bytes are more than an upload of this `length` may have."""
+        if length is None:
             self.check_length(seen, is_piece=True)  # there may be more to come
-        elif seen > work.length:
-            text = f"the upload was announced with {work.length} bytes, and more are sent"
-            raise LimitExceeded(text, limit="upload_length", allowed=work.length, seen=seen, field=self.field)
+        elif seen > length:
+            text = f"the upload was announced with {length} bytes, and more are sent"
+            raise LimitExceeded(text, limit="upload_length", allowed=length, seen=seen, field=self.field)
 
     def plan(self, work: Work, replayed: int) -> Steps[Received[Any]]:
         """The plan that judges an upload by its bytes, of which the first `replayed` are there already."""

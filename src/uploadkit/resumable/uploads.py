@@ -160,6 +160,8 @@ class ResumableUploads:
     ) -> Steps[Standing]:
         """Begins an upload by a request that brings its first bytes. Raises what `create` and `append` raise: nothing
         is left then, since nobody was told where the upload is."""
+        if body_length is not None:  # asked before: an upload of no bytes is finished when it is made
+            self._policy.check_room(announced.length, body_length)
         standing = yield from self.create(announced, owner=owner)
         try:
             return (
@@ -243,12 +245,12 @@ class ResumableUploads:
         if adding.length is not None:
             self._say_length(work, adding.length)
         if adding.body_length is not None:
-            self._policy.check_room(work, adding.offset + adding.body_length)
+            self._policy.check_room(work.length, adding.offset + adding.body_length)
         if work.is_finished:
             return
         if adding.is_last and work.length is not None:
             work.needs_last = False  # should this request break off: with what is missing it is whole
-        body: Source = Body(adding.offset, bound(self._policy.check_room, work))
+        body: Source = Body(adding.offset, bound(self._policy.check_room, work.length))
         if adding.checksum is not None:
             body = yield from self._verified(adding.checksum, body)
         if work.is_piece or work.size >= HEAD_SIZE:

@@ -111,7 +111,9 @@ def test_whichever_call_of_the_storage_fails(tmp_path: Path, driver: str, run: s
                 return
 
 
-@pytest.mark.parametrize("afterwards", [False, pytest.param(True, marks=pytest.mark.soak)], ids=["before", "afterwards"])
+@pytest.mark.parametrize(
+    "afterwards", [False, pytest.param(True, marks=pytest.mark.soak)], ids=["before", "afterwards"]
+)
 @pytest.mark.parametrize(("driver", "run"), EACH)
 def test_whichever_call_of_the_ledger_fails(tmp_path: Path, driver: str, run: str, afterwards: bool) -> None:
     """Before anything of it is done, or when all of it is and only its answer is missing."""

@@ -331,15 +331,18 @@ def place_in(
     is taken. `options` are those of `ResumableUploads`."""
     ledger = empty_ledger() if ledger is None else ledger
     storage = DiskStorage(folder / "disk") if storage is None else storage
-    through = Pipeline(ledger, **(pipeline or {}))
-    upload = Uploader(storage, pipeline=through, **(uploader or {}))
+    rules: dict[str, Any] = dict(single or {})
+    of_the_uploader: dict[str, Any] = dict(uploader or {})
+    of_the_pipeline: dict[str, Any] = dict(pipeline or {})
+    through = Pipeline(ledger, **of_the_pipeline)
+    upload = Uploader(storage, pipeline=through, **of_the_uploader)
     spec: Any
     if form is not None:
         spec = upload.form(form)
     elif fields is not None:
         spec = upload.fields(*fields)
     else:
-        spec = upload.single("file", **(single or {}))
+        spec = upload.single("file", **rules)
     handled: list[Any] = []
     options.setdefault("handler", handled.append)
     options.setdefault("wait_seconds", 0.3)

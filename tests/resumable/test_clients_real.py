@@ -10,6 +10,7 @@ import io
 import os
 import random
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,21 +77,18 @@ def test_tuspy_goes_on_after_every_cut(server: Server, seed: int) -> None:
 
     data = random.Random(seed).randbytes(1_000_003)
     with cutting(server.port, at_random(seed, 300_000)) as proxy:
-        client = TusClient(f"{proxy.url}/files/")
-        for _ in range(50):
-            try:
-                uploader = client.uploader(
-                    file_stream=io.BytesIO(data),
-                    chunk_size=random.Random(seed).choice([100_000, 250_000, 2_000_000]),
-                    retries=100,
-                    retry_delay=0,
-                    metadata={"filename": "a.bin"},
-                    upload_checksum=seed % 2 == 0,
-                )
+        uploader = TusClient(f"{proxy.url}/files/").uploader(
+            file_stream=io.BytesIO(data),
+            chunk_size=random.Random(seed).choice([100_000, 250_000, 2_000_000]),
+            retries=100,
+            retry_delay=0,
+            metadata={"filename": "a.bin"},
+            upload_checksum=seed % 2 == 0,
+        )
+        url = None
+        while url is None:
+            with suppress(TusCommunicationError):
                 url = uploader.create_url()
-                break
-            except TusCommunicationError:
-                continue
         proxy.offsets.clear()
         uploader.set_url(url)
         uploader.offset = 0

@@ -165,9 +165,7 @@ def test_whichever_call_fails_where_the_application_names_the_file(tmp_path: Pat
     storage = called_in(tmp_path)
     with place_in(tmp_path, driver=driver, storage=storage, single={"filename": lambda file: "a/name"}) as place:
         for number in count():
-            calls = failing(
-                number, lambda: LedgerFailed("no") if fails != "storage" else StorageFailed("no", storage="s")
-            )
+            calls = failing(number, ERRORS["StorageFailed" if fails == "storage" else "LedgerFailed"])
             with named(calls):
                 if fails == "storage":
                     storage.called = calls
@@ -177,8 +175,6 @@ def test_whichever_call_fails_where_the_application_names_the_file(tmp_path: Pat
                     with told_of(place.ledger, calls, afterwards="afterwards" in fails):
                         client = in_three(place)
                 expect_and_clear(place, client, tmp_path)
-                for path in (tmp_path / "disk").rglob("name"):
-                    path.unlink()
             if number >= len(calls.made):
                 assert client.failures == []
                 return
@@ -193,9 +189,7 @@ def test_whichever_call_fails_while_pieces_are_put_together(tmp_path: Path, driv
     storage = called_in(tmp_path)
     with place_in(tmp_path, driver=driver, storage=storage) as place:
         for number in count():
-            calls = failing(
-                number, lambda: LedgerFailed("no") if fails != "storage" else StorageFailed("no", storage="s")
-            )
+            calls = failing(number, ERRORS["StorageFailed" if fails == "storage" else "LedgerFailed"])
             pieces = [place.talk.upload(data, upload_concat="partial") for data in (DATA[:12000], DATA[12000:])]
             client = Persistent(place, DATA)
             with named(calls):

@@ -32,9 +32,9 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 BARE = ("hypothesis", "multipart-form-data-conformance", "pytest", "pytest-xdist")
 NOT_BARE = (
     *("adapters", "bench/end_to_end", "bench/s3", "content", "docs", "events", "examples", "faults", "forms"),
-    *("intake/test_staging.py", "processing", "records", "service", "storage/fsspec", "storage/s3"),
+    *("bench/test_bench_resumable.py", "intake/test_staging.py", "processing", "records", "resumable", "service"),
     *("storage/test_listing.py", "storage/test_transfer.py", "test_browsing.py", "test_cli.py", "test_cli_upkeep.py"),
-    "test_promotion.py",
+    *("storage/fsspec", "storage/s3", "test_promotion.py"),
 )
 
 # What no Python, version or build changes, and the tests on the oldest Python have looked at: pages of the documents as

@@ -56,8 +56,8 @@ def begin(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Begin]:
 
 
 def descriptors() -> Counter[str]:
-    """The files that this process has open, where that can be seen, but for the ledger's: its connections come and go as
-    threads need them."""
+    """The files that this process has open, where that can be seen, but for the ledger's: its connections come and go
+    as threads need them."""
     targets = map(os.path.realpath, glob("/proc/self/fd/*"))
     return Counter(target for target in targets if "uploads.db" not in target and not target.startswith("/proc/"))
 

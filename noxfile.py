@@ -53,6 +53,7 @@ ONCE = (
 FAULTS = (
     *("faults", "storage/fsspec/test_faults.py", "storage/s3/test_faults.py", "storage/s3/test_processes.py"),
     *("resumable/test_faults_processes.py", "resumable/test_faults_tus.py", "resumable/test_holding.py"),
+    "resumable/test_in_bucket.py",
     *("service/test_serve.py", "service/test_watching.py", "storage/s3/test_partials.py"),
 )
 

@@ -99,7 +99,7 @@ def door(request: pytest.FixtureRequest) -> Iterator[Door]:
 
 def head(method: str, path: str, *lines: str, host: str = HOST) -> bytes:
     """A head whose body is yet to come. What stands for an id is one that there is not."""
-    asked = path.replace("{", "").replace("}", "")
+    asked = path.replace("{number}", "1").replace("{", "").replace("}", "")
     return "\r\n".join([f"{method} {asked} HTTP/1.1", f"Host: {host}", *lines, "", ""]).encode("latin-1")
 
 

@@ -108,6 +108,10 @@ def test_what_is_given_up_leaves_nothing_in_the_bucket(two: Two) -> None:
     two.expect_stored()
 
 
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
 def _cut(port: int, location: str, data: bytes, *, at: int, after: int) -> None:
     """A PATCH of all that is missing, whose client goes away after so many bytes."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)

@@ -30,6 +30,7 @@ from uploadkit import service as service_package
 from uploadkit.errors import UploadError
 from uploadkit.records.lifecycle import State
 from uploadkit.records.record import Accepted
+from uploadkit.service import watching
 from uploadkit.service.app import create_app, routes
 from uploadkit.service.callers import ANYBODY
 from uploadkit.service.openapi.codes import REFUSALS
@@ -139,11 +140,19 @@ def test_every_code_that_is_listed_is_in_an_answer(service: TestClient) -> None:
     assert codes == set(REFUSALS) - {"method_not_allowed"} | {"unauthenticated"}
 
 
+@pytest.fixture
+def short_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is read to its end, and that of an upload which rests between its requests has none."""
+    monkeypatch.setattr(watching, "LONGEST_SECONDS", 0.2)
+
+
+@pytest.mark.usefixtures("short_streams")
 def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
     _assert_nothing_is_found(tmp_path, examples=8)
 
 
 @pytest.mark.soak
+@pytest.mark.usefixtures("short_streams")
 def test_schemathesis_finds_nothing_with_many_examples(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:

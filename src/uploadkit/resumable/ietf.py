@@ -96,7 +96,6 @@ class Ietf:
         if status == 413:
             headers |= self._limits(version, self._uploads.expires_seconds)
         if request.method == "HEAD":
-            del headers["Content-Type"]
             return Answer(status=status, headers={**headers, "Cache-Control": "no-store"})
         body = json.dumps(_problem(error, status), separators=(",", ":")).encode("ascii")
         return Answer(status=status, headers=headers, body=body)

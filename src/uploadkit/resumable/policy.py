@@ -46,7 +46,8 @@ class Policy:
         staging: Storage | None,
         words: Callable[[FieldValues], Said] | None,
     ) -> None:
-        self.field, rule = only_file(spec.form)
+        name, rule = only_file(spec.form)
+        self.field: str = name
         # Where bytes wait in the storage in which they stay, its checks need no other one: what has arrived is read.
         waits_there = staging is None and isinstance(rule.storage, KeepsPartial)
         self.rule: FileRule = replace(rule, staging=None if waits_there else staging or rule.staging)

@@ -259,7 +259,7 @@ def _size(value: object) -> int | None:
     """As JSON has it, which knows but one kind of numbers, or in digits."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 16:
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 4000:
         return int(value)
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
         return value

@@ -51,7 +51,7 @@ class NamelessDraft(Draft):
     """The kernel frees it with its last descriptor, so there is nothing to sweep."""
 
     def __init__(self, storage: DiskStorage) -> None:
-        self.file = made(storage._root, TMPFILE or 0)
+        self.file: int = made(storage._root, TMPFILE or 0)
 
     def reopened(self) -> FileIO:
         return opened(f"{_OWN_DESCRIPTORS}/{self.file}", os.O_RDONLY)
@@ -78,7 +78,7 @@ class NamedDraft(Draft):
     def _created(self, folder: int) -> bool:
         """Makes and locks the file. False where a sweep was there between the two and took it."""
         self._name = secrets.token_hex(16)
-        self.file = made(self._name, os.O_CREAT | os.O_EXCL | NOFOLLOW, folder)
+        self.file: int = made(self._name, os.O_CREAT | os.O_EXCL | NOFOLLOW, folder)
         try:
             with suppress(BlockingIOError, FileNotFoundError):
                 fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -42,7 +42,7 @@ class Partial(Draft):
         self._lost = False
         self._complete = False
         self._committed = False
-        self.file = os.dup(file.fileno())
+        self.file: int = os.dup(file.fileno())
 
     @classmethod
     def begin(cls, storage: DiskStorage, upload: str) -> None:

@@ -39,22 +39,21 @@ NOT_BARE = (
 
 # What no Python, version or build changes, and the tests on the oldest Python have looked at: pages of the documents as
 # a reader pastes them (the examples that they show are tested everywhere), pages and some examples in a browser, the
-# clients of others, the service among other servers or asked by its document, and the benchmarks, which are no part of
-# the package.
+# service among other servers or asked by its document, the other doors for bytes and their clients, whose parts are
+# tested everywhere, and the benchmarks, which are no part of the package.
 ONCE = (
     *("adapters/test_docs_page.py", "bench", "docs", "examples/test_direct_uploads.py", "examples/test_page_rules.py"),
+    *("examples/test_direct_pipeline.py", "examples/test_resumable.py", "examples/test_resumable_page.py", "resumable"),
     *("service/test_files_in_browser.py", "service/test_other_pages.py", "service/test_page.py", "test_browsing.py"),
+    *("service/test_direct.py", "service/test_direct_in_bucket.py", "service/test_openapi.py", "service/test_uppy.py"),
     *("service/test_operate_examples.py", "service/test_page_tus.py", "service/test_two_processes.py"),
-    *("examples/test_resumable_page.py", "resumable/test_clients_real.py", "resumable/test_ietf_clients.py"),
-    *("service/test_direct_in_bucket.py", "service/test_openapi.py", "service/test_uppy.py"),
+    *("storage/s3/test_partials.py",),
 )
 
 # What is about the moments and not the modules: a build cannot break it, nor is it another code under `python -O`.
 FAULTS = (
     *("faults", "storage/fsspec/test_faults.py", "storage/s3/test_faults.py", "storage/s3/test_processes.py"),
-    *("resumable/test_faults_processes.py", "resumable/test_faults_tus.py", "resumable/test_holding.py"),
-    "resumable/test_in_bucket.py",
-    *("service/test_serve.py", "service/test_watching.py", "storage/s3/test_partials.py"),
+    *("service/test_serve.py", "service/test_watching.py"),
 )
 
 

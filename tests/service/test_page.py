@@ -73,7 +73,7 @@ def clean(server: Server) -> Iterator[None]:
 
 @pytest.fixture
 def page(page: Page) -> Page:
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(60_000)
     page.set_viewport_size({"width": 860, "height": 760})
     return page
 
@@ -337,7 +337,7 @@ def test_what_was_uploaded_before_is_listed(page: Page, server: Server, photo: C
     """The newest first, and more of it on demand, with its thumbnails."""
     opened(page, server)
     choose(page, *(photo(f"{number}.jpg", number, (60, 40)) for number in range(23)))
-    page.wait_for_function("() => document.querySelectorAll('.card[data-mood=good]').length === 23", timeout=40_000)
+    page.wait_for_function("() => document.querySelectorAll('.card[data-mood=good]').length === 23", timeout=90_000)
     page.reload()
     page.locator("#earlier .card").nth(19).wait_for()
     assert page.locator("#earlier .card").count() == 20

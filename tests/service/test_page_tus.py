@@ -55,7 +55,7 @@ def clean(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def page(page: Page) -> Page:
-    page.set_default_timeout(40_000)
+    page.set_default_timeout(90_000)
     page.set_viewport_size({"width": 860, "height": 760})
     return page
 

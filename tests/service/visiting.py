@@ -21,7 +21,7 @@ SLOW = 300_000  # bytes a second
 
 def asked(server: Server, path: str, *, method: str = "GET") -> Any:
     request = urllib.request.Request(f"http://127.0.0.1:{server.port}{path}", method=method)
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
 
 

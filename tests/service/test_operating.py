@@ -6,7 +6,8 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -268,8 +269,10 @@ def test_who_does_not_answer_is_named_and_no_more_is_said(serve: Serve, tmp_path
     )
 
 
-def readiness(queue: Silent, folder: Path) -> Readiness:
-    return Readiness(Pipeline(Ledger(f"sqlite:///{folder / 'ledger.db'}"), queue=queue))
+@contextmanager
+def readiness(queue: Silent, folder: Path) -> Iterator[Readiness]:
+    with closing(Pipeline(Ledger(f"sqlite:///{folder / 'ledger.db'}"), queue=queue)) as pipeline:
+        yield Readiness(pipeline)
 
 
 def test_what_hangs_is_waited_for_once_and_not_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,12 +282,12 @@ def test_what_hangs_is_waited_for_once_and_not_for_long(tmp_path: Path, monkeypa
     queue = Silent(None)
 
     async def ask() -> None:
-        ready = readiness(queue, tmp_path)
-        assert (await ready.failing()) >= {"queue"}
-        assert (await ready.failing()) >= {"queue"}
-        for task in ready._pending.values():
-            task.cancel()
-        await asyncio.wait(ready._pending.values())
+        with readiness(queue, tmp_path) as ready:
+            assert (await ready.failing()) >= {"queue"}
+            assert (await ready.failing()) >= {"queue"}
+            for task in ready._pending.values():
+                task.cancel()
+            await asyncio.wait(ready._pending.values())
 
     asyncio.run(ask())
     assert queue.asked == 1
@@ -298,14 +301,14 @@ def test_an_answer_is_kept_for_a_moment(tmp_path: Path, monkeypatch: pytest.Monk
 
     async def ask() -> None:
         nonlocal now
-        ready = readiness(queue, tmp_path)
-        answers = await asyncio.gather(*(ready.failing() for _ in range(20)))
-        assert set(answers) == {frozenset({"queue"})}
-        await ready.failing()
-        assert queue.asked == 1
-        now += 1.1
-        await ready.failing()
-        assert queue.asked == 2
+        with readiness(queue, tmp_path) as ready:
+            answers = await asyncio.gather(*(ready.failing() for _ in range(20)))
+            assert set(answers) == {frozenset({"queue"})}
+            await ready.failing()
+            assert queue.asked == 1
+            now += 1.1
+            await ready.failing()
+            assert queue.asked == 2
 
     asyncio.run(ask())
 
@@ -321,11 +324,11 @@ def test_what_begins_to_fail_is_logged_once_and_when_it_is_well_again(
         return {}
 
     async def ask() -> None:
-        ready = readiness(queue, tmp_path)
-        for _ in range(3):
-            assert await ready.failing() == {"queue"}
-        ready._checks["queue"] = lambda: counts([])
-        assert await ready.failing() == set()
+        with readiness(queue, tmp_path) as ready:
+            for _ in range(3):
+                assert await ready.failing() == {"queue"}
+            ready._checks["queue"] = lambda: counts([])
+            assert await ready.failing() == set()
 
     asyncio.run(ask())
     assert caplog.messages == ["the queue does not answer: OSError: gone", "the queue answers again"]

@@ -43,10 +43,10 @@ if not settings.configured:
     django.setup()
 
 from rest_framework import serializers  # noqa: E402  it wants the settings
-from rest_framework.parsers import MultiPartParser  # noqa: E402
-from rest_framework.request import Request  # noqa: E402
-from rest_framework.response import Response  # noqa: E402
-from rest_framework.views import APIView  # noqa: E402
+from rest_framework.parsers import MultiPartParser  # noqa: E402  as above
+from rest_framework.request import Request  # noqa: E402  as above
+from rest_framework.response import Response  # noqa: E402  as above
+from rest_framework.views import APIView  # noqa: E402  as above
 
 reports = ObjectStorage(DiskStorage("reports"))
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
+from contextlib import closing
 from pathlib import Path
 
+import pytest
 from tests.processing.pipelines import sent, sqlite
 from tests.processing.servers import ROOT
 
 from uploadkit.processing.forwarding import Forwarder
 from uploadkit.processing.pipeline import Pipeline
+from uploadkit.storage import event_loop
 from uploadkit.storage.memory import MemoryStorage
 from uploadkit.uploader import Uploader
 
@@ -51,9 +55,10 @@ def test_a_pipeline_that_is_closed_leaves_its_ledger_alone(tmp_path: Path) -> No
     assert not pipeline._forwarder.is_running
 
 
-AT_EXIT = """
-import sys, time
+SCRIPT = """
+import sys, threading, time
 from pathlib import Path
+import pytest
 from tests.processing.pipelines import disks, sent, sqlite
 from uploadkit.processing.pipeline import Pipeline
 from uploadkit.uploader import Uploader
@@ -61,17 +66,42 @@ from uploadkit.uploader import Uploader
 folder = Path(sys.argv[1])
 pipeline = Pipeline(sqlite(folder))
 
-@pipeline.on()
+@pipeline.on(retried=True)
 def hear(fact):
     print(fact.name, flush=True)
-    time.sleep(0.1)
+    {heard}
 
-sent(Uploader(disks(folder)[0], pipeline=pipeline), b"hello")
+upload = Uploader(disks(folder)[0], pipeline=pipeline)
+
+def send():
+    sent(upload, b"hello")
+
+{last}
 """
 
 
-def test_what_is_being_told_when_the_process_ends_is_heard(tmp_path: Path) -> None:
-    """Of a script, for example, whose last line was the upload."""
-    done = subprocess.run([sys.executable, "-c", AT_EXIT, tmp_path], cwd=ROOT, capture_output=True, text=True)
+def run_script(folder: Path, *, heard: str, last: str) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-c", SCRIPT.format(heard=heard, last=last), str(folder)]
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+
+
+LATER = "send(); threading.Thread(target=lambda: [time.sleep(0.5), send()]).start()"
+
+
+@pytest.mark.parametrize(("last", "uploads"), [("send()", 1), (LATER, 2)], ids=["script", "thread"])
+def test_what_is_being_told_when_the_process_ends_is_heard(last: str, uploads: int, tmp_path: Path) -> None:
+    """Of a script, for example, whose last line was the upload, or whose thread sends when the main one has ended."""
+    done = run_script(tmp_path, heard="time.sleep(0.1)", last=last)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.split() == ["file.uploaded", "file.processed"]
+    assert done.stdout.split() == uploads * ["file.uploaded", "file.processed"]
+
+
+def test_who_fails_to_hear_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """It is heard again in another process."""
+    began = time.monotonic()
+    done = run_script(tmp_path, heard="raise ConnectionError", last="send()")
+    assert done.returncode == 0
+    assert done.stdout.split() == ["file.uploaded"]
+    assert time.monotonic() - began < event_loop.EXIT_SECONDS
+    with closing(sqlite(tmp_path)) as ledger:
+        assert ledger.untold() == 2

@@ -46,6 +46,13 @@ class Service:
             (self.steps / f"{name}-{percent}").touch()
 
 
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """For a socket, whose path has 107 bytes at most."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
+
+
 @contextmanager
 def served(webs: int) -> Iterator[Service]:
     with ExitStack() as stack:
@@ -430,10 +437,10 @@ def test_what_cannot_be_told_fails_nobody(tmp_path: Path, caplog: pytest.LogCapt
 
 
 def test_what_is_told_again_is_said(
-    tmp_path: Path, valkey: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, short_path: Path, valkey: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hearing, "AGAIN_SECONDS", 0.0)
-    link, pipeline = tmp_path / "valkey.sock", quick_pipeline(tmp_path)
+    link, pipeline = short_path / "valkey.sock", quick_pipeline(tmp_path)
     tell_others(pipeline, f"unix://{link}")
     with caplog.at_level(logging.INFO, "uploadkit"):
         pipeline.events.publish(FileDeleted(upload="u"))
@@ -443,9 +450,11 @@ def test_what_is_told_again_is_said(
     pipeline.close()
 
 
-def test_a_service_begins_without_redis(tmp_path: Path, valkey: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_service_begins_without_redis(
+    tmp_path: Path, short_path: Path, valkey: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """It says so once, and who waits looks more often by himself. It hears others when Redis is there."""
-    link, pipeline = tmp_path / "valkey.sock", quick_pipeline(tmp_path)
+    link, pipeline = short_path / "valkey.sock", quick_pipeline(tmp_path)
     watch = Watch(pipeline, redis_url=f"unix://{link}", streams=1, streams_at_once=1)
 
     async def run() -> None:

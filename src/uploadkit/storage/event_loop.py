@@ -43,10 +43,11 @@ class _LoopThread:
         self._thread.start()
         atexit.register(self._end)
 
-    @property
-    def is_here(self) -> bool:
-        """Whether it is this thread."""
-        return self._thread is threading.current_thread()
+    def seconds_to_wait(self) -> float | None:
+        """How long a caller may wait for it, None without end. Raises `RuntimeError` in this thread."""
+        if self._thread is threading.current_thread():
+            raise RuntimeError("a call that blocks, in the event loop that is to answer it: await its async twin")
+        return None if self.until is None else max(LAST_SECONDS, self.until - time.monotonic())
 
     def _run(self) -> None:
         """asyncio ends a loop in which `SystemExit` or `KeyboardInterrupt` is raised. Here it is told to who waits for
@@ -118,15 +119,22 @@ def wait_for(coroutine: Coroutine[Any, Any, T]) -> T:
     itself without end: there it is the async twin.
     """
     thread = _loop_thread()
-    if thread.is_here:
+    try:
+        seconds = thread.seconds_to_wait()
+    except RuntimeError:
         coroutine.close()
-        raise RuntimeError("a call that blocks, in the event loop that is to answer it: await its async twin")
+        raise
     future = asyncio.run_coroutine_threadsafe(coroutine, thread.loop)
     try:
-        return future.result(None if thread.until is None else max(LAST_SECONDS, thread.until - time.monotonic()))
+        return future.result(seconds)
     finally:
         future.cancel()  # of no effect where it has ended
         del future  # its error has this frame: they would keep each other, and all that the call was given
+
+
+def wait_for_thread(thread: threading.Thread) -> None:
+    """Until a thread ends that itself waits for the loop: as long as `wait_for` does, and not in the loop either."""
+    thread.join(_loop_thread().seconds_to_wait())
 
 
 def there(coroutine: Coroutine[Any, Any, T]) -> asyncio.Future[T]:

@@ -13,6 +13,7 @@ import pytest
 from tests.processing.pipelines import sent, sqlite
 from tests.processing.servers import ROOT
 
+from uploadkit.processing import forwarding
 from uploadkit.processing.forwarding import Forwarder
 from uploadkit.processing.pipeline import Pipeline
 from uploadkit.storage import event_loop
@@ -37,6 +38,22 @@ def test_one_that_is_stopped_asks_nobody_any_more() -> None:
         assert forwarder.is_running
         forwarder.stop()
         assert not forwarder.is_running
+
+
+def test_what_is_new_does_not_wait_with_what_could_not_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forwarding, "FIRST_WAIT", 60.0)
+    asked = threading.Semaphore(0)
+
+    def forward() -> int:
+        asked.release()
+        return 0
+
+    forwarder = Forwarder(forward, lambda: 1)
+    for _ in range(2):
+        forwarder.wake()
+        assert asked.acquire(timeout=10)
+    assert not asked.acquire(blocking=False)
+    forwarder.stop()
 
 
 def test_a_pipeline_that_is_closed_leaves_its_ledger_alone(tmp_path: Path) -> None:

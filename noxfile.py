@@ -32,18 +32,22 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 BARE = ("hypothesis", "multipart-form-data-conformance", "pytest", "pytest-xdist")
 NOT_BARE = (
     *("adapters", "bench/end_to_end", "bench/s3", "content", "docs", "events", "examples", "faults", "forms"),
-    *("intake/test_staging.py", "processing", "records", "service", "storage/fsspec", "storage/s3"),
+    *("bench/test_bench_resumable.py", "intake/test_staging.py", "processing", "records", "resumable", "service"),
     *("storage/test_listing.py", "storage/test_transfer.py", "test_browsing.py", "test_cli.py", "test_cli_upkeep.py"),
-    "test_promotion.py",
+    *("storage/fsspec", "storage/s3", "test_promotion.py"),
 )
 
 # What no Python, version or build changes, and the tests on the oldest Python have looked at: pages of the documents as
-# a reader pastes them (the examples that they show are tested everywhere), pages and two examples in a browser, the
-# service among other servers, and the benchmarks, which are no part of the package.
+# a reader pastes them (the examples that they show are tested everywhere), pages and some examples in a browser, the
+# service among other servers or asked by its document, the other doors for bytes and their clients, whose parts are
+# tested everywhere, and the benchmarks, which are no part of the package.
 ONCE = (
     *("adapters/test_docs_page.py", "bench", "docs", "examples/test_direct_uploads.py", "examples/test_page_rules.py"),
+    *("examples/test_direct_pipeline.py", "examples/test_resumable.py", "examples/test_resumable_page.py", "resumable"),
     *("service/test_files_in_browser.py", "service/test_other_pages.py", "service/test_page.py", "test_browsing.py"),
-    *("service/test_operate_examples.py", "service/test_two_processes.py"),
+    *("service/test_direct.py", "service/test_direct_in_bucket.py", "service/test_openapi.py", "service/test_uppy.py"),
+    *("service/test_operate_examples.py", "service/test_page_tus.py", "service/test_two_processes.py"),
+    *("storage/s3/test_partials.py",),
 )
 
 # What is about the moments and not the modules: a build cannot break it, nor is it another code under `python -O`.
@@ -149,9 +153,9 @@ def package(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Parsers, forms, uploads, S3, pictures, types, records and the service; `-- s3 --quick` runs one."""
+    """Parsers, forms, uploads, S3, pictures, types, records, the service and other doors; `-- s3 --quick` runs one."""
     session.install("-e", ".[service]", *_group("bench"))
-    benches = ["parsers", "typed", "end_to_end", "s3", "images", "detection", "ledger", "service"]
+    benches = ["parsers", "typed", "end_to_end", "s3", "images", "detection", "ledger", "service", "resumable"]
     words = [*session.posargs]
     if words and words[0] in benches:
         benches = [words.pop(0)]

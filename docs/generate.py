@@ -32,6 +32,7 @@ from uploadkit.service.settings import PREFIX, Settings, settings_of
 from uploadkit.storage.contract import (
     AcceptsDirectUploads,
     CopiesObjects,
+    KeepsPartial,
     ListsObjects,
     LocalPaths,
     SignsUrls,
@@ -99,6 +100,7 @@ def promises() -> str:
         "copies without reading": lambda storage: isinstance(storage, CopiesObjects) and storage.copies_from(storage),
         "signs URLs": lambda storage: isinstance(storage, SignsUrls),
         "takes direct uploads": lambda storage: isinstance(storage, AcceptsDirectUploads),
+        "takes uploads in several goes": lambda storage: isinstance(storage, KeepsPartial),
         "gives paths": lambda storage: isinstance(storage, LocalPaths),
         "sweeps its staging": lambda storage: isinstance(storage, SweepsStaging),
     }
@@ -259,6 +261,8 @@ def _parameters(parameters: list[dict[str, Any]]) -> str:
 def _body(body: dict[str, Any]) -> str:
     [(media_type, content)] = body["content"].items()
     schema = content["schema"]
+    if "properties" not in schema:
+        return f"A body of `{media_type}`: {_kind(schema)}. {body['description']}"
     said = f"A body of `{media_type}`. {body['description']} {schema['description']}"
     return f"{said}\n\n{_members(schema['properties'], required=schema['required'])}"
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import pytest
 from tests import browsing, postgres
 from tests.content import clamd
-from tests.examples import uppy
+from tests.examples import tus_js, uppy
 from tests.service import axe
 from tests.storage.fsspec import sftp
 
@@ -92,6 +92,12 @@ NEEDS = {
         met=lambda: axe.PACKAGE.folder is not None,
         reason="the page of the service is looked over by axe-core, which comes from registry.npmjs.org",
         install=f"npm pack axe-core@{axe.VERSION} && export UPLOADKIT_AXE=$PWD/axe-core-{axe.VERSION}.tgz",
+    ),
+    "tus-js-client": Need(
+        met=lambda: tus_js.script() is not None,
+        reason="a page sends a file with tus-js-client, which comes from registry.npmjs.org",
+        install=f"npm pack tus-js-client@{tus_js.VERSION} && "
+        f"export UPLOADKIT_TUS_JS=$PWD/tus-js-client-{tus_js.VERSION}.tgz",
     ),
     "uppy": Need(
         met=lambda: uppy.folder() is not None,

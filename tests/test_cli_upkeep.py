@@ -27,6 +27,7 @@ from uploadkit.processing.pipeline import Pipeline
 from uploadkit.records.ledger import Ledger
 from uploadkit.records.lifecycle import State
 from uploadkit.records.schema import VERSION
+from uploadkit.storage.contract import ObjectInfo
 from uploadkit.storage.disk import DiskStorage
 from uploadkit.uploader import Uploader
 
@@ -150,6 +151,23 @@ def test_sweep(folder: Path) -> None:
     assert state_of(folder, left["stays"]) is State.COMPLETED
     again = run("sweep", "--app", "shop:pipeline", "--orphans")
     assert (again.returncode, again.stdout, again.stderr) == (0, "nothing to do\n", "")
+
+
+def test_a_sweep_of_uploads_that_rest(folder: Path) -> None:
+    """A dry run does not take them for dead; those whose time is over are ended, the others stay."""
+    media, at = DiskStorage(folder / "media", name="media"), datetime.now(UTC)
+    with closing(Ledger(f"sqlite:///{folder}/uploads.db", now=lambda: at - timedelta(days=2))) as ledger:
+        for upload, expires_at in (("over", at - timedelta(days=1)), ("rests", at + timedelta(days=1))):
+            ledger.add(upload, field="f", filename="a", content_type="text/plain")
+            kept = media.begin_partial(upload, ObjectInfo())
+            ledger.resumables.add(upload, length=1, storage="media", kept=kept, told={}, expires_at=expires_at)
+    dry = run("sweep", "--app", "shop:pipeline", "--dry-run").stdout.split("\n")
+    assert dry[0] == "       2  objects in staging, of live uploads and of such as rest as well"
+    assert dry[3:] == ["       1  uploads whose time was over", "            over", ""]
+    swept = run("sweep", "--app", "shop:pipeline", "--orphans")
+    assert swept.stdout == "       1  uploads whose time was over\n"
+    assert (state_of(folder, "over"), state_of(folder, "rests")) == (State.EXPIRED, State.RECEIVING)
+    assert media.in_staging() == ["partial-rests"]
 
 
 def test_two_sweeps_at_once(folder: Path) -> None:

@@ -62,13 +62,13 @@ def service(folder: Path, *, workers: int = 0) -> Iterator[Running]:
         event_loop.wait_for(valkey.ensure())
         told = {"UPLOADKIT_DATA": str(own), "UPLOADKIT_REDIS_URL": valkey.url(), **SETTINGS}
         web = ["uvicorn", "--factory", "uploadkit.service.app:create_app", *SERVER]
-        process = stack.enter_context(_process(web, own / "web.log", told))
-        port = _port(process, own / "web.log")
-        web_alone = Running(port=port, web=process.pid, workers=(), folder=own)
+        serving = stack.enter_context(process(web, own / "web.log", told))
+        port = listening_port(serving, own / "web.log")
+        web_alone = Running(port=port, web=serving.pid, workers=(), folder=own)
         if web_alone.get("/readyz")[0] != 200:  # a worker begins where there is a ledger: this makes it
             raise NotServedError((own / "web.log").read_text(encoding="utf-8", errors="replace")[-2000:])
         doing = [
-            stack.enter_context(_process(["uploadkit", "worker", "--log-level", "warning"], log, told))
+            stack.enter_context(process(["uploadkit", "worker", "--log-level", "warning"], log, told))
             for log in (own / f"worker{number}.log" for number in range(workers))
         ]
         yield replace(web_alone, workers=tuple(each.pid for each in doing))
@@ -80,14 +80,15 @@ def plain(folder: Path, *, durable: bool) -> Iterator[Running]:
     with tempfile.TemporaryDirectory(dir=folder) as own:
         told = {"BENCH_FOLDER": own, "BENCH_DURABLE": str(int(durable))}
         log = Path(own, "web.log")
-        with _process(["uvicorn", "bench.service.plain:app", *SERVER], log, told) as process:
-            yield Running(port=_port(process, log), web=process.pid, workers=(), folder=Path(own))
+        with process(["uvicorn", "bench.service.plain:app", *SERVER], log, told) as serving:
+            yield Running(port=listening_port(serving, log), web=serving.pid, workers=(), folder=Path(own))
 
 
 @contextmanager
-def _process(module: list[str], log: Path, told: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+def process(module: list[str], log: Path, told: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A Python that runs a module, with these words added to its environment, until the block ends."""
     with log.open("wb") as output:
-        process = subprocess.Popen(
+        begun = subprocess.Popen(
             [sys.executable, "-m", *module],
             cwd=PROJECT,
             env={**os.environ, "PYTHONPATH": str(PROJECT), **told},
@@ -97,13 +98,13 @@ def _process(module: list[str], log: Path, told: Mapping[str, str]) -> Iterator[
             start_new_session=True,
         )
     try:
-        yield process
+        yield begun
     finally:
-        stop(process)
+        stop(begun)
 
 
-def _port(process: subprocess.Popen[bytes], log: Path) -> int:
-    """The one that was free, as it says in its log when it listens."""
+def listening_port(process: subprocess.Popen[bytes], log: Path) -> int:
+    """The one that was free, as it says in its log when it listens. Raises `NotServedError`."""
     end = time.monotonic() + READY_SECONDS
     while time.monotonic() < end and process.poll() is None:
         if found := re.search(r"running on http://127\.0\.0\.1:(\d+)", log.read_text(encoding="utf-8")):

@@ -15,6 +15,13 @@
     │   ├── TokenRefused            403  reason: the token of a direct upload is not ours, or expired
     │   ├── SignatureRefused        403  reason: a webhook was not signed by who it should be, or is too old
     │   ├── UploadTooSlow           408  limit, allowed, seen
+    │   ├── ResumableError          the protocol of an upload that comes in several requests
+    │   │   ├── MalformedUpload     400 to 412  a request breaks the protocol
+    │   │   ├── OffsetConflict      409  expected, provided: in bytes
+    │   │   ├── LengthConflict      400  a request says another length than was said before, or than it brings
+    │   │   ├── UploadGone          410  it was refused or given up, or its time is over
+    │   │   ├── UploadLocked        423  retry_after: another request has not let go of it
+    │   │   └── ChecksumMismatch    460  algorithm: what arrived is not what was sent
     │   └── ClientDisconnected      499  nobody is there to be answered
     └── ServiceError                the service has to act
         ├── Overloaded              503  retry_after
@@ -303,6 +310,76 @@ class UploadTooSlow(SenderError):
         self.limit = limit
         self.allowed = allowed
         self.seen = seen
+
+
+class ResumableError(SenderError):
+    """A request of an upload that comes in several requests cannot be taken as it is."""
+
+    code = "resumable_error"
+    status = 400
+
+
+class MalformedUpload(ResumableError):
+    """A request breaks the protocol of resumable uploads. 403 where it has bytes for what was put together, 405 where
+    there is no such method, 411 where there is a quota of bytes and it does not say how many the upload has, 412 where
+    it is of another version of it."""
+
+    code = "malformed_upload"
+
+    def __init__(self, text: str, *, status: int = 400) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class OffsetConflict(ResumableError):
+    """The bytes of a request do not begin where those end that have arrived: at `expected`, and not at `provided`."""
+
+    code = "offset_conflict"
+    status = 409
+    _facts = ("expected", "provided")
+
+    def __init__(self, *, expected: int, provided: int) -> None:
+        super().__init__(f"{expected} bytes have arrived: the next ones begin there, and not at {provided}")
+        self.expected = expected
+        self.provided = provided
+
+
+class LengthConflict(ResumableError):
+    """What a request says of the length of an upload, or brings, does not agree with what is known of it."""
+
+    code = "length_conflict"
+    status = 400
+
+
+class UploadGone(ResumableError):
+    """Nothing is taken of this upload any more: it was refused or given up, or its time is over."""
+
+    code = "upload_gone"
+    status = 410
+
+
+class UploadLocked(ResumableError):
+    """Another request is at this upload, and has not let go of it when it was asked to. `retry_after` is in seconds."""
+
+    code = "upload_locked"
+    status = 423
+    _facts = ("retry_after",)
+
+    def __init__(self, text: str = "another request is at this upload; try again soon", *, retry_after: int) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+
+
+class ChecksumMismatch(ResumableError):
+    """What has arrived of a request is not what was sent: nothing of it is kept."""
+
+    code = "checksum_mismatch"
+    status = 460  # of tus, whose checksum extension it is
+    _facts = ("algorithm",)
+
+    def __init__(self, *, algorithm: str) -> None:
+        super().__init__(f"the bytes that arrived have another {algorithm} than was sent with them; send them again")
+        self.algorithm = algorithm
 
 
 class ClientDisconnected(SenderError):

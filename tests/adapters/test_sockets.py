@@ -17,7 +17,7 @@ from gunicorn.config import Config
 from gunicorn.http.parser import RequestParser
 from werkzeug.serving import DechunkedInput
 
-from uploadkit.adapters.sockets import READ_SIZE, body_reader
+from uploadkit.adapters.sockets import READ_SIZE, Interruption, body_reader
 from uploadkit.adapters.wsgi import drain
 from uploadkit.errors import ClientDisconnected, FileRefused, MalformedForm, UploadTooSlow
 from uploadkit.policy.limits import Limits
@@ -231,3 +231,38 @@ def test_who_drips_after_an_early_answer_is_not_waited_for_long(ends: Ends, monk
     ended.set()
     dripping.join(10)
     assert took < 1
+
+
+@BOTH
+@CODINGS
+def test_a_wait_is_interrupted_from_another_thread(ends: Ends, kind: str, chunked: bool) -> None:
+    """Soon, and long before the client's time is over. What has come is not lost, and the socket is as it was."""
+    client, server, interruption = ends.client, ends.server, Interruption()
+    client.sendall(head(chunked=chunked, length=10) + (b"a\r\n" if chunked else b"") + b"12")
+    environ = ends.environ(kind, chunked=chunked)
+    with body_reader(environ, Pace(Limits()), interruption) as read:
+        assert read(2) == b"12"
+        reading = threading.Timer(0.01, interruption.interrupt, [FileRefused("no", field="f", filter="x")])
+        reading.start()
+        begun = time.monotonic()
+        with pytest.raises(FileRefused):
+            read(10)
+        assert time.monotonic() - begun < 5
+        reading.join()
+    assert server.gettimeout() is None
+    client.sendall(b"3")
+    assert server.recv(1) == b"3"
+
+
+def test_only_the_first_interruption_counts() -> None:
+    """Whoever is to be told of it is told once, also where it came before."""
+    interruption, told = Interruption(), list[BaseException]()
+    interruption.check()
+    interruption.on_interrupt(told.append)
+    first = ValueError("the first")
+    interruption.interrupt(first)
+    interruption.interrupt(ValueError("another"))
+    interruption.on_interrupt(told.append)
+    assert told == [first, first]
+    with pytest.raises(ValueError, match="the first"):
+        interruption.check()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import socket
 import subprocess
 import sys
@@ -34,11 +35,13 @@ from uploadkit import (
     IMAGES,
     DiskStorage,
     File,
+    FsspecStorage,
     IncomingFile,
     Limits,
     MemoryStorage,
     S3Storage,
     Spec,
+    Storage,
     UploadedFile,
     Uploader,
     UploadError,
@@ -58,6 +61,10 @@ from uploadkit.processing.queue import Queue
 from uploadkit.records.ledger import Ledger
 from uploadkit.records.lifecycle import State
 from uploadkit.records.record import UploadRecord
+from uploadkit.resumable import ResumableUploads, protocol
+from uploadkit.resumable.flask import resumable_blueprint
+from uploadkit.resumable.serving import Server
+from uploadkit.resumable.tus import OFFSET_TYPE
 from uploadkit.testing import FormBuilder
 
 Mistake = Callable[[], str]
@@ -551,6 +558,61 @@ def _() -> str:
 def _() -> str:
     photo = receive(photo_form, PHOTO.content_type, [PHOTO.body])
     return told(lambda: photo.public_url())
+
+
+# What comes in several requests
+
+
+@mistake("Resumable uploads without a pipeline")
+def _() -> str:
+    return told(lambda: ResumableUploads(photo_form))
+
+
+@mistake("Resumable uploads of several fields")
+def _() -> str:
+    return told(lambda: ResumableUploads(_remembering(MemoryStorage()).fields(File("one"), File("other"))))
+
+
+@mistake("Resumable uploads in a storage that keeps nothing")
+def _() -> str:
+    return told(lambda: ResumableUploads(_remembering(FsspecStorage("memory://photos")).single("photo")))
+
+
+@mistake("An async owner in Flask")
+def _() -> str:
+    async def owner(request: flask.Request) -> str:
+        return "ada"
+
+    uploads = ResumableUploads(_remembering(MemoryStorage()).single("photo"))
+    return told(lambda: resumable_blueprint(uploads, owner=cast(Any, owner)))
+
+
+@mistake("A POST that is no tus")
+def _() -> str:
+    return _resumed([("POST", "", {})])
+
+
+@mistake("Bytes that begin elsewhere")
+def _() -> str:
+    begun = {"tus-resumable": "1.0.0", "upload-length": "6"}
+    bytes_of = {"tus-resumable": "1.0.0", "content-type": OFFSET_TYPE, "upload-offset": "3"}
+    return _resumed([("POST", "", begun), ("PATCH", "the same", bytes_of)])
+
+
+def _remembering(storage: Storage) -> Uploader:
+    return Uploader(storage, pipeline=Pipeline(Ledger()))
+
+
+def _resumed(requests: list[tuple[str, str, dict[str, str]]]) -> str:
+    """What the last of these requests is told."""
+    with TemporaryDirectory() as folder, closing(Ledger(f"sqlite:///{folder}/uploads.db")) as ledger:
+        upload = Uploader(MemoryStorage(), pipeline=Pipeline(ledger))
+        server, answer = Server(ResumableUploads(upload.single("photo"))), protocol.Answer(status=0)
+        for method, place, headers in requests:
+            at = answer.headers["Location"].rpartition("/")[2] if place else ""
+            answer = server.respond(protocol.Request(method=method, path="/files/", upload=at, headers=headers), [])
+        said = json.loads(answer.body)
+        return f"{said['status']} {said['code']}: {said['detail']}"
 
 
 # What a client sends

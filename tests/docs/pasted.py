@@ -24,10 +24,11 @@ from tests.storage.s3.weed import weed_server
 
 READY_SECONDS = 20
 SERVERS = ("uvicorn ", "gunicorn ", "flask ")
+REQUESTS = "curl"
 BUCKETS = "weed mini "
 BUCKET_URL = "http://127.0.0.1:8333"
 """Where a page's bucket is, on the reader's machine."""
-FILES = ("cat ", "echo ", "head ")
+FILES = ("cat ", "echo ", "head ", "tail ")
 _listening = re.compile(r"(?:running on|Listening at:) http://127\.0\.0\.1:(\d+)", re.IGNORECASE).search
 
 
@@ -108,9 +109,12 @@ def started(line: str, folder: Path, exported: Mapping[str, str] = MappingProxyT
         process.stderr.close()  # type: ignore[union-attr]  # it is a pipe
 
 
-def asked(command: Command, folder: Path, port: int) -> str:
+def asked(command: Command, folder: Path, port: int, variables: Mapping[str, str] = MappingProxyType({})) -> str:
     """What a curl line of the page is answered."""
-    words = shlex.split(command.line.replace("http://127.0.0.1:8000", f"http://127.0.0.1:{port}"))
+    line = command.line.replace("http://127.0.0.1:8000", f"http://127.0.0.1:{port}")
+    for name, value in variables.items():
+        line = line.replace(f"${name}", value)
+    words = shlex.split(line)
     done = subprocess.run(
         [*words[:1], "-sS", "--max-time", "20", *words[1:]], cwd=folder, capture_output=True, text=True
     )
@@ -136,15 +140,25 @@ def servers_of(text: str) -> list[str]:
     return [command.line for command in commands(text) if command.line.startswith(SERVERS)]
 
 
+def variable(line: str, answered: str) -> dict[str, str]:
+    """What a line such as `UPLOAD=…` puts into a variable: the word at the end of what was answered before, of
+    which the reader's own is another one."""
+    assigned = re.fullmatch(r"([A-Z]+)=…", line)
+    return {assigned[1]: re.split(r"\W", answered.strip())[-1]} if assigned else {}
+
+
 def requests_of(text: str) -> list[Command]:
     """The requests by curl."""
-    return [command for command in commands(text) if command.line.startswith("curl")]
+    return [command for command in commands(text) if command.line.startswith(REQUESTS)]
 
 
 def _without_own(wanted: Any, seen: Any, own: dict[str, Any]) -> Any:
     """What the page says, with the facts of the picture that is sent here, and what it leaves open as it was seen."""
     if isinstance(wanted, dict) and isinstance(seen, dict):
-        return {name: own.get(name, _without_own(value, seen.get(name), own)) for name, value in wanted.items()}
+        return {
+            name: value if value == seen.get(name) else own.get(name, _without_own(value, seen.get(name), own))
+            for name, value in wanted.items()
+        }
     if isinstance(wanted, list) and isinstance(seen, list) and len(wanted) == len(seen):
         return [_without_own(one, other, own) for one, other in zip(wanted, seen, strict=True)]
     if wanted == "…":

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from tests.docs.documents import DOCS, DOCUMENTS, ROOT, commands, sections
 from tests.docs.pasted import (
+    REQUESTS,
     asked,
     assert_answered,
     bucket_beside,
@@ -21,6 +22,7 @@ from tests.docs.pasted import (
     requests_of,
     servers_of,
     started,
+    variable,
 )
 
 SERVICE = "$ uploadkit serve\n"  # test_service_pages.py has these
@@ -74,8 +76,12 @@ def follow(page: Path, tmp_path: Path, *, at_most: int | None = None) -> None:
                 bucket_beside(section, tmp_path) as text,
                 started(server, tmp_path, exported(text)) as port,
             ):
-                for command in requests_of(text):
-                    assert_answered(command.answer, asked(command, tmp_path, port), tmp_path)
+                answered, variables = "", dict[str, str]()
+                for command in commands(text):
+                    variables |= variable(command.line, answered)
+                    if command.line.startswith(REQUESTS):
+                        answered = asked(command, tmp_path, port, variables)
+                        assert_answered(command.answer, answered, tmp_path)
 
 
 def test_the_tests_of_the_tutorial_run_as_they_are_pasted(tmp_path: Path) -> None:

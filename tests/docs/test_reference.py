@@ -14,7 +14,7 @@ import pytest
 from tests.docs.documents import DOCS, DOCUMENTS, ROOT, blocks
 
 import uploadkit
-from uploadkit import Limits, UploadError, testing
+from uploadkit import Limits, UploadError, resumable, testing
 
 EXAMPLES = {path: path.read_text(encoding="utf-8") for path in sorted((ROOT / "examples").rglob("*.py"))}
 REFERENCE = {page: page.read_text(encoding="utf-8") for page in sorted((DOCS / "reference").glob("*.md"))}
@@ -39,7 +39,7 @@ def test_the_documents_show_code() -> None:
 
 
 @pytest.mark.parametrize(
-    ("facade", "name"), [(facade, name) for facade in (uploadkit, testing) for name in facade.__all__]
+    ("facade", "name"), [(facade, name) for facade in (uploadkit, resumable, testing) for name in facade.__all__]
 )
 def test_every_public_name_is_in_the_reference(facade: ModuleType, name: str) -> None:
     """Where it is defined: a page takes it, or its whole module, from there. `nox -s docs` sees what became of it."""
@@ -50,7 +50,7 @@ def test_every_public_name_is_in_the_reference(facade: ModuleType, name: str) ->
 @pytest.mark.parametrize("name", [line for line in (DOCS / "api.txt").read_text().splitlines() if line[:1].strip()])
 def test_every_public_module_is_in_the_reference(name: str) -> None:
     """Every module of docs/api.txt, by itself or, as the façades, by its names."""
-    assert name in {"uploadkit", "uploadkit.testing"} | _named()
+    assert name in {"uploadkit", "uploadkit.resumable", "uploadkit.testing"} | _named()
 
 
 @pytest.mark.parametrize("limit", [field.name for field in fields(Limits)])

@@ -80,6 +80,14 @@ def give_up_direct(storage: S3Storage) -> None:
     storage.abort_parts(upload, parts_id)
 
 
+def give_up_between_two_goes(storage: S3Storage) -> None:
+    upload = token_hex(16)
+    found = storage.partial(upload, storage.begin_partial(upload, ObjectInfo()))
+    found.append(b"data")
+    found.keep()
+    found.discard()
+
+
 MOVES: dict[Callable[[S3Storage], None], set[str]] = {
     upload_small: {"s3:PutObject"},
     upload_large: {"s3:PutObject"},
@@ -90,6 +98,7 @@ MOVES: dict[Callable[[S3Storage], None], set[str]] = {
     copy: {"s3:PutObject", "s3:GetObject"},
     delete: {"s3:DeleteObject"},
     give_up_direct: {"s3:PutObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"},
+    give_up_between_two_goes: {*ACTIONS} - {"s3:ListBucketMultipartUploads"},
     sweep: {"s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListBucket", "s3:ListBucketMultipartUploads"},
 }
 """What needs which actions, as the page has it by action."""

@@ -24,6 +24,7 @@ from uploadkit.intake.steps import (
     Commit,
     Delete,
     Discard,
+    Do,
     Examine,
     Open,
     Read,
@@ -131,6 +132,8 @@ def named(step: Step) -> str:
             return f"write {len(data)} to {cast(StandIn, landing).key}"
         case Begin(file=file) | Refuse(uploads=file):
             return f"{type(step).__name__.lower()} {file}"
+        case Do(call):
+            return f"do {call.__name__}"
         case Examine(landing):
             return f"examine {cast(StandIn, landing).key}"
         case _:

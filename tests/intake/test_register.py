@@ -31,7 +31,6 @@ from uploadkit.policy.fields import File
 from uploadkit.policy.filters import IncomingFile
 from uploadkit.policy.limits import Limits
 from uploadkit.promotion import promote
-from uploadkit.resumable.direct import DirectUploads
 from uploadkit.storage.contract import Storage
 from uploadkit.storage.memory import MemoryStorage
 from uploadkit.testing import FormBuilder, swap_storage
@@ -729,12 +728,6 @@ def test_what_is_no_pipeline_is_refused(wrong: Any) -> None:
 def test_an_uploader_without_a_pipeline_makes_specs_without_a_register() -> None:
     """Which is the default."""
     assert Uploader(MemoryStorage()).any().register is None
-
-
-def test_direct_uploads_take_no_pipeline() -> None:
-    """What comes by them is accepted by nobody."""
-    with pytest.raises(TypeError, match="DirectUploads takes no spec of an Uploader with a pipeline"):
-        DirectUploads(Uploader(MemoryStorage(), pipeline=FakeRegister()).single("a"), secret="s" * 16)
 
 
 def test_a_swapped_storage_is_known_for_as_long_as_it_is_there(drive: Drive) -> None:

@@ -79,6 +79,10 @@ class Bucket(MemoryStorage):
         assert parts_id == f"parts of {upload}"
         self.parts.pop(upload, None)
 
+    def abandon(self, upload: str, parts_id: str | None) -> None:
+        self.parts.pop(upload, None)
+        self.sent.pop(upload, None)
+
     def arrived(self, upload: str) -> Arrived:
         if upload not in self.sent:
             raise ObjectMissing("no such object", storage=self.name)

@@ -19,16 +19,17 @@ from uploadkit.records.ledger import Ledger
 from uploadkit.service.app import create_app
 from uploadkit.service.parts import Parts
 from uploadkit.service.settings import Settings
+from uploadkit.storage.contract import Storage
 from uploadkit.storage.disk import DiskStorage
 
 Serve: TypeAlias = Callable[..., TestClient]
 
 
-def quick_pipeline(folder: Path, *, ledger: Ledger | None = None) -> Pipeline:
+def quick_pipeline(folder: Path, *, ledger: Ledger | None = None, staging: Storage | None = None) -> Pipeline:
     """All is done in the request, and quickly."""
     ledger = ledger or Ledger(f"sqlite:///{folder / 'ledger.db'}")
-    staging, files = (DiskStorage(folder / name, name=name) for name in ("staging", "files"))
-    pipeline = Pipeline(ledger, storage=files, storages=[staging])
+    staging = staging or DiskStorage(folder / "staging", name="staging")
+    pipeline = Pipeline(ledger, storage=DiskStorage(folder / "files", name="files"), storages=[staging])
     pipeline.process(IMAGES, Variants(original=ORIGINAL, thumbnail=THUMBNAIL), Metadata())
     return pipeline
 

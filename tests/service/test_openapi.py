@@ -20,6 +20,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from PIL import Image
 from starlette.routing import Route
 from starlette.testclient import TestClient
+from tests.resumable.bucket import Bucket
 from tests.service.conftest import Serve, parts_of, quick_pipeline
 from tests.service.probing import CHECKS, probe
 from tests.soak import scaled
@@ -29,6 +30,7 @@ from uploadkit import service as service_package
 from uploadkit.errors import UploadError
 from uploadkit.records.lifecycle import State
 from uploadkit.records.record import Accepted
+from uploadkit.service import watching
 from uploadkit.service.app import create_app, routes
 from uploadkit.service.callers import ANYBODY
 from uploadkit.service.openapi.codes import REFUSALS
@@ -53,7 +55,7 @@ def test_every_route_is_described_and_nothing_more(service: TestClient) -> None:
         if method != "parameters"
     }
     answered = {
-        (method, route.path) for route in routes() if isinstance(route, Route) for method in route.methods or ()
+        (method, route.path_format) for route in routes() if isinstance(route, Route) for method in route.methods or ()
     }
     assert described | {("HEAD", path) for method, path in described if method == "GET"} == answered
 
@@ -138,11 +140,19 @@ def test_every_code_that_is_listed_is_in_an_answer(service: TestClient) -> None:
     assert codes == set(REFUSALS) - {"method_not_allowed"} | {"unauthenticated"}
 
 
+@pytest.fixture
+def short_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is read to its end, and that of an upload which rests between its requests has none."""
+    monkeypatch.setattr(watching, "LONGEST_SECONDS", 0.2)
+
+
+@pytest.mark.usefixtures("short_streams")
 def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
     _assert_nothing_is_found(tmp_path, examples=8)
 
 
 @pytest.mark.soak
+@pytest.mark.usefixtures("short_streams")
 def test_schemathesis_finds_nothing_with_many_examples(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
@@ -157,7 +167,7 @@ def _assert_nothing_is_found(folder: Path, *, examples: int) -> int:
     """Returns how many requests there were."""
     rule = TokenRule(owner="ann", sha256=hashlib.sha256(TOKEN.encode()).hexdigest())
     said: dict[str, Any] = {"rate": None, "failed_rate": None, "tokens": [rule], "metrics_token": TOKEN, "max_files": 5}
-    app = create_app(Settings(data=folder / "data", **said), pipeline=quick_pipeline(folder))
+    app = create_app(Settings(data=folder / "data", **said), pipeline=quick_pipeline(folder, staging=Bucket("staging")))
     seen = probe(app, token=TOKEN, examples=examples)
     assert not seen.found, "\n\n".join(seen.found)
     assert set(seen.checks) == CHECKS

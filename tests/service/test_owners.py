@@ -31,18 +31,31 @@ OWNED = {
     "/uploads/{upload}": ("GET", "HEAD", "DELETE"),
     "/uploads/{upload}/events": ("GET", "HEAD"),
     "/batches/{batch}": ("GET", "HEAD"),
+    "/direct/s3/multipart/{upload}": ("GET", "HEAD", "DELETE"),
+    "/direct/s3/multipart/{upload}/complete": ("POST",),
+    "/direct/s3/multipart/{upload}/{number}": ("GET", "HEAD"),
     "/files/{upload}": ("GET", "HEAD"),
     "/files/{upload}/{variant}": ("GET", "HEAD"),
+    "/tus/{upload}": ("HEAD", "PATCH", "DELETE", "POST"),
 }
 """Paths with an id, and what may be done to its upload there."""
 
-OTHERS = {"/uploads", "/metrics", "/healthz", "/readyz", "/openapi.json", "/", "/page/{name}"}
+DIRECT = [path for path in OWNED if path.startswith("/direct/")]
+"""What is taken of an upload that goes straight into a bucket: see `test_direct`."""
+
+OTHERS = {
+    *("/uploads", "/direct/s3/params", "/direct/s3/complete", "/direct/s3/multipart", "/tus/"),
+    *("/metrics", "/healthz", "/readyz", "/openapi.json", "/", "/page/{name}"),
+}
 
 FILE: dict[str, Any] = {"field": "f", "filename": "1.txt", "content_type": "text/plain"}
 
 PICTURE = picture()
 
 OF_THE_MOMENT = {"date", "x-request-id"}
+
+OF_TUS = {"Tus-Resumable": "1.0.0", "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+"""Without them a request to go on with an upload is none, whosever the upload is."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +68,8 @@ class Two:
 
     def ask(self, method: str, path: str, headers: dict[str, str], ids: dict[str, str]) -> tuple[int, Any, bytes]:
         """All that there is to see of an answer."""
+        if path.startswith("/tus/"):
+            headers = headers | OF_TUS | ({"X-HTTP-Method-Override": "PATCH"} if method == "POST" else {})
         answer = self.service.request(method, path.format(**ids), headers=headers)
         told = sorted((name, value) for name, value in answer.headers.multi_items() if name not in OF_THE_MOMENT)
         return answer.status_code, told, answer.content
@@ -66,9 +81,9 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
     with TestClient(app, base_url="http://127.0.0.1:8000") as service:
         anns = {"completed": _upload(service, ANN), "deleted": _upload(service, ANN)}
         service.delete(f"/uploads/{anns['deleted']['upload']}", headers=ANN)
-        anns["receiving"] = _ids(token_hex(16), token_hex(16))
-        ledger = parts_of(service).pipeline.ledger
-        ledger.add(anns["receiving"]["upload"], batch=anns["receiving"]["batch"], owner="ann", **FILE)
+        begun = service.post("/tus/", headers={**ANN, **OF_TUS, "Upload-Length": "9"}).headers["Location"]
+        record = parts_of(service).pipeline.ledger.get(begun.removeprefix("/tus/"))
+        anns["receiving"] = _ids(record.id, record.batch or "")
         yield Two(service, anns, _upload(service, BOB))
 
 
@@ -78,7 +93,7 @@ def _upload(service: TestClient, headers: dict[str, str], **more: str) -> dict[s
 
 
 def _ids(upload: str, batch: str) -> dict[str, str]:
-    return {"upload": upload, "batch": batch, "variant": "thumbnail"}
+    return {"upload": upload, "batch": batch, "variant": "thumbnail", "number": "1"}
 
 
 def _none(ids: dict[str, str]) -> dict[str, str]:
@@ -91,7 +106,7 @@ def test_every_route_is_asked_here() -> None:
     there: dict[str, set[str]] = {}
     for route in routes():
         assert isinstance(route, Route)
-        there[route.path] = there.get(route.path, set()) | (route.methods or set())
+        there[route.path_format] = there.get(route.path_format, set()) | (route.methods or set())
     assert set(there) == set(OWNED) | OTHERS
     assert {path: there[path] for path in OWNED} == {path: set(methods) for path, methods in OWNED.items()}
 
@@ -99,20 +114,22 @@ def test_every_route_is_asked_here() -> None:
 @pytest.mark.parametrize("path", OWNED)
 def test_somebody_elses_upload_is_one_that_there_is_not(two: Two, path: str) -> None:
     """In whatever state it is, by whatever method; and afterwards it is as it was."""
+    asked = f"{path}?key={{upload}}" if path in DIRECT else path
     for method in METHODS:
         for state, ids in two.anns.items():
-            seen = two.ask(method, path, BOB, ids)
-            assert seen == two.ask(method, path, BOB, _none(ids)), (method, state)
+            seen = two.ask(method, asked, BOB, ids)
+            assert seen == two.ask(method, asked, BOB, _none(ids)), (method, state)
             assert seen[0] == (404 if method in OWNED[path] else 405), (method, state)
             assert method in ("HEAD", "OPTIONS") or b'"code"' in seen[2]
     states = {two.service.get(f"/uploads/{ids['upload']}", headers=ANN).json()["status"] for ids in two.anns.values()}
     assert states == set(two.anns)
 
 
-@pytest.mark.parametrize("path", OWNED)
+@pytest.mark.parametrize("path", [path for path in OWNED if path not in DIRECT])
 def test_its_owner_is_answered(two: Two, path: str) -> None:
     """So it is not that nobody is."""
-    assert two.ask("GET", path, ANN, two.anns["completed"])[0] == 200
+    method, state = ("HEAD", "receiving") if path.startswith("/tus/") else ("GET", "completed")
+    assert two.ask(method, path, ANN, two.anns[state])[0] == 200
 
 
 def test_nobody_sees_another_ones_uploads_in_a_list(two: Two) -> None:

@@ -76,7 +76,7 @@ def test_all_that_lies_beside_it_is_given_out_with_its_type(service: TestClient)
         kind = next((kind for ending, kind in kinds.items() if name.endswith(ending)), None)
         assert answer.status_code == (404 if kind is None else 200), name
         assert kind is None or answer.headers["content-type"] == kind
-    assert sum(name.endswith(".js") for name in names) == 6
+    assert sum(name.endswith(".js") for name in names) == 8
 
 
 @pytest.mark.parametrize("name", ["__init__.py", "index.html", "../settings.py", "..%2fsettings.py", "", "nothing.js"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from pathlib import Path
 
@@ -9,11 +10,21 @@ import pytest
 from starlette.routing import Route
 from starlette.testclient import TestClient
 from tests.service.listening import app_of, listening
+from tests.service.test_owners import OF_TUS
 
 from uploadkit.service.app import routes
 
 ROUTES = {route.path for route in routes() if isinstance(route, Route)}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY", "BREW")
+
+
+BEGINS = {"/direct/s3/params"}
+"""What GET begins here, as Uppy has it, HEAD does not."""
+
+
+def asked(path: str) -> str:
+    """With something in the place of each parameter: a name, or a number where it is one."""
+    return re.sub(r"\{(\w+)(:\w+)?\}", lambda found: "1" if found[2] else found[1], path)
 
 
 def methods_of(path: str) -> set[str]:
@@ -26,10 +37,10 @@ def test_a_method_that_a_route_has_not_is_refused_with_those_that_it_has(service
     """Also OPTIONS, where no origin may use the service. Of a path that several routes share all methods are named."""
     has = methods_of(path)
     for method in sorted(set(METHODS) - has):
-        answer = service.request(method, path.replace("{", "").replace("}", ""))
+        answer = service.request(method, asked(path))
         assert answer.status_code == 405, method
         assert answer.headers["content-type"] == "application/problem+json"
-        assert answer.json()["code"] == "method_not_allowed"
+        assert method == "HEAD" or answer.json()["code"] == "method_not_allowed"
         assert set(answer.headers["allow"].split(", ")) == has
 
 
@@ -37,7 +48,7 @@ def test_a_method_that_a_route_has_not_is_refused_with_those_that_it_has(service
 def test_a_slash_too_much_leads_nowhere(service: TestClient, path: str) -> None:
     """It is not redirected: that would be to an address made of the Host that was sent, and would send a body twice."""
     for method in sorted(methods_of(path)):
-        answer = service.request(method, path.replace("{", "").replace("}", "") + "/", follow_redirects=False)
+        answer = service.request(method, asked(path) + "/", follow_redirects=False)
         assert answer.status_code == 404
         assert method == "HEAD" or answer.json()["code"] == "not_found"
 
@@ -70,7 +81,8 @@ def test_a_strange_name_in_a_path_is_not_found(service: TestClient, path: str, s
     prefix, _, rest = path.partition("{")
     _, _, suffix = rest.partition("}")
     for method in sorted(methods_of(path)):
-        answer = service.request(method, prefix + strange + suffix)
+        headers = OF_TUS | ({"X-HTTP-Method-Override": "PATCH"} if method == "POST" else {})
+        answer = service.request(method, prefix + strange + suffix, headers=headers if prefix == "/tus/" else {})
         assert answer.status_code == 404
         assert answer.headers["content-type"] == "application/problem+json"
 
@@ -94,10 +106,9 @@ def test_what_is_answered_depends_on_no_accept(service: TestClient, path: str, a
 
 @pytest.mark.parametrize("path", sorted(ROUTES))
 def test_head_is_answered_as_get_is_without_its_body(service: TestClient, path: str) -> None:
-    if "GET" not in methods_of(path):
+    if "GET" not in methods_of(path) or path in BEGINS:
         return
-    path = path.replace("{", "").replace("}", "")
-    head, get = service.head(path), service.get(path)
+    head, get = service.head(asked(path)), service.get(asked(path))
     assert (head.status_code, head.content) == (get.status_code, b"")
     assert head.headers["content-type"] == get.headers["content-type"]
 

@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias
 
@@ -26,11 +27,14 @@ from tests.service.serving import SECONDS, Served, SlowUpload, wait_until_gone
 from tests.small_disk import small_disk
 
 from uploadkit.cli import main
+from uploadkit.records.ledger import Ledger
 from uploadkit.records.lifecycle import State
 from uploadkit.records.schema import VERSION_TABLE
 from uploadkit.service.operating import SHARED, SHARED_SIZE
 from uploadkit.service.settings import Settings
 from uploadkit.service.tree import ServeFailed, _Tree, described
+from uploadkit.storage.contract import ObjectInfo
+from uploadkit.storage.disk import DiskStorage
 from uploadkit.testing import sample
 
 pytestmark = pytest.mark.needs("linux")
@@ -235,6 +239,26 @@ def test_after_a_death_of_all_what_was_accepted_is_completed(served: Served, slo
     gone = {State.COMPLETED, State.EXPIRED, State.REJECTED}
     eventually(lambda: set(served.states()) <= gone, seconds=SECONDS)
     eventually(lambda: served.staged() == [], seconds=SECONDS)
+
+
+def test_after_a_death_of_all_an_upload_that_rests_goes_on(served: Served) -> None:
+    """Nobody has to wait for those who were at it, and what had arrived is there. What comes in one request is over."""
+    served.start("--rate", "none")
+    with closing(Ledger(f"sqlite:///{served.data}/ledger.db")) as ledger:
+        for upload in ("rests", "dead"):
+            ledger.add(upload, field="file", filename="a.txt", content_type="text/plain")
+        staging = DiskStorage(served.data / "staging", name="staging")
+        kept = staging.begin_partial("rests", ObjectInfo())
+        expires_at = datetime.now(UTC) + timedelta(days=1)
+        ledger.resumables.add("rests", length=9, storage="staging", kept=kept, told={}, expires_at=expires_at)
+        assert ledger.resumables.hold("rests", seconds=3600) is not None
+        served.kill_all()
+        served.start("--rate", "none")
+        eventually(lambda: ledger.get("dead").state is State.EXPIRED, seconds=SECONDS)
+        assert ledger.get("rests").state is State.RECEIVING
+        assert ledger.resumables.hold("rests", seconds=3600) is not None
+        with closing(staging.partial("rests", kept)) as partial:
+            assert partial.size == 0
 
 
 DYING = """

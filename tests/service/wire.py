@@ -18,7 +18,7 @@ class Wire:
     """
 
     def __init__(self, port: int) -> None:
-        self._service = port
+        self.leads_to = port  # a service that was begun again has another one
         self._lock = threading.Lock()
         self._pairs: set[tuple[socket.socket, socket.socket]] = set()
         self._threads: list[threading.Thread] = []
@@ -70,7 +70,11 @@ class Wire:
             if self._is_cut:
                 _end(browser)
                 continue
-            service = socket.create_connection(("127.0.0.1", self._service))
+            try:
+                service = socket.create_connection(("127.0.0.1", self.leads_to))
+            except OSError:  # the service has ended
+                _end(browser)
+                continue
             pair = browser, service
             with self._lock:
                 self._pairs.add(pair)
@@ -106,7 +110,7 @@ class _Asked:
     def see(self, chunk: bytes) -> None:
         if chunk[:5] in (b"GET /", b"HEAD ", b"DELET"):
             self.is_upload = False
-        elif chunk.startswith(b"POST /uploads"):
+        elif chunk.startswith((b"POST /uploads", b"PATCH /tus/")):
             self.is_upload = True
 
 

@@ -28,7 +28,7 @@ class Child:
 
     def __init__(self, script: str, kind: str, root: Path) -> None:
         here = Path(__file__).parents[2]
-        source = Path(sys.modules[DiskStorage.__module__].__file__ or "").parents[2]
+        source = Path(sys.modules[DiskStorage.__module__].__file__ or "").parents[3]
         self.process = subprocess.Popen(
             [sys.executable, "-c", _BEGINNING + script, kind, str(root)],
             env=os.environ | {"PYTHONPATH": f"{here}{os.pathsep}{source}"},

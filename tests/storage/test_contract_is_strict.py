@@ -770,6 +770,180 @@ def copies_from_is_too_modest(copies_from: Method) -> Method:
     return lambda storage, source: source is storage
 
 
+@breaks("_Partial.append", finds="partial_sizes")
+def append_loses_an_odd_block(append: Method) -> Method:
+    return lambda partial, data: None if len(data) == 1 else append(partial, data)
+
+
+@breaks("_Partial.keep", finds="partial_goes")
+def keep_is_called_once(keep: Method) -> Method:
+    def broken(partial: Any) -> None:
+        if partial.__dict__.setdefault("kept", 0):
+            raise RuntimeError("it was kept already")
+        partial.kept = 1
+        keep(partial)
+
+    return broken
+
+
+@breaks("MemoryStorage.begin_partial", finds="partial_unlimited")
+def partial_needs_a_most(begin_partial: Method) -> Method:
+    def broken(storage: Any, upload: str, info: Any) -> str:
+        kept: str = begin_partial(storage, upload, info)
+        if info.max_size is None:
+            raise ValueError("how much is it to be?")
+        return kept
+
+    return broken
+
+
+@breaks("_Partial.close", finds="partial_kept")
+def what_was_not_kept_is_kept_twice(close: Method) -> Method:
+    def broken(partial: Any) -> None:
+        if partial._open and not partial._complete:
+            partial._arrived += partial._arrived[-1:]
+        close(partial)
+
+    return broken
+
+
+@breaks("_Partial.append", finds="partial_buffers")
+def append_holds_a_view_of_the_buffer(append: Method) -> Method:
+    def broken(partial: Any, data: bytes) -> None:
+        append(partial, data)
+        partial.__dict__.setdefault("views", []).append(memoryview(data))
+
+    return broken
+
+
+@breaks("_Partial._expect_there", finds="partial_somebody_else")
+def append_does_not_look(_: Method) -> Method:
+    return lambda partial, doing: None
+
+
+@breaks("_Partial.head", finds="partial_head")
+def head_has_all(_: Method) -> Method:
+    return lambda partial, size: bytes(partial._arrived)
+
+
+@breaks("_Partial.append", finds="partial_completed")
+def append_goes_on_for_ever(append: Method) -> Method:
+    def broken(partial: Any, data: bytes) -> None:
+        partial._complete, complete = False, partial._complete
+        append(partial, data)
+        partial._complete = complete
+
+    return broken
+
+
+@breaks("_Partial._expect_complete", finds="partial_complete_first")
+def what_is_not_complete_is_committed(_: Method) -> Method:
+    return lambda partial: None
+
+
+@breaks("_Partial.open", finds="partial_open")
+def readers_of_a_complete_one_share_a_position(open_: Method) -> Method:
+    class Shared(io.BytesIO):
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    def broken(partial: Any) -> Any:
+        if "shared" not in partial.__dict__:
+            partial.shared = Shared(open_(partial).read())
+        return partial.shared
+
+    return broken
+
+
+@breaks("MemoryStorage.list", finds="partial_invisible")
+def listing_has_what_comes_in_several_goes(list_: Method) -> Method:
+    def broken(storage: Any, prefix: str = "") -> Any:
+        begun = (StoredObject(key=f".staging/{upload}", size=0) for upload in storage._partials)
+        return chain(list_(storage, prefix), (each for each in begun if each.key.startswith(prefix)))
+
+    return broken
+
+
+@breaks("_Partial.commit", finds="partial_taken_key")
+def commit_replaces_what_was_there(commit: Method) -> Method:
+    def broken(partial: Any, key: str, info: Any) -> StoredObject:
+        partial._storage._objects.pop(key, None)
+        stored: StoredObject = commit(partial, key, info)
+        return stored
+
+    return broken
+
+
+@breaks("_Partial.discard", finds="partial_discarded")
+def discard_only_closes(_: Method) -> Method:
+    return lambda partial: partial.close()
+
+
+@breaks("_Partial.commit", finds="partial_discarded_after_commit")
+def discard_takes_the_object(commit: Method) -> Method:
+    def broken(partial: Any, key: str, info: Any) -> StoredObject:
+        stored: StoredObject = commit(partial, key, info)
+        partial.discard = lambda: partial._storage.delete(key)
+        return stored
+
+    return broken
+
+
+@breaks("_Partial._expect_there", finds="partial_too_late")
+def append_does_not_see_that_it_is_gone(expect_there: Method) -> Method:
+    def broken(partial: Any, doing: str) -> None:
+        if partial._upload in partial._storage._partials:
+            expect_there(partial, doing)
+
+    return broken
+
+
+@breaks("MemoryStorage.partial", finds="partial_missing")
+def partial_begins_what_is_not_there(partial_: Method) -> Method:
+    def broken(storage: Any, upload: str, kept: str) -> Any:
+        storage._partials.setdefault(upload, bytearray())
+        return partial_(storage, upload, kept)
+
+    return broken
+
+
+@breaks("MemoryStorage.begin_partial", finds="partial_apart")
+def all_uploads_are_one(begin_partial: Method) -> Method:
+    def broken(storage: Any, upload: str, info: Any) -> str:
+        kept: str = begin_partial(storage, upload, info)
+        storage._partials[upload] = next(iter(storage._partials.values()))
+        return kept
+
+    return broken
+
+
+@breaks("_Partial.extend", finds="partial_extended")
+def extend_takes_the_other_away(extend: Method) -> Method:
+    def broken(partial: Any, other: Any) -> None:
+        extend(partial, other)
+        other.discard()
+
+    return broken
+
+
+@breaks("MemoryStorage.sweep", finds="partial_swept")
+def sweep_takes_what_nobody_holds(_: Method) -> Method:
+    def broken(storage: Any) -> int:
+        storage._partials.clear()
+        return 0
+
+    return broken
+
+
+@breaks("MemoryStorage.begin_partial", finds="partial_names")
+def any_name_is_good(_: Method) -> Method:
+    def broken(storage: Any, upload: str, info: Any) -> str:
+        storage._partials[upload] = bytearray()
+        return "memory"
+
+    return broken
+
+
 @breaks("MemoryStorage.__init__", finds="describes_itself")
 def storage_has_no_name(init: Method) -> Method:
     return lambda storage: init(storage, name="")
@@ -805,7 +979,7 @@ def test_the_message_says_what_was_promised_and_what_was_seen(monkeypatch: pytes
     with pytest.raises(AssertionError) as raised:
         check_storage(MemoryStorage)
     lines = str(raised.value).splitlines()
-    assert lines[0] == "MemoryStorage 'memory' breaks 7 of 44 promises:"
+    assert lines[0] == "MemoryStorage 'memory' breaks 7 of 64 promises:"
     promise, _, seen = lines[1].partition(" But ")
     assert promise == "- delete: A deleted object is gone, and no other object with it."
     assert seen.startswith("stat after delete returned StoredObject(key='check-")

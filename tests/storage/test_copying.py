@@ -13,8 +13,7 @@ from tests.storage.kinds import DISKS, descriptors, files_below, get, put
 from tests.storage.test_disk_faults import Fault
 
 from uploadkit.errors import KeyRefused, ObjectExists, ObjectMissing, StorageFailed
-from uploadkit.storage import disk as disk_module
-from uploadkit.storage.disk import DiskStorage
+from uploadkit.storage.disk import DiskStorage, files
 from uploadkit.storage.memory import MemoryStorage
 from uploadkit.testing import leftovers
 
@@ -91,7 +90,7 @@ def test_where_there_is_no_such_call_the_process_copies(disk: DiskStorage, monke
     """As on macOS; in more than one block."""
     put(disk, "object", DATA)
     monkeypatch.delattr(os, "copy_file_range", raising=False)
-    monkeypatch.setattr(disk_module, "BLOCK_SIZE", 100_000)
+    monkeypatch.setattr(files, "BLOCK_SIZE", 100_000)
     disk.copy("object", "copy")
     assert get(disk, "copy") == DATA
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
 from functools import wraps
 from typing import Any, Self, TypeAlias, TypeVar, cast
@@ -141,19 +141,26 @@ class Answer:
 
 
 async def send_problem(scope: Scope, send: Send, error: UploadError, body: Body) -> None:
-    """Answers with problem details, and reads a bounded rest of the body before it lets the server go on.
-
-    The answer is out before the rest is read. What comes after that rest is the server's to read or to cut off.
-    """
+    """Answers with problem details: see `send_answer`."""
     log_failure(error)
     answer = problem_body(error)
     headers = problem_headers(error) | {"Content-Length": str(len(answer))}
-    raw_headers = [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
-    raw_headers += close_headers(scope, error.status)
-    await send({"type": "http.response.start", "status": error.status, "headers": raw_headers})
+    await send_answer(scope, send, error.status, headers, answer, body)
+
+
+async def send_answer(
+    scope: Scope, send: Send, status: int, headers: Mapping[str, str], answer: bytes, body: Body
+) -> None:
+    """Answers, and reads a bounded rest of the request's body before it lets the server go on.
+
+    The answer is out before the rest is read. What comes after that rest is the server's to read or to cut off.
+    """
+    raw_headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    raw_headers += close_headers(scope, status)
+    await send({"type": "http.response.start", "status": status, "headers": raw_headers})
     await send({"type": "http.response.body", "body": answer, "more_body": not body.ended})
     if not body.ended:
-        if error.status != UploadTooSlow.status:  # who was is not waited for again
+        if status != UploadTooSlow.status:  # who was is not waited for again
             await body.drain()
         await send({"type": "http.response.body", "body": b""})
 

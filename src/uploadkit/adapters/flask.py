@@ -39,7 +39,7 @@ from ..uploads import UploadedFile
 from .asgi import body_length
 from .kept import OF_A_FORM, Keepable, remove_unkept
 from .problem import log_failure, problem_body, problem_headers
-from .sockets import READ_SIZE
+from .sockets import READ_SIZE, Interruption
 from .wsgi import body_chunks, drain
 
 if TYPE_CHECKING:
@@ -290,29 +290,40 @@ def _read_form(request: Request, spec: Spec[T], on_progress: OnProgress | None =
     """Receives the form. Nobody else reads the body from here on, whatever becomes of it."""
     parsed = request.__dict__
     length = body_length(request.environ.get("CONTENT_LENGTH"))
-    chunks = _chunks(request, length, spec.limits)
-    parsed["stream"], parsed["form"], parsed["files"] = BytesIO(), ImmutableMultiDict(), ImmutableMultiDict()
+    chunks = body_of(request, length, spec.limits)
+    parsed["form"], parsed["files"] = ImmutableMultiDict(), ImmutableMultiDict()
     with closing(chunks):
         return receive_form(
             spec, request.headers.get("Content-Type"), chunks, content_length=length, on_progress=on_progress
         )
 
 
-def _chunks(request: Request, length: int | None, limits: Limits) -> Generator[bytes]:
-    """The body of a request, as far as nobody has begun to read it by other ways."""
+def body_of(
+    request: Request, length: int | None, limits: Limits, interruption: Interruption | None = None
+) -> Generator[bytes]:
+    """The body of a request, as far as nobody has begun to read it by other ways; closed after use. Nobody else reads
+    it from here on. `length` is the request's, None where it has none.
+
+    Raises Flask's own error where that is more than its own limit.
+    """
     parsed = request.__dict__
-    if "_cached_data" in parsed:
-        return (chunk for chunk in [parsed["_cached_data"]])
-    if "stream" in parsed:
-        return (chunk for chunk in iter(partial(parsed["stream"].read, READ_SIZE), b""))
-    _ = request.stream  # raises where the Content-Length is more than Flask's own limit
-    return _unread_chunks(request, length, limits)
+    data, stream = parsed.get("_cached_data"), parsed.get("stream")
+    if data is None and stream is None:
+        _ = request.stream  # raises where the Content-Length is more than Flask's own limit
+    parsed["stream"] = BytesIO()
+    if data is not None:
+        return (chunk for chunk in [data])
+    if stream is not None:
+        return (chunk for chunk in iter(partial(stream.read, READ_SIZE), b""))
+    return _unread_chunks(request, length, limits, interruption)
 
 
-def _unread_chunks(request: Request, length: int | None, limits: Limits) -> Generator[bytes]:
+def _unread_chunks(
+    request: Request, length: int | None, limits: Limits, interruption: Interruption | None
+) -> Generator[bytes]:
     """The body. What Flask's own `max_content_length` says of it holds too, with Flask's own error."""
     rest = request.max_content_length
-    with closing(body_chunks(request.environ, length, limits)) as chunks:
+    with closing(body_chunks(request.environ, length, limits, interruption)) as chunks:
         for chunk in chunks:
             if rest is not None:
                 rest -= len(chunk)

@@ -240,6 +240,9 @@ _PROBLEM_SCHEMA: Json = {
         "retry_after": {"type": "integer", "description": "Seconds after which the request may succeed."},
         "retryable": {"type": "boolean", "description": "Whether the same request may succeed later."},
         "state": {"type": "string", "description": "The state that the upload is in.", "examples": ["completed"]},
+        "expected": {"type": "integer", "description": "Bytes of an upload that have arrived: the next begin there."},
+        "provided": {"type": "integer", "description": "Where those of the request began."},
+        "algorithm": {"type": "string", "description": "Of a checksum that was another one.", "examples": ["sha256"]},
         "errors": {
             "type": "array",
             "description": "Every field that was refused.",

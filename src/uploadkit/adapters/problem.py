@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 
-from ..errors import CheckFailed, LedgerFailed, Overloaded, QueueFailed, StorageError, UploadError
+from ..errors import CheckFailed, LedgerFailed, Overloaded, QueueFailed, StorageError, UploadError, UploadLocked
 
 logger: logging.Logger = logging.getLogger("uploadkit")
 
@@ -29,7 +29,7 @@ def problem_body(error: UploadError) -> bytes:
 def problem_headers(error: UploadError) -> dict[str, str]:
     """Content-Type, and Retry-After (RFC 9110 §10.2.3) where the same request may succeed later."""
     headers = {"Content-Type": PROBLEM_JSON}
-    if isinstance(error, Overloaded):
+    if isinstance(error, Overloaded | UploadLocked):
         headers["Retry-After"] = str(error.retry_after)
     return headers
 

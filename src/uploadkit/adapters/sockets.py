@@ -7,8 +7,10 @@ taken without waiting for more. Under any other server a body is read as the sta
 
 from __future__ import annotations
 
+import math
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +32,9 @@ WHOLE_READ_SIZE = 64 << 10
 _SHORTEST_WAIT = 0.001
 """Seconds. A timeout of 0 would mean not to wait at all."""
 
+_LOOK_SECONDS = 0.25
+"""So often it is looked, while nothing comes, whether a wait was interrupted."""
+
 Read: TypeAlias = Callable[[int], bytes]
 """The next bytes of a body, at most so many; none at its end. Raises `ClientDisconnected` where it breaks off."""
 
@@ -38,9 +43,40 @@ class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
+class Interruption:
+    """Ends the reading of a body from any thread: whoever waits for the client is raised the error, and who would."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._error: BaseException | None = None
+        self._told: list[Callable[[BaseException], object]] = []
+
+    def interrupt(self, error: BaseException) -> None:
+        """Nothing more is read. Only the first error counts."""
+        with self._lock:
+            if self._error is not None:
+                return
+            self._error, told = error, self._told
+        for tell in told:
+            tell(error)
+
+    def check(self) -> None:
+        """Raises the error, where there is one."""
+        if self._error is not None:
+            raise self._error
+
+    def on_interrupt(self, tell: Callable[[BaseException], object]) -> None:
+        """Has `tell` called with the error, in the thread that interrupts, or at once where that has happened."""
+        with self._lock:
+            self._told.append(tell)
+            error = self._error
+        if error is not None:
+            tell(error)
+
+
 @contextmanager
-def body_reader(environ: WSGIEnvironment, pace: Pace) -> Iterator[Read]:
-    """Reads the body of a request at a pace, and leaves the server's socket as it was."""
+def body_reader(environ: WSGIEnvironment, pace: Pace, interruption: Interruption | None = None) -> Iterator[Read]:
+    """Reads the body of a request at a pace, and leaves the server's socket as it was. A wait may be interrupted."""
     stream = environ["wsgi.input"]
     server = _server_of(environ, stream)
     sock = None if server is None else server.socket
@@ -48,7 +84,7 @@ def body_reader(environ: WSGIEnvironment, pace: Pace) -> Iterator[Read]:
         yield partial(read_whole, stream)
         return
     before = sock.gettimeout()
-    server.socket = _PacedSocket(sock, pace)
+    server.socket = _PacedSocket(sock, pace, interruption)
     try:
         yield partial(_read, server.read)
     finally:
@@ -78,9 +114,10 @@ def _read(read: Read, size: int) -> bytes:
 class _PacedSocket:
     """A socket that raises `UploadTooSlow` where the client is slower than its pace."""
 
-    def __init__(self, sock: Any, pace: Pace) -> None:
+    def __init__(self, sock: Any, pace: Pace, interruption: Interruption | None) -> None:
         self._sock = sock
         self._pace = pace
+        self._interruption = interruption
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sock, name)
@@ -95,9 +132,8 @@ class _PacedSocket:
 
     def _timed(self, receive: Callable[..., Any], args: tuple[Any, ...], size_of: Callable[[Any], int]) -> Any:
         patience, begun = self._pace.patience, time.monotonic()
-        self._sock.settimeout(None if patience is None else max(patience, _SHORTEST_WAIT))
         try:
-            received = receive(*args)
+            received = self._waited(partial(receive, *args), patience)
         except TimeoutError:
             self._shut()
             raise self._pace.give_up(time.monotonic() - begun) from None
@@ -107,6 +143,20 @@ class _PacedSocket:
             self._shut()
             raise
         return received
+
+    def _waited(self, receive: Callable[[], Any], patience: float | None) -> Any:
+        """In one wait, or in short ones where somebody may interrupt it. Raises `TimeoutError`."""
+        rest = math.inf if patience is None else max(patience, _SHORTEST_WAIT)
+        while True:
+            wait = rest if self._interruption is None else min(rest, _LOOK_SECONDS)
+            self._sock.settimeout(None if wait == math.inf else wait)
+            try:
+                return receive()
+            except TimeoutError:
+                rest -= wait
+                if self._interruption is None or rest <= 0:
+                    raise
+                self._interruption.check()
 
     def _shut(self) -> None:
         """Nobody reads on: a server that would wait for the rest of the body finds its end."""

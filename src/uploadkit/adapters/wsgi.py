@@ -16,7 +16,7 @@ from ..policy.limits import Limits
 from ..policy.pace import Pace
 from .asgi import body_length
 from .problem import DRAIN_SECONDS, DRAIN_SIZE, log_failure, problem_body, problem_headers
-from .sockets import READ_SIZE, body_reader
+from .sockets import READ_SIZE, Interruption, body_reader
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -106,14 +106,17 @@ class _HeldStart:
         return None if self._write is None else self._write(data)
 
 
-def body_chunks(environ: WSGIEnvironment, length: int | None, limits: Limits) -> Generator[bytes]:
+def body_chunks(
+    environ: WSGIEnvironment, length: int | None, limits: Limits, interruption: Interruption | None = None
+) -> Generator[bytes]:
     """The body of a WSGI request: `length` bytes, or up to its end where the server promises one.
 
-    Closed after use: until then the server's socket keeps the pace that `limits` ask for, where it is known.
+    Closed after use: until then the server's socket keeps the pace that `limits` ask for, where it is known. There a
+    wait for the client may be interrupted.
     """
     if length is None and not environ.get("wsgi.input_terminated"):
         return  # PEP 3333: without a length nothing may be read
-    with body_reader(environ, Pace(limits)) as read:
+    with body_reader(environ, Pace(limits), interruption) as read:
         rest = length
         while rest != 0 and (chunk := read(READ_SIZE if rest is None else min(READ_SIZE, rest))):
             if rest is not None:
@@ -122,7 +125,7 @@ def body_chunks(environ: WSGIEnvironment, length: int | None, limits: Limits) ->
             del chunk  # the next one takes its place in memory
 
 
-def drain(environ: WSGIEnvironment, error: Exception) -> None:
+def drain(environ: WSGIEnvironment, error: Exception | None = None) -> None:
     """Reads on after an answer that came before the end of the body, so that the client sees it.
 
     gunicorn closes a connection after 64 KiB of a rest. That is a reset: a client that still sends gets an error in

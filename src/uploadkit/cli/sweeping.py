@@ -27,6 +27,9 @@ _TEXTS = {
     "forgotten": "records of uploads that are over",
 }
 
+_IN_STAGING = "objects in staging, of live uploads and of such as rest as well"
+"""Of a dry run: which of them are of dead processes is seen by removing them."""
+
 
 def add(commands: Commands) -> None:
     """Adds the command with its arguments."""
@@ -105,7 +108,8 @@ def _show(swept: Swept, *, is_dry: bool) -> None:
         print("nothing to do")
     for part, count in found:
         kept = part == "orphans" and swept.are_orphans_kept and not is_dry
-        print(f"{count:>8,}  {_TEXTS[part]}{', which --orphans removes' if kept else ''}")
+        text = _IN_STAGING if part == "staging" and is_dry else _TEXTS[part]
+        print(f"{count:>8,}  {text}{', which --orphans removes' if kept else ''}")
         if is_dry:
             names = swept.names.get(part, ())
             for name in names:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import math
-from collections.abc import AsyncIterable, Coroutine
+from collections.abc import AsyncIterable, Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Generic, Self, TypeVar
 from weakref import WeakKeyDictionary
@@ -21,10 +21,9 @@ from ..storage.threads import Work, in_thread
 from ..uploads import Submission
 from .blocking import NOT_ACCEPTED, perform, register_of, take_back
 from .capacity import BUFFER_SIZE, Place
-from .landing import Landing
 from .plan import Gate, OnProgress, Steps, plan
 from .spec import Received, Spec
-from .steps import END, READ, Ask, Commit, Delete, Discard, End, Open, Refuse, Stage, Step, Write
+from .steps import END, READ, Ask, Commit, Delete, Discard, Do, End, Keep, Open, Refuse, Stage, Step, Takes, Write
 
 T = TypeVar("T")
 Answer = TypeVar("Answer")
@@ -76,9 +75,21 @@ async def areceive_form(
             on_progress=on_progress,
             hold_text=place.hold_text,
         )
-        return await _Driver(steps, Paced(chunks, Pace(spec.limits)), place).drive()
+        return await adrive(steps, Paced(chunks, Pace(spec.limits)), place, undo=_take_back)
     finally:
         place.release()
+
+
+async def adrive(
+    steps: Steps[T], body: Paced, place: Place, *, undo: Callable[[T, BaseException], None] | None = None
+) -> T:
+    """The async twin of `drive`. `undo` takes back what the steps came to, in a thread, where they were cancelled when
+    they had come to it."""
+    return await _Driver(steps, body, place, undo).drive()
+
+
+def _take_back(received: Received[Any], error: BaseException) -> None:
+    take_back(received.submission, error)
 
 
 class akept_if_handled:
@@ -176,10 +187,13 @@ class Paced:
         self._patrol = _patrol_of(self._loop)
         self._task: asyncio.Task[Any] | None = None  # that waits now
         self._expired = False
+        self._interruption: BaseException | None = None
         self.until: float = 0.0  # when the wait has taken too long
 
     async def read(self) -> bytes | End:
-        """The next chunk, `END` where there is none. Raises `UploadTooSlow`."""
+        """The next chunk, `END` where there is none. Raises `UploadTooSlow`, and what it was interrupted by."""
+        if self._interruption is not None:
+            raise self._interruption
         patience, begun = self._pace.patience, self._loop.time()
         task = self._task = asyncio.current_task(self._loop)
         cancelling = task.cancelling() if task is not None else 0
@@ -193,7 +207,7 @@ class Paced:
         except asyncio.CancelledError:
             if not self._expired or task is None or task.cancelling() > cancelling + 1:  # somebody else wants its end
                 raise
-            raise self._pace.give_up(self._loop.time() - begun) from None
+            raise self._why(self._loop.time() - begun) from None
         finally:
             self._task = None
             self._patrol.end(self)
@@ -205,8 +219,20 @@ class Paced:
     def expire(self, until: float) -> None:
         """The wait that might last until then has taken too long, if it still lasts. May be told so more than once."""
         if self._task is not None and self.until == until and not self._expired:
-            self._expired = True
-            self._task.cancel()
+            self._end_wait(self._task)
+
+    def interrupt(self, error: BaseException) -> None:
+        """Nothing more is read: who waits, and who would, is told this error. In the event loop."""
+        self._interruption = error
+        if self._task is not None and not self._expired:
+            self._end_wait(self._task)
+
+    def _why(self, waited: float) -> BaseException:
+        return self._interruption or self._pace.give_up(waited)
+
+    def _end_wait(self, task: asyncio.Task[Any]) -> None:
+        self._expired = True
+        task.cancel()
 
 
 class _Patrol:
@@ -257,12 +283,16 @@ _LATER = object()
 _OF_A_LANDING = (Stage, Commit, Discard)
 
 _WITHDRAWING = (Discard, Delete, Refuse)
-"""The steps that no cancellation takes the place of: whatever the reason was, the plan goes through all of them."""
+"""The steps in which a file is given up. No cancellation takes their place: whatever the reason was, the plan goes
+through all of them."""
 
 
 class _Driver(Generic[T]):
-    def __init__(self, steps: Steps[Received[T]], body: Paced, place: Place) -> None:
+    def __init__(
+        self, steps: Steps[T], body: Paced, place: Place, undo: Callable[[T, BaseException], None] | None
+    ) -> None:
         self._steps = steps
+        self._undo = undo
         self._body = body
         self._place = place
         self._few: list[Write] = []  # the first writes of a file, while they are too small for a buffer
@@ -274,29 +304,30 @@ class _Driver(Generic[T]):
         self._reason: BaseException | None = None  # why files are withdrawn
         self._cancelled: asyncio.CancelledError | None = None  # came while a step was finished all the same
 
-    async def drive(self) -> Received[T]:
+    async def drive(self) -> T:
         try:
-            received = await self._carry_out()
+            result = await self._carry_out()
         except BaseException as error:
             if self._cancelled is None or error is self._cancelled:
                 raise
             raise self._cancelled from error
         else:
             if self._cancelled is None:
-                return received
-            await in_thread(take_back, received.submission, self._cancelled)
+                return result
+            if self._undo is not None:
+                await in_thread(self._undo, result, self._cancelled)
             raise self._cancelled
         finally:
             self._reason = self._cancelled = None  # whose frames hold this driver, and with it the request
 
-    async def _carry_out(self) -> Received[T]:
+    async def _carry_out(self) -> T:
         steps = self._steps
         step: Step | None = None
         try:
             step = next(steps)
             while True:
                 try:
-                    if self._cancelled is not None and not isinstance(step, _WITHDRAWING):
+                    if self._cancelled is not None and not _settles(step):
                         raise self._cancelled
                     answer = await self._body.read() if step is READ else self._at_once(step)
                     if answer is _LATER:
@@ -307,8 +338,8 @@ class _Driver(Generic[T]):
                 else:
                     step = steps.send(answer)
         except StopIteration as done:
-            received: Received[T] = done.value
-            return received
+            result: T = done.value
+            return result
         finally:
             step = None  # a refusal has the error, whose traceback has this frame
 
@@ -316,6 +347,8 @@ class _Driver(Generic[T]):
         """Carries out a step in the event loop, where that is a matter of microseconds, else it is `_LATER`."""
         if isinstance(step, Write):
             return self._hold(step)
+        if isinstance(step, Do | Keep):
+            return _LATER
         if isinstance(step, Open):
             blocks = step.rule.lands_in.may_block or bool(step.rule.stream_checks)
         else:
@@ -333,7 +366,7 @@ class _Driver(Generic[T]):
             return await self._write(step)
         if isinstance(step, Ask):
             return await ask(step)
-        if isinstance(step, Stage):
+        if isinstance(step, Stage | Keep):
             await self._written()
             return await self._finish(Work(_perform_all, self._ended(step)))
         if isinstance(step, _WITHDRAWING):
@@ -377,7 +410,7 @@ class _Driver(Generic[T]):
             if self._filled == BUFFER_SIZE:
                 await self._hand_over(landing, buffer)
 
-    async def _hand_over(self, landing: Landing, full: memoryview) -> None:
+    async def _hand_over(self, landing: Takes, full: memoryview) -> None:
         """The buffer goes to a thread when the one before it has come back."""
         await self._written()
         landing.may_block = True  # it is large: to stage or to discard it takes its time too
@@ -388,8 +421,8 @@ class _Driver(Generic[T]):
             await self._written()
             self._buffer, self._spare = full, None
 
-    def _ended(self, stage: Stage) -> list[Step]:
-        """The file is complete: what of its bytes is still here, and the end."""
+    def _ended(self, stage: Stage | Keep) -> list[Step]:
+        """The file is complete, or what has come of it: what of its bytes is still here, and the end."""
         todo: list[Step] = [*self._few]
         if self._filled and self._buffer is not None:
             todo.append(Write(stage.landing, self._buffer[: self._filled]))
@@ -432,6 +465,10 @@ class _Driver(Generic[T]):
             self._cancelled = cancelled or self._cancelled
             return answer
         raise failure
+
+
+def _settles(step: Step | None) -> bool:
+    return isinstance(step, (*_WITHDRAWING, Keep)) or (isinstance(step, Do) and step.settles)
 
 
 async def ask(step: Ask) -> object:

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from ..multipart.events import FormParser
-from ..storage.contract import StoredObject
 from ..uploads import Register, Submission, remove_stored
 from .landing import Landing
 from .plan import Gate, OnProgress, OnRefused, Steps, plan
@@ -22,7 +21,9 @@ from .steps import (
     Commit,
     Delete,
     Discard,
+    Do,
     Examine,
+    Keep,
     Move,
     Open,
     Read,
@@ -82,7 +83,7 @@ def receive_form(
             on_refused=on_refused,
             hold_text=place.hold_text,
         )
-        return _drive(steps, iter(chunks))
+        return drive(steps, iter(chunks))
     finally:
         place.release()
 
@@ -145,7 +146,7 @@ class Pushed(Generic[T]):
             self._end()
             raise
         finally:
-            step = None  # as in `_drive`
+            step = None  # as in `drive`
 
     def _end(self) -> None:
         self.ended = True
@@ -209,10 +210,14 @@ def register_of(submission: Submission) -> Register | None:
     return submission.files[0].register if submission.files else None
 
 
-def perform(step: Step) -> Landing | StoredObject | None:
+def perform(step: Step) -> Any:
     """Does what a step says with a storage, and returns its answer."""
     if isinstance(step, Write):
         step.landing.write(step.data)
+    elif isinstance(step, Do):
+        return step.call(*step.args)
+    elif isinstance(step, Keep):
+        step.landing.keep()
     elif isinstance(step, Open):
         return Landing(step.rule, step.key, step.file, digest=step.digest, max_size=step.max_size)
     elif isinstance(step, Stage):
@@ -244,7 +249,8 @@ def ask(step: Ask) -> object:
     return answer
 
 
-def _drive(steps: Steps[Received[T]], chunks: Iterator[bytes]) -> Received[T]:
+def drive(steps: Steps[T], chunks: Iterator[bytes]) -> T:
+    """Carries out all steps, and returns what they came to."""
     step: Step | None = None
     try:
         step = next(steps)
@@ -256,8 +262,8 @@ def _drive(steps: Steps[Received[T]], chunks: Iterator[bytes]) -> Received[T]:
             else:
                 step = steps.send(answer)
     except StopIteration as done:
-        received: Received[T] = done.value
-        return received
+        result: T = done.value
+        return result
     finally:
         step = None  # a refusal has the error, whose traceback has this frame
 

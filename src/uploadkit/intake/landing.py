@@ -9,7 +9,7 @@ import hashlib
 import inspect
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import BinaryIO, cast
+from typing import BinaryIO, Protocol, cast
 
 from ..errors import StorageFailed
 from ..policy.endings import ending_of
@@ -19,6 +19,12 @@ from ..storage.contract import Buffer, ObjectInfo, ReadableStaged, Sink, Staged,
 from ..storage.transfer import stage_blocks
 
 BLOCK_SIZE = 2**20
+
+
+class KeepingSink(Sink, Protocol):
+    """A sink whose storage keeps what is not whole."""
+
+    def keep(self) -> None: ...
 
 
 class Landing:
@@ -103,6 +109,11 @@ class Landing:
         if self._staged is None:
             raise RuntimeError("a file is staged before it is committed")
         return self._staged.commit()
+
+    def keep(self) -> None:
+        """What was written stays in its storage, where that keeps what is not whole."""
+        with self._held:
+            cast(KeepingSink, self._sink).keep()
 
     def discard(self) -> None:
         with self._held:

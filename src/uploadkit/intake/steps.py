@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from ..policy.fields import FileRule
 from ..policy.filters import IncomingFile, StagedCheck
@@ -68,12 +68,42 @@ class Open:
     max_size: int | None
 
 
+class Takes(Protocol):
+    """What bytes are written to: a landing, or what an upload in several requests is added to. A driver sets
+    `may_block` for a large file."""
+
+    may_block: bool
+
+    def write(self, data: Buffer) -> None: ...
+
+    def keep(self) -> None:
+        """All that was written stays where it is. Nothing more is written."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Write:
     """Append `data`, which may be reused when the step is answered."""
 
-    landing: Landing
+    landing: Takes
     data: Buffer
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """No more comes for now: what was written stays for another request."""
+
+    landing: Takes
+
+
+@dataclass(frozen=True, slots=True)
+class Do:
+    """Call something that may block. Answered by what it returns. One that `settles` gives back what an earlier step
+    has taken: it is done whatever has happened, and no cancellation takes its place."""
+
+    call: Callable[..., Any]
+    args: tuple[object, ...] = ()
+    settles: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,4 +160,6 @@ class Refuse:
     error: BaseException
 
 
-Step: TypeAlias = Read | Ask | Begin | Open | Write | Stage | Examine | Move | Commit | Discard | Delete | Refuse
+Step: TypeAlias = (
+    Read | Ask | Do | Begin | Open | Write | Keep | Stage | Examine | Move | Commit | Discard | Delete | Refuse
+)

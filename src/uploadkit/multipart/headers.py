@@ -25,6 +25,7 @@ _boundary = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,79}[0-9A-Za-z'()+_,\-./:=?]
 _not_in_content_type = re.compile(r"[^\t\x20-\x7e]").search
 _not_in_value = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
 _control = re.compile(r"[\x00-\x1f\x7f]").search
+_not_in_disposition = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
 _surrogate = re.compile(r"[\ud800-\udfff]").search
 
 # RFC 2183 parameters as they are met: a quoted string whose escapes close it correctly, else one in which a backslash
@@ -71,6 +72,21 @@ def declared_type(content_type: str) -> str | None:
     """The media type that a part's Content-Type begins with, lower-cased; None where it is not readable."""
     match = _media_type(content_type)
     return None if match is None else match[1].lower()
+
+
+def disposition_filename(disposition: str) -> str | None:
+    """The file's name in the Content-Disposition of a request, as RFC 6266 has it: `filename*` before `filename`. None
+    where it has none.
+
+    Raises `MalformedForm` where it is ambiguous, or cannot be read.
+    """
+    if _not_in_disposition(disposition):
+        raise MalformedForm("the Content-Disposition has control characters")
+    parameters = _read_parameters(disposition, len(disposition.partition(";")[0]))
+    if "filename*" in parameters:
+        return _read_extended(parameters["filename*"])
+    filename = parameters.get("filename")
+    return None if filename is None else filename.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def boundary_of(content_type: str) -> bytes:

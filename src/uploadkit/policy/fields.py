@@ -164,7 +164,8 @@ class Text:
 class FileRule:
     """The rules of one file field, complete: what `File` and the defaults of its `Uploader` come to.
 
-    `staging` takes the bytes first, where checks have to read them and `storage` cannot.
+    `staging` takes the bytes first, where checks have to read them and `storage` cannot. `arriving` takes their place
+    for one file of which some bytes are there already: it publishes in the one that it stands for.
     """
 
     accept: Accept | None
@@ -178,10 +179,13 @@ class FileRule:
     stream_checks: tuple[StreamCheck, ...]
     staged_checks: tuple[StagedCheck, ...]
     staging: Storage | None = None
+    arriving: Storage | None = None
 
     @property
     def lands_in(self) -> Storage:
         """Which storage takes the bytes as they arrive."""
+        if self.arriving is not None:
+            return self.arriving
         return self.storage if self.staging is None else self.staging
 
     @property

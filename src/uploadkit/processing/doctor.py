@@ -21,7 +21,8 @@ from itertools import islice
 from typing import Final, Protocol, runtime_checkable
 
 from ..errors import ObjectExists, ObjectMissing
-from ..records.lifecycle import GONE, State
+from ..records.lifecycle import State
+from ..records.record import UploadRecord
 from ..records.schema import VERSION
 from ..storage import event_loop
 from ..storage.contract import ExclusiveCommit, LocalPaths, ObjectInfo, Storage, SweepsStaging
@@ -32,7 +33,7 @@ from ..storage.transfer import discard_after, stage_blocks
 from .inline import InlineQueue
 from .pipeline import Pipeline
 from .queue import CONCURRENCY, queue_for
-from .upkeep import EXPIRING, STUCK_SECONDS, UNDER_WAY, is_stuck, pages
+from .upkeep import EXPIRING, STUCK_SECONDS, UNDER_WAY, is_stuck, pages, unended, unfinishable, unremoved
 
 __all__ = ["Finding", "Level", "TellsTime", "doctor"]
 
@@ -368,21 +369,23 @@ def _leftovers(pipeline: Pipeline) -> Iterator[Finding]:
     now = datetime.now(UTC)
     old, stuck = now - timedelta(seconds=UNENDED_SECONDS), now - timedelta(seconds=STUCK_SECONDS)
     found: list[tuple[str, int]] = [
-        ("uploads that began more than a day ago and never ended", _many(pipeline, State.RECEIVING, old)),
-        ("uploads that are gone, and still have bytes", _many(pipeline, GONE, stuck, key_known=True)),
-        ("uploads whose time is over", _many_expired(pipeline, now)),
+        ("uploads that began more than a day ago and never ended", _many(unended(pipeline, old))),
+        ("uploads that are gone, and still have bytes", _many(unremoved(pipeline, stuck))),
+        ("uploads whose time is over", _many(_expired(pipeline, now))),
         ("uploads that wait for a job that nobody has", _many_stuck(pipeline, stuck)),
     ]
     for name, storage in pipeline.storages.items():
         if isinstance(storage, SweepsStaging):
             count = len(storage.in_staging())
             if count:
-                text = f"{count:,} objects in the staging of {name}, those of live uploads included"
+                text = f"{count:,} objects in the staging of {name}, those of live and resting uploads included"
                 yield Finding(name="leftovers", level=Level.OK, text=text)
+    if resting := _many(pages(pipeline, state=State.RECEIVING, resumable=True)):
+        text = f"{_counted(resting)} uploads that come in several requests are not whole yet"
+        yield Finding(name="leftovers", level=Level.OK, text=text)
     for text, count in found:
         if count:
-            many = f"{count:,}" if count < _MOST else f"{_MOST:,} or more"
-            yield Finding(name="leftovers", level=Level.WARNING, text=f"{many} {text}", advice=_SWEEP)
+            yield Finding(name="leftovers", level=Level.WARNING, text=f"{_counted(count)} {text}", advice=_SWEEP)
     yield from _untold(pipeline, now)
     if not any(count for _, count in found):
         yield Finding(name="leftovers", level=Level.OK, text="nothing that is over is left")
@@ -399,15 +402,17 @@ def _untold(pipeline: Pipeline, now: datetime) -> Iterator[Finding]:
     yield Finding(name="leftovers", level=level, text=text, advice=advice)
 
 
-def _many(
-    pipeline: Pipeline, states: State | frozenset[State], before: datetime, *, key_known: bool | None = None
-) -> int:
-    asked = pages(pipeline, state=states, changed_before=before, key_known=key_known)
-    return sum(1 for _ in islice(asked, _MOST))
+def _many(found: Iterable[UploadRecord]) -> int:
+    return sum(1 for _ in islice(found, _MOST))
 
 
-def _many_expired(pipeline: Pipeline, now: datetime) -> int:
-    return sum(1 for _ in islice(pages(pipeline, state=EXPIRING, expired_at=now), _MOST))
+def _counted(count: int) -> str:
+    return f"{count:,}" if count < _MOST else f"{_MOST:,} or more"
+
+
+def _expired(pipeline: Pipeline, now: datetime) -> Iterator[UploadRecord]:
+    yield from pages(pipeline, state=EXPIRING, expired_at=now)
+    yield from (record for record in unfinishable(pipeline, now) if record.state is State.RECEIVING)
 
 
 def _many_stuck(pipeline: Pipeline, before: datetime) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Unpack
+from typing import Final, Unpack
 
 from ..policy.filters import IncomingFile
 from ..records.ledger import Said
@@ -35,8 +35,8 @@ class Owned:
         idempotency_key: str | None = None,
         expires_at: datetime | None = None,
     ) -> None:
-        self._pipeline = pipeline
-        self._owner = owner
+        self.pipeline: Final = pipeline
+        self.owner: Final = owner
         self._quota = quota
         self._expected_size = expected_size
         self._idempotency_key = idempotency_key
@@ -46,42 +46,44 @@ class Owned:
         self.uploads: list[str] = []
 
     def say(self, **said: Unpack[Said]) -> None:
-        """What the request says of all its files, before they are accepted: that costs no transaction of its own."""
+        """What the request says of all its files, before they are accepted: that costs no transaction of its own. Said
+        before they begin, it stands in their records from then on."""
         self._said = said
 
     def knows(self, storage: Storage) -> None:
         """See `Register`."""
-        self._pipeline.knows(storage)
+        self.pipeline.knows(storage)
 
     def begin(self, file: IncomingFile, *, storage: Storage, key: str | None, batch: str) -> None:
         """See `Register`. Raises `QuotaExceeded` and `RecordExists`."""
         is_first = not self.uploads
-        self._pipeline.add(
+        self.pipeline.add(
             file,
             storage=storage,
             key=key,
             batch=batch,
-            owner=self._owner,
+            owner=self.owner,
             quota=self._quota,
             reserved=self._expected_size if is_first else 0,
             idempotency_key=self._idempotency_key if is_first else None,
             expires_at=self._expires_at,
+            **self._said,
         )
         self.batch = batch
         self.uploads.append(file.id)
 
     def accept(self, files: Sequence[UploadedFile]) -> None:
         """See `Register`."""
-        self._pipeline.accept(files, quota=self._quota, **self._said)
+        self.pipeline.accept(files, quota=self._quota, **self._said)
 
     async def aaccept(self, files: Sequence[UploadedFile]) -> None:
         """The async twin of `accept`."""
-        await self._pipeline.aaccept(files, quota=self._quota, **self._said)
+        await self.pipeline.aaccept(files, quota=self._quota, **self._said)
 
     def refuse(self, uploads: Sequence[str], error: BaseException) -> None:
         """See `Register`."""
-        self._pipeline.refuse(uploads, error)
+        self.pipeline.refuse(uploads, error)
 
     def delete(self, file: UploadedFile, /) -> None:
         """See `Register`."""
-        self._pipeline.delete(file)
+        self.pipeline.delete(file)

@@ -13,14 +13,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime
 from functools import partial
 from posixpath import splitext
 from types import MappingProxyType
 from typing import Final, TypedDict, TypeVar, Unpack, cast, overload
 
-from ..errors import FileRefused, QueueFailed, RecordMissing, StorageError, UploadChanged, UploadError, quoted
+from ..errors import (
+    FileRefused,
+    ObjectMissing,
+    QueueFailed,
+    RecordMissing,
+    StorageError,
+    UploadChanged,
+    UploadError,
+    quoted,
+)
 from ..events.bus import Events
 from ..events.facts import Fact, FileDeleted, FileRejected, FileUploaded
 from ..policy.accept import Accept, AcceptRule
@@ -30,8 +39,9 @@ from ..policy.media_types import extension_of
 from ..records.ledger import Changes, Claim, Ledger, Said
 from ..records.lifecycle import GONE, State
 from ..records.record import Accepted, Leftover, Quota, UploadRecord, concerning
+from ..records.resumable import DIRECT
 from ..storage import event_loop
-from ..storage.contract import Storage
+from ..storage.contract import AcceptsDirectUploads, KeepsPartial, Storage
 from ..storage.threads import in_own_thread, in_thread
 from ..uploads import UploadedFile
 from .course import ALIVE, Course
@@ -79,6 +89,8 @@ class Beginning(TypedDict, total=False):
     expires_at: datetime | None
     reserved: int | None
     quota: Quota | None
+    priority: int | None
+    tags: Mapping[str, str]
 
 
 class Description(TypedDict, total=False):
@@ -198,7 +210,8 @@ class Pipeline:
         results = {result.processor: result.told["results"] for result in found}
         if record.state is not State.PROCESSING:
             percent = 100 if record.state is State.COMPLETED else 0
-            return Status(record=record, percent=percent, note=None, results=results)
+            received = await in_thread(self._received, upload) if record.state is State.RECEIVING else None
+            return Status(record=record, percent=percent, note=None, results=results, received=received)
         steps, undone = len(self.rules.of(record)), self.rules.undone(record, found)
         percent, note = await self._progress(record, undone)
         percent = (100 * (steps - len(undone)) + percent) // max(1, steps)
@@ -451,8 +464,9 @@ class Pipeline:
         return self._steps.context(record, claim, attempt=attempt, tell=tell, is_cancelled=is_cancelled)
 
     def remove(self, record: UploadRecord) -> None:
-        """Removes what was made of an upload, and its own bytes where its state says that they are gone. Idempotent:
-        what could not be removed is removed by the next call."""
+        """Removes what was made of an upload, and its own bytes where its state says that they are gone, those too that
+        had arrived of one that comes in several requests. Idempotent: what could not be removed is removed by the next
+        call."""
         for result in self.ledger.results(record.id):
             self._delete_objects(record, objects_of(result.told))
             self.ledger.undo(result)
@@ -465,6 +479,26 @@ class Pipeline:
                 self._storage(record.storage).delete(record.key)
             with _passing_over():
                 self.ledger.change(record, storage=None, key=None)
+        if record.state in GONE:
+            self.discard_partial(record.id)
+
+    def discard_partial(self, upload: str) -> None:
+        """Removes what has arrived of an upload that comes in several requests, or straight into a storage, and forgets
+        all that was known of it beside its record: who holds it has lost it. Idempotent; no error where there is
+        nothing of it."""
+        known = self.ledger.resumables.get(upload)
+        if known is None:
+            return
+        storage, direct = self._storage(known.storage), known.told.get(DIRECT)
+        if direct is not None and isinstance(storage, AcceptsDirectUploads):
+            storage.abandon(direct["upload"], direct["parts"])
+        elif isinstance(storage, KeepsPartial):
+            # Where it is missing, it was committed, or a sweep of the storage was first.
+            with suppress(ObjectMissing), closing(storage.partial(upload, known.kept)) as partial_object:
+                partial_object.discard()
+        else:
+            raise LookupError(f"storage {known.storage!r} keeps no uploads that come in several requests")
+        self.ledger.resumables.forget(upload)
 
     def clear(self, left: Leftover, *, seconds: float) -> bool:
         """Removes what a step has left that was begun and not finished. It is claimed meanwhile, for so many seconds,
@@ -545,6 +579,10 @@ class Pipeline:
             else:  # the request that has accepted it is at it; where that has died, this takes its place
                 event_loop.begin(self._run_here([fact.upload]))
         await self.events.apublish(fact)
+
+    def _received(self, upload: str) -> int | None:
+        known = self.ledger.resumables.get(upload)
+        return None if known is None else known.told.get("offset")
 
     async def _progress(self, record: UploadRecord, steps: Sequence[Rule]) -> tuple[int, str | None]:
         """Of the step that is next."""

@@ -15,12 +15,14 @@ __all__ = ["Status"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """`percent` is how far its processing has come, from 0 to 100, and `note` what the processor at work says of it.
-    `results` is what each processor has told, by its name."""
+    `results` is what each processor has told, by its name. `received` is how many bytes have come of an upload that
+    comes in several requests, as its last request has left it; None of every other, and when all have come."""
 
     record: UploadRecord
     percent: int
     note: str | None
     results: Mapping[str, Mapping[str, Any]]
+    received: int | None = None
 
     @property
     def id(self) -> str:
@@ -53,6 +55,7 @@ class Status:
             "filename": record.filename,
             "content_type": record.content_type,
             "size": record.size,
+            "received": self.received,
             "sha256": record.sha256,
             "tags": dict(record.tags),
             "created_at": record.created_at.isoformat(),

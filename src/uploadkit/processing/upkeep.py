@@ -14,18 +14,21 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 from typing import Any, Final
 
 from ..errors import LedgerFailed, QueueFailed, RecordMissing, UploadChanged, UploadError
 from ..events.facts import Fact, FileDeleted
 from ..records.lifecycle import GONE, State
 from ..records.record import Leftover, UploadRecord, concerning
+from ..records.resumable import Resumable
 from ..storage import event_loop
 from ..storage.contract import ListsObjects, StoredObject, SweepsStaging
 from .pipeline import Pipeline
+from .steps import LEASE_SECONDS
 
-__all__ = ["STUCK_SECONDS", "OnProgress", "Swept", "is_stuck", "pages", "sweep"]
+__all__ = ["STUCK_SECONDS", "OnProgress", "Swept", "is_stuck", "pages", "sweep", "unended", "unfinishable", "unremoved"]
 
 STUCK_SECONDS: Final = 900
 """An upload that has not changed for so long may have been lost by its queue. Whoever removes the bytes of one that is
@@ -57,7 +60,9 @@ class Swept:
     """What a sweep has done or, of a dry run, would do: how many of each.
 
     `staging`: objects in the staging of storages that dead processes have left; of a dry run all that are there, those
-    of live uploads included. `unended`: uploads that began and never ended. `expired`: uploads whose time is over.
+    of live uploads included, and of those that rest between their requests. `unended`: uploads that began and never
+    ended. `expired`: uploads whose time is over; of one that comes in several requests that is when nothing more has
+    come for as long as it is kept.
     `unremoved`: uploads that were gone before, and whose bytes are only gone now. `unfinished`: steps that were begun
     for an upload that is settled by now, of which something was left. `stuck`: uploads that were handed to the queue
     once more. `orphans`: objects that belong to no upload; `are_orphans_kept` is whether they were left where they are.
@@ -97,11 +102,12 @@ def sweep(
 
     An upload that has not changed for `older_than_seconds` and whose bytes still arrive is taken for one that never
     ends: that is more than the longest upload takes, its handler included. A day, since browsers on slow lines go on
-    for hours. Nothing younger is removed, but for what says itself that it is over. `orphans` removes objects of that
-    age which belong to no upload of the ledger: only where nobody else keeps objects in these storages. Without it they
-    are counted, where a storage can list its objects: that asks for all of them. None does not look for them. With
-    `forget_after_seconds` the records of uploads that have failed, or are gone, are forgotten when they have not
-    changed for so long; what they have left is removed first.
+    for hours. One that comes in several requests may rest as long as it says itself (`Resumable.expires_at`). Nothing
+    younger is removed, but for what says itself that it is over. `orphans` removes objects of that age which belong to
+    no upload of the ledger: only where nobody else keeps objects in these storages. Without it they are counted, where
+    a storage can list its objects: that asks for all of them. None does not look for them. With `forget_after_seconds`
+    the records of uploads that have failed, or are gone, are forgotten when they have not changed for so long; what
+    they have left is removed first.
 
     What fails, such as a storage that does not answer, is logged and counted, and the rest is done. Blocks; raises
     `LedgerFailed`, and `ValueError` for times that are negative.
@@ -185,6 +191,27 @@ def pages(pipeline: Pipeline, **asked: Any) -> Iterator[UploadRecord]:
         after = page[-1]
 
 
+def unended(pipeline: Pipeline, before: datetime) -> Iterator[UploadRecord]:
+    """Those that began and never ended: nothing has changed since then. What comes in several requests may rest."""
+    return pages(pipeline, state=State.RECEIVING, resumable=False, changed_before=before)
+
+
+def unremoved(pipeline: Pipeline, before: datetime) -> Iterator[UploadRecord]:
+    """Those that are gone since then, and still have bytes: an object, or what had arrived of one."""
+    gone = partial(pages, pipeline, state=GONE, changed_before=before)
+    return chain(gone(key_known=True), gone(key_known=False, resumable=True))
+
+
+def unfinishable(pipeline: Pipeline, at: datetime) -> Iterator[UploadRecord]:
+    """Those that come in several requests, and that nobody may go on with any more: their time is over."""
+    after: Resumable | None = None
+    while page := pipeline.ledger.resumables.expired(at, after=after, limit=_PAGE):
+        for known in page:
+            with suppress(RecordMissing):
+                yield pipeline.ledger.get(known.upload)
+        after = page[-1]
+
+
 def is_stuck(pipeline: Pipeline, record: UploadRecord) -> bool:
     """Whether the next step of an upload that is being processed has no job: it was lost. Raises `QueueFailed`."""
     if pipeline.queue is None:
@@ -207,7 +234,7 @@ def _sweep_staging(work: _Sweep) -> None:
 
 def _end_unended(work: _Sweep) -> None:
     """The move comes first: an upload that is accepted after all is either not moved, or told so and removed."""
-    for record in pages(work.pipeline, state=State.RECEIVING, changed_before=work.older):
+    for record in unended(work.pipeline, work.older):
         with work.trying("unended", record.id):
             if not work.is_dry:
                 _over(work, record, since={State.RECEIVING}, reason="its upload never ended")
@@ -225,8 +252,37 @@ def _expire(work: _Sweep) -> None:
             work.found("expired", record.id)
 
 
+def _expire_unfinished(work: _Sweep) -> None:
+    """Where all of it has come, and what was known beside its record was not forgotten, that is done here."""
+    for record in unfinishable(work.pipeline, work.at):
+        with work.trying("expired", record.id):
+            if record.state in GONE or (not work.is_dry and not _give_up(work, record)):
+                continue
+            if record.state is State.RECEIVING:
+                work.found("expired", record.id)
+
+
+def _give_up(work: _Sweep, record: UploadRecord) -> bool:
+    """It is held meanwhile, so that nobody adds to it. False where somebody has just come back."""
+    resumables = work.pipeline.ledger.resumables
+    hold = resumables.hold(record.id, seconds=LEASE_SECONDS)
+    if hold is None:
+        return False
+    try:
+        known = resumables.get(record.id)
+        if known is None or known.expires_at > work.at:
+            return False
+        if record.state is State.RECEIVING:
+            _over(work, record, since={State.RECEIVING}, reason="its time is over")
+        else:
+            work.pipeline.discard_partial(record.id)
+    finally:
+        resumables.let_go(hold)
+    return True
+
+
 def _remove_unremoved(work: _Sweep) -> None:
-    for record in pages(work.pipeline, state=GONE, key_known=True, changed_before=work.settling):
+    for record in unremoved(work.pipeline, work.settling):
         with work.trying("unremoved", record.id):
             if not work.is_dry:
                 work.pipeline.remove(record)
@@ -327,6 +383,7 @@ _PARTS: Final[Sequence[Callable[[_Sweep], None]]] = (
     _sweep_staging,
     _end_unended,
     _expire,
+    _expire_unfinished,
     _remove_unremoved,
     _remove_unfinished,
     _advance_stuck,

@@ -50,7 +50,8 @@ from ..storage.threads import in_thread
 from .database import Database
 from .lifecycle import GONE, State, states_before
 from .record import Accepted, Leftover, Move, Quota, Result, UploadRecord, Usage, WorkerRecord, concerning
-from .schema import ID_LENGTH, KEY_LENGTH, moves, objects, outbox, uploads, workers
+from .resumables import FREE, Resumables
+from .schema import ID_LENGTH, KEY_LENGTH, may_be, moves, objects, outbox, resumables, uploads, workers
 from .schema import results as done
 
 __all__ = ["Changes", "Claim", "Ledger"]
@@ -130,6 +131,8 @@ class Ledger:
     It is used by any number of threads and processes, also after a fork. Calls block; each has an async twin, as `aget`
     is that of `get`, which waits in a worker thread. Every call may raise `LedgerFailed`. Text with a NUL, or longer
     than its column, is a `ValueError`: 64 characters for ids and batches, 255 for owners and idempotency keys.
+
+    `resumables` remembers what else is to be known of uploads that come in several requests.
     """
 
     def __init__(
@@ -142,6 +145,7 @@ class Ledger:
         """Connects to nothing yet. Raises `ValueError` for a URL of another kind of database."""
         self._database = Database(url, wait_seconds=wait_seconds)
         self._now = now
+        self.resumables: Final = Resumables(self._database, now)
 
     # Records
 
@@ -327,6 +331,7 @@ class Ledger:
         storage: str | None = None,
         key: str | None = None,
         key_known: bool | None = None,
+        resumable: bool | None = None,
         changed_before: datetime | None = None,
         expired_at: datetime | None = None,
         after: UploadRecord | None = None,
@@ -334,11 +339,12 @@ class Ledger:
     ) -> list[UploadRecord]:
         """The records for which all of this holds, the newest first; the next page begins `after` the last record.
 
-        `key_known` asks whether a record has any key: one that is gone and has one still has bytes to be removed. What
-        is added meanwhile moves no record from one page to another. A text that can be no `batch` has no records: it
+        `key_known` asks whether a record has any key: one that is gone and has one still has bytes to be removed.
+        `resumable` asks whether `resumables` knows of it: then what has arrived of it may wait in a storage. What is
+        added meanwhile moves no record from one page to another. A text that can be no `batch` has no records: it
         may come from an address.
         """
-        if batch is not None and not _may_be(batch, ID_LENGTH):
+        if batch is not None and not may_be(batch, ID_LENGTH):
             return []
         asked = select(*_RECORD).order_by(uploads.c.created_at.desc(), uploads.c.id.desc()).limit(limit)
         if state is not None:
@@ -354,6 +360,9 @@ class Ledger:
             asked = asked if value is None else asked.where(column == value)
         if key_known is not None:
             asked = asked.where(uploads.c.key.is_not(None) if key_known else uploads.c.key.is_(None))
+        if resumable is not None:
+            known = select(resumables.c.upload)  # there are few of them, beside all that is over
+            asked = asked.where(uploads.c.id.in_(known) if resumable else uploads.c.id.not_in(known))
         if changed_before is not None:
             asked = asked.where(uploads.c.changed_at < changed_before)
         if expired_at is not None:
@@ -616,14 +625,17 @@ class Ledger:
 
     # Deaths
 
-    def release(self) -> None:
-        """All claims, and all facts that somebody is about to tell, may be taken at once. For who knows that those who
-        had taken them have died: nobody waits until their time is over. Of one who lives the claim is lost, and the
-        fact is told twice."""
+    def release(self, began: datetime | None = None) -> None:
+        """All claims, all holds of resumable uploads, and all facts that somebody is about to tell, may be taken at
+        once. For who knows that those who had taken them have died: nobody waits until their time is over. Of one who
+        lives the claim or the hold is lost, and the fact is told twice. Holds that were taken, or extended, when this
+        process `began` or later are not touched: requests may have come already."""
         with self._database.writing() as connection:
             connection.execute(update(outbox).where(outbox.c.taken_until.is_not(None)).values(taken_until=None))
             undone = done.c.done_at.is_(None) & done.c.token.is_not(None)
             connection.execute(update(done).where(undone).values(token=None, claimed_until=self._now()))
+            held = resumables.c.token.is_not(None) & (true() if began is None else resumables.c.held_at < began)
+            connection.execute(update(resumables).where(held).values(dict(FREE)))
 
     # The database
 
@@ -746,21 +758,13 @@ def _checked(changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_id(upload: str) -> None:
-    if not _may_be(upload, ID_LENGTH):
+    if not may_be(upload, ID_LENGTH):
         raise RecordMissing("there is no such upload", upload=upload)
 
 
 def _may_be_kept(key: str) -> bool:
     """Whether the ledger takes such a key: a storage may list what somebody else has put there."""
-    return bool(key) and _may_be(key, KEY_LENGTH)
-
-
-def _may_be(text: str, most: int) -> bool:
-    """Whether a column of so many characters takes it."""
-    try:
-        return len(text) <= most and "\0" not in text and text.encode() is not None
-    except UnicodeEncodeError:  # a name of a file that is no text
-        return False
+    return bool(key) and may_be(key, KEY_LENGTH)
 
 
 def _accept(connection: Connection, file: Accepted, at: datetime, changes: Mapping[str, Any]) -> UploadRecord | None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -180,6 +181,23 @@ objects: Final = Table(
     Index(None, "storage", "key"),
 )
 
+# What comes in several requests, and who is at it: `held_at` is when that was last taken or extended.
+resumables: Final = Table(
+    "uploadkit_resumables",
+    metadata,
+    _of_upload(primary_key=True),
+    Column("length", BigInteger),
+    Column("storage", Words(255), nullable=False),
+    Column("kept", Words, nullable=False),
+    Column("told", JSON, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("token", Words(32)),
+    Column("held_at", Moment),
+    Column("held_until", Moment),
+    Column("wanted", Boolean, nullable=False),
+    Index(None, "expires_at"),
+)
+
 workers: Final = Table(
     "uploadkit_workers",
     metadata,
@@ -204,3 +222,11 @@ outbox: Final = Table(
     # A number is never given again: who was slow to tell a fact removes that one, and no later one.
     sqlite_autoincrement=True,
 )
+
+
+def may_be(text: str, most: int) -> bool:
+    """Whether a column of so many characters takes it."""
+    try:
+        return len(text) <= most and "\0" not in text and text.encode() is not None
+    except UnicodeEncodeError:  # a name of a file that is no text
+        return False

@@ -2,12 +2,13 @@
 
 A client says what it wants to send, is given a signed form or signed addresses of parts, and sends its bytes to the
 storage itself. What has arrived is judged then, as `receive` judges what passes through it, and is an upload only when
-everything agrees. Knows no framework and keeps nothing: what has to be known again goes with the client, in a token
-that is signed.
+everything agrees. Knows no framework. What has to be known again goes with the client, in a token that is signed, or
+is kept by the pipeline that is to work on what arrives (`resumable.remembered`).
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -15,27 +16,34 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import astuple, dataclass
-from typing import Any, TypeAlias
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, astuple, dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..errors import (
+    ChecksumMismatch,
     FileRefused,
+    LedgerFailed,
     LimitExceeded,
     MalformedForm,
     ObjectExists,
     ObjectMissing,
+    RecordMissing,
     SenderError,
+    ServiceError,
     StorageFailed,
     TokenRefused,
     TruncatedForm,
+    UploadChanged,
+    UploadError,
+    UploadLocked,
     quoted,
 )
 from ..intake import asynchronous, blocking
 from ..intake.landing import begin_watches
 from ..intake.plan import check_agreed, shown_name, uploaded
-from ..intake.spec import Spec, check_spec, check_unregistered
+from ..intake.spec import Spec, check_spec
 from ..intake.steps import Ask
 from ..multipart.headers import declared_type
 from ..policy.accept import foresee, resolve
@@ -48,7 +56,11 @@ from ..policy.rules import largest
 from ..policy.signatures import HEAD_SIZE
 from ..storage.contract import AcceptsDirectUploads, DirectObject, ListsObjects, ObjectInfo, Storage, StoredPart
 from ..storage.threads import Work, in_thread
-from ..uploads import UploadedFile
+from ..uploads import Register, UploadedFile
+
+if TYPE_CHECKING:
+    from .holding import Held  # which need the extra `records`
+    from .remembered import Remembered
 
 _MIN_SECRET_SIZE = 16
 
@@ -70,11 +82,12 @@ _BLOCK_SIZE = 2**20
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectForm:
     """What a client needs to send one file in one request: a multipart form to `url` with these `fields` and then the
-    file, in a field `file`. `token` is what it comes back with."""
+    file, in a field `file`. `token` is what it comes back with, and `id` that of the file."""
 
     url: str
     fields: Mapping[str, str]
     token: str
+    id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,28 +107,36 @@ class DirectUploads:
     more than the longest upload takes and less than the storage's `stale_seconds`. Who has a token may finish its
     upload: whose it is your application knows.
 
+    With the spec of an `Uploader` with a pipeline nothing is signed, and there is no `secret`: an upload has a record
+    before the client is told where to send, and its token is its id. So ask whose it is (`Pipeline.describe`), or give
+    the spec a register that does: `replace(spec, register=Owned(pipeline, owner="ann"))` knows of ann's uploads alone,
+    and counts them for her quota. `finish` hands what was judged to the pipeline, and what was refused is `rejected`.
+    What is not finished in time is given up by `sweep`.
+
     With `digest` the SHA-256 of every file is made, for which all of it is read back. A check of the passing bytes
-    reads them too, and the digest comes with it.
+    reads them too, and the digest comes with it, as it does where the client has said one.
     """
 
     def __init__(
         self,
         spec: Spec[UploadedFile] | Spec[UploadedFile | None],
         *,
-        secret: str | bytes,
+        secret: str | bytes | None = None,
         expires_seconds: int = 3600,
         digest: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Raises `TypeError` for a spec that is not of one file, whose storage takes nothing from clients, or which has
-        a pipeline."""
+        """Raises `TypeError` for a spec that is not of one file, or whose storage takes nothing from clients, and
+        where there is no secret and no pipeline, or both."""
         check_spec(spec, taker="DirectUploads", example="upload.single('video')")
-        check_unregistered(spec, taker="DirectUploads", why="nobody would have it accept what has arrived")
         self._spec: Spec[Any] = spec
         self._field, self._rule = _only_file(spec)
         _accepting(self._rule.storage)
-        self._secret = secret.encode() if isinstance(secret, str) else bytes(secret)
-        if len(self._secret) < _MIN_SECRET_SIZE:
+        self._kept = None if spec.register is None else _remembered(spec.register, self._rule.storage)
+        if (secret is None) is (self._kept is None):
+            raise TypeError("DirectUploads signs its tokens with a secret=, and needs none with a pipeline")
+        self._secret = secret.encode() if isinstance(secret, str) else bytes(secret or b"")
+        if self._kept is None and len(self._secret) < _MIN_SECRET_SIZE:
             raise ValueError(f"the secret has {len(self._secret)} bytes, and at least {_MIN_SECRET_SIZE} are needed")
         if not 1 <= expires_seconds <= _LONGEST_SECONDS:
             raise ValueError(f"a token is good for 1 to {_LONGEST_SECONDS} seconds, not for {expires_seconds}")
@@ -123,27 +144,42 @@ class DirectUploads:
         self._digest = digest
         self._clock = clock
 
-    def begin(self, filename: str, content_type: str | None = None, size: int | None = None) -> DirectForm:
-        """A form for one file. `size` is in bytes; where it is said no other will be taken.
+    def begin(
+        self, filename: str, content_type: str | None = None, size: int | None = None, *, sha256: str | None = None
+    ) -> DirectForm:
+        """A form for one file. `size` is in bytes; where it is said no other will be taken, and so it is with `sha256`,
+        in hex.
 
         Raises `FileRefused` and `LimitExceeded` where no bytes could make that file one that the field accepts,
-        `MalformedForm` where what the client said is no name, type or size.
+        `MalformedForm` where what the client said is no name, type, size or digest; with a pipeline `QuotaExceeded`
+        and `LedgerFailed`.
         """
-        claim = self._new_claim(filename, content_type, size)
-        form = self._taking.sign_post(
-            claim.upload,
-            self._staged_info(claim),
-            min_size=claim.min_size,
-            max_size=claim.max_size,
-            expires_seconds=self._expires_seconds,
-        )
-        return DirectForm(url=form.url, fields=form.fields, token=self._token(claim))
+        claim = self._new_claim(filename, content_type, size, sha256)
+        with self._recorded(claim):
+            form = self._taking.sign_post(
+                claim.upload,
+                self._staged_info(claim),
+                min_size=claim.min_size,
+                max_size=claim.max_size,
+                expires_seconds=self._expires_seconds,
+            )
+            token = self._keep(claim, None)
+        return DirectForm(url=form.url, fields=form.fields, token=token, id=claim.id)
 
-    def begin_parts(self, filename: str, content_type: str | None = None, size: int | None = None) -> DirectParts:
-        """Begins an upload in parts. Raises what `begin` raises."""
-        claim = self._new_claim(filename, content_type, size)
-        parts_id = self._taking.begin_parts(claim.upload, self._staged_info(claim))
-        return DirectParts(id=claim.id, token=self._token(claim, parts_id))
+    def begin_parts(
+        self, filename: str, content_type: str | None = None, size: int | None = None, *, sha256: str | None = None
+    ) -> DirectParts:
+        """Begins an upload in parts. Raises what `begin` raises, and `StorageFailed`."""
+        claim = self._new_claim(filename, content_type, size, sha256)
+        with self._recorded(claim):
+            parts_id = self._taking.begin_parts(claim.upload, self._staged_info(claim))
+            try:
+                token = self._keep(claim, parts_id)
+            except BaseException:
+                with suppress(StorageFailed):  # a sweep aborts it
+                    self._taking.abort_parts(claim.upload, parts_id)
+                raise
+        return DirectParts(id=claim.id, token=token)
 
     def sign_part(self, token: str, number: int) -> str:
         """An address for a PUT of part `number`, from 1. Every part but the last has at least 5 MiB.
@@ -162,9 +198,18 @@ class DirectUploads:
 
     def list_parts(self, token: str) -> Sequence[StoredPart]:
         """The parts that have arrived, by number. Raises `TokenRefused`, and `ObjectMissing` where the upload was
-        completed or aborted."""
+        completed or aborted.
+
+        With a pipeline those of one that was completed are as many as it may have had: a client that has not heard of
+        it sends none again, and completes it once more.
+        """
         claim, parts_id = self._claim_of_parts(token)
-        return self._taking.list_parts(claim.upload, parts_id)
+        try:
+            return self._taking.list_parts(claim.upload, parts_id)
+        except ObjectMissing:
+            if self._kept is None:
+                raise
+            return as_parts(self._arrived(claim).size)
 
     def complete(self, token: str) -> None:
         """All parts have arrived: makes one object of them, which `finish` judges. May be called again.
@@ -182,13 +227,18 @@ class DirectUploads:
             if not parts:
                 raise TruncatedForm("no part of the file has arrived")
             self._check_size(claim, sum(part.size for part in parts))
-        except SenderError:
+        except SenderError as error:
             self._taking.abort_parts(claim.upload, parts_id)
+            if self._kept is not None:
+                self._kept.refuse(claim.id, error)
             raise
         self._taking.complete_parts(claim.upload, parts_id, parts)
 
     def abort(self, token: str) -> None:
         """Gives up an upload in parts: nothing is left of those that have arrived. May be called again."""
+        if self._kept is not None:
+            self._kept.give_up(token)
+            return
         claim, parts_id = self._claim_of_parts(token)
         self._taking.abort_parts(claim.upload, parts_id)
 
@@ -196,21 +246,28 @@ class DirectUploads:
         """Judges what has arrived, and makes it an upload.
 
         Raises what `receive` raises of a file: what was refused is removed, and is no upload. Raises `TokenRefused`,
-        `ObjectMissing` where nothing has arrived, `ObjectExists` where the upload is finished already, `StorageFailed`
-        where the storage fails: then `finish` may be called again. Of two that finish one upload at once, one succeeds.
+        `ObjectMissing` where nothing has arrived, `ObjectExists` where the upload is finished already,
+        `ChecksumMismatch`, `StorageFailed` where the storage fails: then `finish` may be called again. Of two that
+        finish one upload at once, one succeeds.
+
+        With a pipeline it is accepted when this returns. In place of `TokenRefused` it raises `RecordMissing`, and
+        `UploadGone` where the upload was refused or given up; `UploadLocked` where another call finishes it just now.
+        After every `ServiceError`, as where the ledger or a scanner does not answer, it may be called again.
         """
         self._spec.check_blocking()
         return _carry_out(self._finishing(token))
 
-    async def abegin(self, filename: str, content_type: str | None = None, size: int | None = None) -> DirectForm:
+    async def abegin(
+        self, filename: str, content_type: str | None = None, size: int | None = None, *, sha256: str | None = None
+    ) -> DirectForm:
         """The async twin of `begin`."""
-        return await in_thread(self.begin, filename, content_type, size)
+        return await in_thread(self.begin, filename, content_type, size, sha256=sha256)
 
     async def abegin_parts(
-        self, filename: str, content_type: str | None = None, size: int | None = None
+        self, filename: str, content_type: str | None = None, size: int | None = None, *, sha256: str | None = None
     ) -> DirectParts:
         """The async twin of `begin_parts`."""
-        return await in_thread(self.begin_parts, filename, content_type, size)
+        return await in_thread(self.begin_parts, filename, content_type, size, sha256=sha256)
 
     async def asign_part(self, token: str, number: int) -> str:
         """The async twin of `sign_part`."""
@@ -229,7 +286,8 @@ class DirectUploads:
         await in_thread(self.abort, token)
 
     async def afinish(self, token: str) -> UploadedFile:
-        """The async twin of `finish`. Its filter and its `filename=` may be async. Cancelled, it leaves no upload."""
+        """The async twin of `finish`. Its filter and its `filename=` may be async. Cancelled, it leaves no upload; with
+        a pipeline it may be called again."""
         return await _acarry_out(self._finishing(token))
 
     # What the client says, and what it is given
@@ -238,7 +296,7 @@ class DirectUploads:
     def _taking(self) -> AcceptsDirectUploads:
         return _accepting(self._rule.storage)
 
-    def _new_claim(self, filename: str, content_type: str | None, size: int | None) -> _Claim:
+    def _new_claim(self, filename: str, content_type: str | None, size: int | None, sha256: str | None) -> _Claim:
         name = self._said("the name of a file", filename, self._spec.limits.filename_size, "filename_size")
         kind = self._said("a type", content_type or "", self._spec.limits.header_size, "header_size")
         declared = declared_type(kind)
@@ -249,14 +307,19 @@ class DirectUploads:
                 raise MalformedForm("the size of a file is a number of bytes", field=self._field)
             self._check_allowed(size)
             smallest = largest_ = size
+        if not _may_be_sha256(sha256):
+            raise MalformedForm("the SHA-256 of a file is 64 hexadecimal digits", field=self._field)
+        upload = secrets.token_hex(16)
         return _Claim(
-            upload=secrets.token_hex(16),
-            id=self._spec.new_key(""),
+            upload=upload,
+            # Of one that is remembered the name in the bucket says which it is: whoever was sent there knows no other.
+            id=self._spec.new_key("") if self._kept is None else upload,
             key=self._spec.new_key(""),
             filename=name,
             declared_type=declared,
             min_size=smallest,
             max_size=largest_,
+            sha256=None if sha256 is None else sha256.lower(),
             expires=self._clock() + self._expires_seconds,
         )
 
@@ -281,6 +344,40 @@ class DirectUploads:
             content_type=declared if known else OCTET_STREAM, filename=claim.filename, max_size=claim.max_size
         )
 
+    @contextmanager
+    def _recorded(self, claim: _Claim) -> Iterator[None]:
+        """Where there is a pipeline, the upload has a record first."""
+        kept = self._kept
+        if kept is not None:
+            kept.begin(self._announced(claim), self._spec.new_key(""))
+        try:
+            yield
+        except BaseException as error:
+            if kept is not None:
+                kept.refuse(claim.id, error)
+            raise
+
+    def _announced(self, claim: _Claim) -> IncomingFile:
+        """A file of which nobody has seen a byte."""
+        content_type = self._staged_info(claim).content_type
+        return IncomingFile(
+            id=claim.id,
+            field=self._field,
+            filename=shown_name(claim.filename, content_type),
+            client_filename=claim.filename,
+            content_type=content_type,
+            declared_type=claim.declared_type,
+            head=b"",
+        )
+
+    def _keep(self, claim: _Claim, parts_id: str | None) -> str:
+        """Returns the token by which it is known again."""
+        if self._kept is None:
+            return self._token(claim, parts_id)
+        length = claim.max_size if claim.min_size == claim.max_size else None
+        self._kept.keep(claim.id, {**asdict(claim), "parts": parts_id}, length=length, expires=claim.expires)
+        return claim.id
+
     def _token(self, claim: _Claim, parts_id: str | None = None) -> str:
         said = json.dumps([*astuple(claim), parts_id], separators=(",", ":"))
         payload = base64.urlsafe_b64encode(said.encode()).decode().rstrip("=")
@@ -292,6 +389,10 @@ class DirectUploads:
         return hmac.new(self._secret, signed.encode(), hashlib.sha256).hexdigest()
 
     def _claim(self, token: object) -> tuple[_Claim, str | None]:
+        if self._kept is not None:
+            told = dict(self._kept.find(token, self._clock()))
+            parts = told.pop("parts")
+            return _Claim(**told), parts
         payload, _, signature = token.rpartition(".") if isinstance(token, str) else ("", "", "")
         expected = self._signature(payload) if payload.isascii() else ""
         if not expected or not hmac.compare_digest(expected.encode(), signature.encode(errors="replace")):
@@ -305,6 +406,8 @@ class DirectUploads:
     def _claim_of_parts(self, token: str) -> tuple[_Claim, str]:
         claim, parts_id = self._claim(token)
         if parts_id is None:
+            if self._kept is not None:
+                raise RecordMissing("there is no such upload in parts", upload=claim.id)
             text = "the token is that of a form, and not of an upload in parts"
             raise TokenRefused(text, reason="invalid", field=self._field)
         return claim, parts_id
@@ -312,38 +415,99 @@ class DirectUploads:
     # What has arrived
 
     def _finishing(self, token: str) -> _Steps:
-        rule = self._rule
-        claim, _ = self._claim(token)
-        yield _Do(self._check_unfinished, (claim,))
+        claim, parts_id = yield _Do(self._claim, (token,))
+        kept = self._kept
+        if kept is None:
+            yield _Do(self._check_unfinished, (claim,))
+            return (yield from self._judging(claim, None))
+        held: Held = yield _Do(kept.hold, (claim.id,))
+        try:
+            file: UploadedFile | None = yield _Do(kept.stored, (claim.id,))
+            if file is None:
+                seen: str | None = yield _Do(kept.seen, (claim.id,))
+                file = yield from self._judging(claim, seen)
+            yield from self._accepting(kept, file)
+            yield _Do(self._settle, (kept, file, claim, parts_id))
+        except GeneratorExit:
+            raise
+        except BaseException:
+            yield _Do(held.release, ())
+            raise
+        yield _Do(held.release, ())
+        return file
+
+    def _judging(self, claim: _Claim, seen: str | None) -> _Steps:
+        rule, kept = self._rule, self._kept
         arrived: DirectObject = yield _Do(self._arrived, (claim,))
         try:
             incoming: IncomingFile = yield _Do(self._incoming, (claim, arrived))
             if rule.filter is not None:
                 agreed = yield Ask(rule.filter, (incoming,))
                 check_agreed(agreed, rule.filter, incoming)
-            sha256: str | None = yield _Do(self._checked, (arrived, incoming))
-            if rule.key_maker is None:
+            sha256: str | None = yield _Do(self._checked, (claim, arrived, incoming))
+            if rule.key_maker is not None:
+                key = yield Ask(rule.key_maker, (incoming,))
+            elif kept is None:
                 key = claim.key + extension_of(incoming.content_type)
             else:
-                key = yield Ask(rule.key_maker, (incoming,))
+                key = self._spec.new_key(extension_of(incoming.content_type))
+            if kept is not None:
+                own = key if rule.key_maker is None else None
+                yield _Do(kept.place, (incoming, own, arrived.size, sha256, seen))
             info = ObjectInfo(content_type=incoming.content_type, filename=incoming.filename, max_size=arrived.size)
             yield _Do(arrived.commit, (key, info))
         except GeneratorExit:
             raise
-        except StorageFailed:  # what has arrived is still there, for another call or for a sweep
-            yield _Do(self._check_unfinished, (claim,))
-            raise
         except BaseException as error:
-            try:
-                yield _Do(arrived.discard, ())
-            except Exception as also:
-                error.add_note(f"and what has arrived could not be removed: {also!r}")
+            if self._may_be_tried_again(error):  # what has arrived is still there, for another call or for a sweep
+                yield from self._check_open(claim, arrived)
+                raise
+            yield from _discarding(arrived, error)
+            if kept is not None:
+                yield _Do(kept.refuse, (claim.id, error))
             raise
-        return uploaded(incoming, key, rule.storage, size=arrived.size, sha256=sha256)
+        register = None if kept is None else kept.register
+        return uploaded(incoming, key, rule.storage, size=arrived.size, sha256=sha256, register=register)
+
+    def _may_be_tried_again(self, error: BaseException) -> bool:
+        """Whether it says nothing of the file. What is remembered is kept until its time is over; without that nobody
+        might come again, but where a storage that fails would not let it be removed either."""
+        if self._kept is None:
+            return isinstance(error, StorageFailed)
+        return isinstance(error, ServiceError | UploadLocked) or not isinstance(error, Exception)
+
+    def _check_open(self, claim: _Claim, arrived: DirectObject) -> Generator[_Step, Any, None]:
+        """Raises where somebody else has ended it meanwhile. Then what this one has is of no use to anybody."""
+        try:
+            yield _Do(self._check_unfinished, (claim,))
+        except UploadError as error:
+            if self._kept is not None and not isinstance(error, LedgerFailed):
+                yield from _discarding(arrived, error)
+            raise
+
+    def _accepting(self, kept: Remembered, file: UploadedFile) -> Generator[_Step, Any, None]:
+        """Where the ledger does not answer the file stays where its record says, for another call or for a sweep."""
+        try:
+            yield _Accept(kept.register, file)
+        except (SenderError, UploadChanged, RecordMissing) as error:
+            try:
+                yield _Do(file.storage.delete, (file.key,))
+            except Exception as also:
+                error.add_note(f"and what was stored could not be removed: {also!r}")
+            yield _Do(kept.refuse, (file.id, error))
+            raise
+
+    def _settle(self, kept: Remembered, file: UploadedFile, claim: _Claim, parts_id: str | None) -> None:
+        """It is accepted, whatever fails now: what is left over is swept."""
+        with suppress(ServiceError):
+            kept.settle(file)
+            self._taking.abandon(claim.upload, parts_id)
 
     def _check_unfinished(self, claim: _Claim) -> None:
         """A form may be sent again for as long as it is signed, and with it another type, which makes another key."""
-        if self._is_finished(claim):
+        if self._kept is not None:
+            self._kept.find(claim.id, self._clock())
+        elif self._is_finished(claim):
             storage = self._rule.storage.name
             raise ObjectExists("the upload is finished already", storage=storage, key=claim.key)
 
@@ -401,7 +565,7 @@ class DirectUploads:
             text = f"the file in field {quoted(self._field)} has fewer than {rule.min_size} bytes"
             raise FileRefused(text, field=self._field, filter="min_size")
 
-    def _checked(self, arrived: DirectObject, incoming: IncomingFile) -> str | None:
+    def _checked(self, claim: _Claim, arrived: DirectObject, incoming: IncomingFile) -> str | None:
         """Lets the checks of the rule see the file; returns its digest where all of it was read, or one is wanted."""
         looked_at = end_size(incoming, self._rule.accept)
         if looked_at:
@@ -410,19 +574,27 @@ class DirectUploads:
                 check_ending(incoming, opened.read(), arrived.size)
         with ExitStack() as held:
             watches = begin_watches(self._rule, incoming, held)
-            digest = hashlib.sha256() if self._digest or watches else None
+            digest = hashlib.sha256() if self._digest or watches or claim.sha256 is not None else None
             if digest is not None:
                 with arrived.open() as opened:
                     while block := opened.read(_BLOCK_SIZE):
                         digest.update(block)
                         for watch in watches:
                             watch.feed(block)
+            if digest is not None and claim.sha256 not in (None, digest.hexdigest()):
+                raise ChecksumMismatch(algorithm="sha256")
             for watch in watches:
                 watch.end()
         for check in self._rule.staged_checks:
             with arrived.open() as opened:
                 check.examine(incoming, opened)
         return None if digest is None else digest.hexdigest()
+
+
+def as_parts(size: int) -> Sequence[StoredPart]:
+    """What is one object by now, as parts that nobody need send any more: as many as it may have had."""
+    number = max(1, -(-size // MIN_PART_SIZE))
+    return [StoredPart(number=each, size=MIN_PART_SIZE, etag='"completed"') for each in range(1, number + 1)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -440,6 +612,7 @@ class _Claim:
     declared_type: str | None
     min_size: int
     max_size: int
+    sha256: str | None
     expires: float
 
 
@@ -450,6 +623,17 @@ def _is_count(number: object) -> bool:
 
 # Controls but the tab, and surrogates, which JSON can bring and a form cannot.
 _in_no_form = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
+
+
+def _may_be_sha256(text: object) -> bool:
+    """Whether what comes from JSON is a digest, or none was said."""
+    return text is None or (isinstance(text, str) and re.fullmatch(r"[0-9a-fA-F]{64}", text) is not None)
+
+
+def _remembered(register: Register, storage: Storage) -> Remembered:
+    from .remembered import Remembered  # needs the extra `records`
+
+    return Remembered(register, storage)
 
 
 def _only_file(spec: Spec[Any]) -> tuple[str, FileRule]:
@@ -483,7 +667,24 @@ class _Do:
     args: tuple[object, ...]
 
 
-_Steps: TypeAlias = Generator[_Do | Ask, Any, UploadedFile]
+@dataclass(frozen=True, slots=True)
+class _Accept:
+    """Have the register accept a file."""
+
+    register: Register
+    file: UploadedFile
+
+
+_Step: TypeAlias = _Do | Ask | _Accept
+
+_Steps: TypeAlias = Generator[_Step, Any, UploadedFile]
+
+
+def _discarding(arrived: DirectObject, error: BaseException) -> Generator[_Step, Any, None]:
+    try:
+        yield _Do(arrived.discard, ())
+    except Exception as also:
+        error.add_note(f"and what has arrived could not be removed: {also!r}")
 
 
 def _carry_out(steps: _Steps) -> UploadedFile:
@@ -491,7 +692,7 @@ def _carry_out(steps: _Steps) -> UploadedFile:
         step = next(steps)
         while True:
             try:
-                answer = blocking.ask(step) if isinstance(step, Ask) else step.call(*step.args)
+                answer = _done(step)
             except BaseException as error:
                 step = steps.throw(error)
             else:
@@ -499,6 +700,15 @@ def _carry_out(steps: _Steps) -> UploadedFile:
     except StopIteration as done:
         file: UploadedFile = done.value
         return file
+
+
+def _done(step: _Step) -> object:
+    if isinstance(step, Ask):
+        return blocking.ask(step)
+    if isinstance(step, _Accept):
+        step.register.accept([step.file])
+        return None
+    return step.call(*step.args)
 
 
 async def _acarry_out(steps: _Steps) -> UploadedFile:
@@ -513,6 +723,9 @@ async def _acarry_out(steps: _Steps) -> UploadedFile:
                     raise pending
                 if isinstance(step, Ask):
                     answer = await asynchronous.ask(step)
+                elif isinstance(step, _Accept):
+                    cancelled = await _accepted(step)
+                    answer = None
                 else:
                     answer, cancelled = await Work(step.call, *step.args).finish()
             except BaseException as error:
@@ -526,6 +739,19 @@ async def _acarry_out(steps: _Steps) -> UploadedFile:
             raise cancelled from error
         raise
     if cancelled is not None:
-        await in_thread(file.delete)
+        if file.register is None:  # else it is accepted
+            await in_thread(file.delete)
         raise cancelled
     return file
+
+
+async def _accepted(step: _Accept) -> BaseException | None:
+    """It is waited for, since nobody could tell how far it came. Returns the cancellation that came meanwhile."""
+    accepting, cancelled = asyncio.ensure_future(step.register.aaccept([step.file])), None
+    while not accepting.done():
+        try:
+            await asyncio.wait({accepting})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    accepting.result()
+    return cancelled

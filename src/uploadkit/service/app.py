@@ -23,7 +23,7 @@ from starlette.routing import BaseRoute, Match, Route
 from ..adapters.problem import log_failure
 from ..errors import UploadError
 from ..processing.pipeline import Pipeline
-from . import files, openapi, operating, page, receiving, uploads, watching
+from . import direct, files, openapi, operating, page, receiving, resuming, uploads, watching
 from .callers import Authenticate, Caller
 from .draining import Drained
 from .logs import Caught, Logged, unexpected
@@ -99,8 +99,18 @@ def routes() -> list[BaseRoute]:
         Route("/uploads/{upload}", guarded(uploads.delete), methods=["DELETE"]),
         Route("/uploads/{upload}/events", guarded(watching.events), methods=["GET"]),
         Route("/batches/{batch}", guarded(uploads.batch), methods=["GET"]),
+        Route("/direct/s3/params", guarded(direct.form), methods=["GET"]),
+        Route("/direct/s3/complete", guarded(direct.finish), methods=["POST"]),
+        Route("/direct/s3/multipart", guarded(direct.begin), methods=["POST"]),
+        Route("/direct/s3/multipart/{upload}", guarded(direct.parts), methods=["GET"]),
+        Route("/direct/s3/multipart/{upload}", guarded(direct.abort), methods=["DELETE"]),
+        Route("/direct/s3/multipart/{upload}/complete", guarded(direct.complete), methods=["POST"]),
+        Route(f"/direct/s3/multipart/{{upload}}/{{number:{direct.PART}}}", guarded(direct.part), methods=["GET"]),
         Route("/files/{upload}", linked(files.original), methods=["GET"]),
         Route("/files/{upload}/{variant}", linked(files.variant), methods=["GET"]),
+        Route(resuming.COLLECTION, resuming.capabilities, methods=["OPTIONS"]),
+        Route(resuming.COLLECTION, guarded(resuming.respond), methods=["POST"]),
+        Route(resuming.COLLECTION + "{upload}", guarded(resuming.respond), methods=["HEAD", "PATCH", "DELETE", "POST"]),
         Route("/metrics", operating.metrics, methods=["GET"]),
         Route("/healthz", operating.healthz, methods=["GET"]),
         Route("/readyz", operating.readyz, methods=["GET"]),

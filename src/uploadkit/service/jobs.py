@@ -63,7 +63,7 @@ def main(channel: int, began: datetime | None) -> int:
         pipeline = pipeline_of(settings)
         pipeline.ledger.migrate()
         if began is not None:
-            pipeline.ledger.release()
+            pipeline.ledger.release(began)
         Numbers(pipeline)
     except Exception as error:
         _log.debug("the worker cannot begin", exc_info=True)

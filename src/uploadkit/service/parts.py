@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, cast
@@ -22,16 +22,20 @@ from ..processing.processors import ArchiveGuard, Metadata, Scan, Variants
 from ..processing.valkey import ValkeyServer
 from ..records.ledger import Ledger
 from ..records.record import Quota
-from ..storage.contract import Storage
-from ..storage.disk import DiskStorage
+from ..resumable.serving import Server
+from ..resumable.uploads import ResumableUploads
+from ..storage.contract import AcceptsDirectUploads, Storage
+from ..storage.disk import STALE_SECONDS, DiskStorage
 from ..uploader import Uploader
-from ..uploads import Submission
+from ..uploads import Submission, UploadedFile
 from .callers import Authenticate, Callers
 from .hearing import Watch, tell_others
 from .links import Links
 from .operating import Numbers, Readiness
+from .problems import not_found
 from .settings import Settings
 from .turns import Turns
+from .words import said
 
 __all__ = ["Parts", "parts_of", "pipeline_of"]
 
@@ -43,11 +47,13 @@ USUAL: Final[AcceptRule] = [IMAGES, DOCUMENTS, VIDEOS, AUDIO, *ARCHIVES]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """Of one process. `form` is what `POST /uploads` takes; each request has its own register (`Owned`)."""
+    """Of one process. `form` is what `POST /uploads` takes, `direct` what may go straight into the storage, None where
+    that takes nothing from clients; each request has its own register (`Owned`)."""
 
     settings: Settings
     pipeline: Pipeline
     form: Spec[Submission]
+    direct: Spec[UploadedFile] | None
     quota: Quota | None
     callers: Callers
     turns: Turns
@@ -55,6 +61,7 @@ class Parts:
     watch: Watch
     numbers: Numbers
     readiness: Readiness
+    resumable: Server
 
     @classmethod
     def of(
@@ -65,11 +72,13 @@ class Parts:
         if authenticate is None and settings.authenticate is not None:
             authenticate = named(settings.authenticate, "authenticate")
         turns = Turns(settings, redis_url=_counts_at(settings, pipeline))
+        form, quota = _form(settings, pipeline), _quota(settings)
         return cls(
             settings=settings,
             pipeline=pipeline,
-            form=_form(settings, pipeline),
-            quota=_quota(settings),
+            form=form,
+            direct=_direct(settings, pipeline),
+            quota=quota,
             callers=Callers(settings, turns=turns, authenticate=authenticate),
             turns=turns,
             links=Links.of(settings),
@@ -81,6 +90,7 @@ class Parts:
             ),
             numbers=Numbers(pipeline),
             readiness=Readiness(pipeline),
+            resumable=_resumable(settings, form, quota),
         )
 
 
@@ -110,12 +120,15 @@ def pipeline_of(settings: Settings) -> Pipeline:
 def storages_of(settings: Settings) -> tuple[Storage, Storage, Storage]:
     """Where uploads arrive, where they stay, and where infected ones are kept. On S3 all machines share all three."""
     where = settings.storage or str(settings.data.absolute())
+    # What is still to come must not be swept: what was given up is found by the ledger long before.
+    stale_seconds = max(settings.direct_seconds, settings.resume_seconds) + STALE_SECONDS
     if "://" not in where:
-        return _three(lambda name: DiskStorage(Path(where, name), durable=True, name=name))
+        disk = partial(DiskStorage, durable=True, stale_seconds=stale_seconds)
+        return _three(lambda name: disk(Path(where, name), name=name))
     from ..storage.s3 import S3Storage  # needs the extra `s3`
 
     root, options = where.rstrip("/"), settings.storage_options
-    return _three(lambda name: S3Storage(f"{root}/{name}", options=options, name=name))
+    return _three(lambda name: S3Storage(f"{root}/{name}", options=options, stale_seconds=stale_seconds, name=name))
 
 
 def _three(make: Callable[[str], Storage]) -> tuple[Storage, Storage, Storage]:
@@ -165,8 +178,31 @@ def _form(settings: Settings, pipeline: Pipeline) -> Spec[Submission]:
         idle_seconds=settings.idle_seconds,
         min_rate=settings.min_rate,
     )
-    accept = USUAL if settings.accept is None else list(settings.accept)
-    return Uploader(staging, limits=limits, pipeline=pipeline).any(min_count=1, accept=accept)
+    return Uploader(staging, limits=limits, pipeline=pipeline).any(min_count=1, accept=_accept(settings))
+
+
+def _direct(settings: Settings, pipeline: Pipeline) -> Spec[UploadedFile] | None:
+    """One file, which is no larger than one of a request may be."""
+    staging = pipeline.storages["staging"]
+    if not isinstance(staging, AcceptsDirectUploads):
+        return None
+    size = min(parse_size(settings.max_file_size), parse_size(settings.max_request_size))
+    return Uploader(staging, pipeline=pipeline).single("file", accept=_accept(settings), max_size=size)
+
+
+def _accept(settings: Settings) -> AcceptRule:
+    return USUAL if settings.accept is None else list(settings.accept)
+
+
+def _resumable(settings: Settings, form: Spec[Submission], quota: Quota | None) -> Server:
+    uploads = ResumableUploads(
+        form,
+        expires_seconds=int(settings.resume_seconds),
+        quota=quota,
+        keep_seconds=settings.expire_seconds,
+        words=said,
+    )
+    return Server(uploads, shown=lambda error: not_found() if error.status == 404 else error)
 
 
 def _quota(settings: Settings) -> Quota | None:

@@ -5,34 +5,30 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ..adapters.asgi import form_headers
 from ..adapters.starlette import receive_request
-from ..errors import FieldRefused, RecordExists, RecordMissing, StorageError, UploadChanged, UploadError, quoted
+from ..errors import RecordExists, RecordMissing, StorageError, UploadChanged, UploadError
 from ..intake.asynchronous import akept_if_handled
 from ..processing.owned import Owned
-from ..processing.queue import Priority
 from ..records.lifecycle import GONE, State
 from ..records.record import UploadRecord
 from ..storage.threads import in_thread
-from ..uploads import FieldValues
 from .callers import Caller
 from .parts import Parts, parts_of
 from .problems import Refused
+from .settings import Settings
 from .shown import accepted
 from .uploads import of_batch
+from .words import said
 
-__all__ = ["receive"]
-
-MOST_TAGS = 20
-TAG_SIZE = 64
-VALUE_SIZE = 255
-"""Characters of a tag's name, and of its value."""
+__all__ = ["expiry", "receive", "taken"]
 
 ALIVE_SECONDS = 10.0
 LOST_SECONDS = 60.0
@@ -53,14 +49,13 @@ async def receive(request: Request, caller: Caller) -> Response:
     _, size = form_headers(request.scope["headers"])
     if parts.quota is not None and parts.quota.bytes is not None and size is None:
         raise Refused(411, "length_required", "there is a quota: send the Content-Length")
-    expires = parts.settings.expire_seconds
     owner = Owned(
         parts.pipeline,
         owner=caller.owner,
         quota=parts.quota,
         expected_size=size or 0,
         idempotency_key=key,
-        expires_at=None if expires is None else datetime.now(UTC) + timedelta(seconds=expires),
+        expires_at=expiry(parts.settings),
     )
     request.state.owned = owner  # for the log, whatever comes of it
     spec = replace(parts.form, register=owner)
@@ -70,50 +65,8 @@ async def receive(request: Request, caller: Caller) -> Response:
         except RecordExists:
             raise _conflict() from None
         async with akept_if_handled(spec, received.submission):
-            words = Words.of(received.submission.fields)
-            owner.say(priority=words.priority, tags=words.tags)
+            owner.say(**said(received.submission.fields))
     return _answer(parts, await of_batch(parts, caller, owner.batch or ""))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Words:
-    """What a request says of its files."""
-
-    priority: Priority | None
-    tags: dict[str, str]
-
-    @classmethod
-    def of(cls, fields: FieldValues) -> Words:
-        """Raises `FieldRefused`, also for a field that means nothing here: it may have been misspelt."""
-        for name in fields:
-            if name not in ("priority", "tags"):
-                raise FieldRefused(f"there is no text field {quoted(name)}, but priority and tags", field=name)
-        return cls(priority=_priority(fields.get("priority")), tags=_tags(fields.getlist("tags")))
-
-
-def _priority(text: str | None) -> Priority | None:
-    if not text:
-        return None
-    for each in Priority:
-        if text.lower() == each.name.lower() or text == str(each.value):
-            return each
-    names = ", ".join(each.name.lower() for each in Priority)
-    raise FieldRefused(f"priority is one of {names}, and not {quoted(text)}", field="priority")
-
-
-def _tags(values: Sequence[str]) -> dict[str, str]:
-    """Each is `name` or `name=value`; a comma stands between several."""
-    tags: dict[str, str] = {}
-    words = [word.strip() for value in values for word in value.split(",") if word.strip()]
-    if len(words) > MOST_TAGS:
-        raise FieldRefused(f"there are {len(words)} tags, of {MOST_TAGS} at most", field="tags")
-    for word in words:
-        name, _, value = word.partition("=")
-        if not name.strip() or len(name) > TAG_SIZE or len(value) > VALUE_SIZE or not word.isprintable():
-            text = f"a tag is a name of {TAG_SIZE} characters at most, or name=value: {quoted(word)}"
-            raise FieldRefused(text, field="tags")
-        tags[name.strip()] = value.strip()
-    return tags
 
 
 def _idempotency_key(request: Request) -> str | None:
@@ -198,11 +151,21 @@ def _conflict() -> Refused:
     return Refused(409, "idempotency_conflict", text, headers={"Retry-After": "1"})
 
 
-def _answer(parts: Parts, records: Sequence[UploadRecord]) -> Response:
-    answer = {
+def expiry(settings: Settings) -> datetime | None:
+    """When the time of an upload is over that begins now."""
+    seconds = settings.expire_seconds
+    return None if seconds is None else datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+def taken(parts: Parts, records: Sequence[UploadRecord]) -> dict[str, Any]:
+    """What is told of the files of a request that were taken."""
+    return {
         "batch": records[0].batch,
         "batch_url": f"/batches/{records[0].batch}",
         "uploads": [accepted(parts, record) for record in records],
         "total": len(records),
     }
-    return JSONResponse(answer, status_code=202, headers={"Cache-Control": "no-store"})
+
+
+def _answer(parts: Parts, records: Sequence[UploadRecord]) -> Response:
+    return JSONResponse(taken(parts, records), status_code=202, headers={"Cache-Control": "no-store"})

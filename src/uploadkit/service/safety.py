@@ -16,6 +16,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..resumable.serving import ANSWER_HEADERS, REQUEST_HEADERS
 from .draining import Drained
 from .problems import Refused, answered
 from .settings import Settings
@@ -41,6 +42,9 @@ ASKED_BY_ADDRESS: Final = frozenset({"/healthz", "/readyz"})
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """They change nothing (RFC 9110, 9.2.1)."""
+
+BEGINNING: Final = "/direct/s3/params"
+"""Begins an upload, and is asked for by GET all the same, as Uppy's client does."""
 
 
 class Safe:
@@ -72,7 +76,7 @@ class Safe:
         host = hosts[0] if hosts else ""
         if scope["path"] not in ASKED_BY_ADDRESS and not self._names.has(host):
             return Refused(421, "wrong_host", "the service is not called by the name in the Host header")
-        if scope["method"] not in SAFE_METHODS and self._is_from_elsewhere(scope, host):
+        if (scope["method"] not in SAFE_METHODS or scope["path"] == BEGINNING) and self._is_from_elsewhere(scope, host):
             return Refused(403, "wrong_origin", "a page of another origin may not do this")
         return None
 
@@ -97,10 +101,11 @@ def cors(settings: Settings) -> Sequence[Middleware]:
         Middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "HEAD", "POST", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Range"],
+            allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
+            allow_headers=["Idempotency-Key", "Last-Event-ID", "Range", *REQUEST_HEADERS],
             allow_credentials="*" not in settings.cors_origins,
             expose_headers=[
+                *ANSWER_HEADERS,
                 "Accept-Ranges",
                 "Content-Disposition",
                 "Content-Length",
@@ -108,7 +113,6 @@ def cors(settings: Settings) -> Sequence[Middleware]:
                 "ETag",
                 "RateLimit",
                 "RateLimit-Policy",
-                "Retry-After",
                 "WWW-Authenticate",
                 "X-Request-ID",
             ],

@@ -187,8 +187,21 @@ class Settings(BaseSettings):
     max_files: int = Field(default=100, ge=1, description="how many files one request may have")
     idle_seconds: float = Field(default=30, gt=0, le=YEAR_SECONDS, description="how long a client may send nothing")
     min_rate: str = Field(default="1 KiB", description="bytes a second that a client sends at least, after 10 seconds")
+    direct_seconds: int = Field(
+        default=86400, ge=60, le=7 * 86400, description="how long an upload straight into a bucket may take"
+    )
+    direct_sha256: bool = Field(
+        default=True, description="read what came straight into a bucket back, to know its SHA-256"
+    )
     expire_seconds: float | None = Field(
         default=None, gt=0, le=100 * YEAR_SECONDS, description="how long uploads are kept; without it, for ever"
+    )
+
+    resume_seconds: float = Field(
+        default=86400,
+        ge=1,
+        le=YEAR_SECONDS,
+        description="how long an upload in several requests may rest before it is given up",
     )
 
     # Who may

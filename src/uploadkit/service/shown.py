@@ -57,6 +57,7 @@ def shown(parts: Parts, status: Status) -> dict[str, Any]:
     is_there = record.state is State.COMPLETED
     return listed(record) | {
         "percent": status.percent,
+        "received": status.received,
         "note": status.note,
         "is_settled": status.is_settled,
         "url": parts.links.path(record.id) if is_there else None,

@@ -300,3 +300,82 @@ class AcceptsDirectUploads(Protocol):
     def arrived(self, upload: str) -> DirectObject:
         """What has arrived, whole. Raises `ObjectMissing` where nothing has."""
         ...
+
+    def abandon(self, upload: str, parts_id: str | None) -> None:
+        """Leaves nothing of an upload behind: neither parts, where it came in some, nor what has arrived whole.
+        Idempotent."""
+        ...
+
+
+HEAD_SIZE = 8192
+"""Bytes up to which a partial object tells what it has, before it is complete."""
+
+
+class PartialObject(Protocol):
+    """What has arrived of an object that comes in several goes: staged, and kept when this process ends. Used by one
+    thread at a time, and by one process: whoever calls sees to that."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that are kept or were appended here."""
+        ...
+
+    def append(self, data: Buffer) -> None:
+        """Adds all of `data` at the end. Raises `StorageFailed`, also where somebody else has appended meanwhile or has
+        ended it: then, or at the next `keep`. Nothing of `data` is kept then, and this object takes nothing more. After
+        another failure `partial` tells what is there, and `size` as much as is known."""
+        ...
+
+    def keep(self) -> None:
+        """From here all that was appended is kept, whatever happens to this process. May be called again and again."""
+        ...
+
+    def head(self, size: int) -> bytes:
+        """The first bytes, at most so many. Only of an object that has no more than `HEAD_SIZE` bytes: of another one
+        it is a `RuntimeError`."""
+        ...
+
+    def extend(self, other: PartialObject) -> None:
+        """Adds all bytes of another one of the same storage, which stays, without their going through this process
+        where that can be. Raises `StorageFailed`; some of them may have been added then. What was extended is kept."""
+        ...
+
+    def complete(self) -> None:
+        """Nothing more is appended, and all of it is kept. Idempotent, also over processes. Raises `StorageFailed`."""
+        ...
+
+    def open(self) -> BinaryIO:
+        """A seekable file over the bytes of a complete one, for one reader; the caller closes it."""
+        ...
+
+    def commit(self, key: str, info: ObjectInfo) -> StoredObject:
+        """Makes a complete one visible under `key`, whole or not at all, and leaves nothing else behind. Raises what
+        `Staged.commit` raises; then it is as it was before."""
+        ...
+
+    def close(self) -> None:
+        """Gives back what this process holds of it, such as descriptors. What was not kept may be lost. Idempotent."""
+        ...
+
+    def discard(self) -> None:
+        """Leaves nothing behind. Idempotent; does nothing after a commit."""
+        ...
+
+
+@runtime_checkable
+class KeepsPartial(Protocol):
+    """Keeps objects whose bytes come in several goes, and perhaps to several processes.
+
+    `upload` is the name of one, random and made by the caller: `secrets.token_hex(16)`, or what else is safe as a name.
+    A `sweep` leaves them alone until they are older than the storage's `stale_seconds`.
+    """
+
+    def begin_partial(self, upload: str, info: ObjectInfo) -> str:
+        """Begins one; returns what the caller keeps with it, and `partial` asks for. `info.max_size` is the most that
+        it will have."""
+        ...
+
+    def partial(self, upload: str, kept: str) -> PartialObject:
+        """What has arrived so far. `kept` is what `begin_partial` returned. Raises `ObjectMissing` where it was
+        committed or discarded, or was never begun."""
+        ...

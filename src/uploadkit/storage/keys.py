@@ -21,6 +21,12 @@ NAME_SIZE = 255
 STAGING = ".staging"
 """The folder that is reserved for what is not visible yet."""
 
+PARTIAL = "partial-"
+"""How names in it begin of objects that come in several goes; the name of the upload follows."""
+
+# Neither a dot nor a slash: what a storage adds to such a name is never part of another.
+_is_upload = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}").fullmatch
+
 # What nearly every key is, and nothing is wrong with it.
 _plain = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z_.-]{0,63}").fullmatch
 
@@ -40,6 +46,12 @@ def check_key(key: str, *, storage: str) -> None:
 def is_key(text: str) -> bool:
     """Whether a storage takes it."""
     return _plain(text) is not None or _fault(text) is None
+
+
+def check_upload(upload: str) -> None:
+    """Raises `ValueError` for what is no name of an object that comes in several goes."""
+    if not _is_upload(upload):
+        raise ValueError("an upload is called by letters, digits, '-' and '_', 128 at most: secrets.token_hex(16)")
 
 
 def _fault(key: str) -> str | None:

@@ -17,7 +17,8 @@ import json
 import selectors
 import socket
 import struct
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse
 from typing import Any, Self
 
@@ -27,12 +28,14 @@ from .forms import FormBuilder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A response that was read whole. `closes` is whether the server said that the connection ends with it."""
+    """A response that was read whole. `closes` is whether the server said that the connection ends with it. The names
+    of `headers` are in lower case."""
 
     status: int
     content_type: str
     body: bytes
     closes: bool
+    headers: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def json(self) -> dict[str, Any]:
@@ -131,6 +134,7 @@ class Client:
                 content_type=response.headers.get_content_type(),
                 body=body,
                 closes=response.will_close,
+                headers={name.lower(): value for name, value in response.headers.items()},
             )
 
 

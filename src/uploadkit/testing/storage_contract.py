@@ -18,11 +18,14 @@ from itertools import pairwise
 from secrets import token_hex
 from typing import TypeAlias, TypeVar, cast
 
-from ..errors import KeyRefused, ObjectExists, ObjectMissing
+from ..errors import KeyRefused, ObjectExists, ObjectMissing, StorageFailed
 from ..storage.contract import (
+    HEAD_SIZE,
     CopiesObjects,
+    KeepsPartial,
     ListsObjects,
     ObjectInfo,
+    PartialObject,
     ReadableStaged,
     Sink,
     Staged,
@@ -41,6 +44,9 @@ Leftovers: TypeAlias = Callable[[Storage], Iterable[str]]
 
 BLOCK_SIZE = 2**20
 """The most that one block of `Storage.read` may have."""
+
+LEAST_PART_SIZE = 5 * 2**20
+"""Bytes of which S3 takes no fewer in a part that is not the last: sizes around it are tried too."""
 
 CLOCK_SKEW = timedelta(minutes=15)
 """How far the clock of a storage may be from ours: S3 takes no request of a clock that is further off."""
@@ -117,7 +123,7 @@ class _Trial:
         self.part_size = part_size
         self._make_storage = make_storage
         self._keys: list[str] = []
-        self._open: list[Sink | Staged] = []
+        self._open: list[Sink | Staged | PartialObject] = []
         self._others: list[_Trial] = []
 
     def another(self) -> _Trial:
@@ -155,6 +161,17 @@ class _Trial:
         staged = self.sink(key, *chunks).stage()
         self._open.append(staged)
         return staged
+
+    def begin(self, max_size: int | None = None) -> _Begun:
+        """An object that comes in several goes, of which nothing has come yet."""
+        upload = token_hex(16)
+        keeps = cast(KeepsPartial, self.storage)
+        return _Begun(self, upload, keeps.begin_partial(upload, ObjectInfo(max_size=max_size)))
+
+    def go_on(self, upload: str, kept: str) -> PartialObject:
+        found = cast(KeepsPartial, self.storage).partial(upload, kept)
+        self._open.append(found)
+        return found
 
     def put(self, data: bytes, *, key: str | None = None) -> str:
         key = self.key() if key is None else key
@@ -212,6 +229,52 @@ class _Trial:
             other.give_up()
 
 
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """An object that comes in several goes. Each `go_on` is as that of another process."""
+
+    trial: _Trial
+    upload: str
+    kept: str
+
+    def go_on(self) -> PartialObject:
+        return self.trial.go_on(self.upload, self.kept)
+
+    def add(self, *chunks: bytes) -> None:
+        """In one go of its own. All of it is kept."""
+        found = self.go_on()
+        for chunk in chunks:
+            found.append(chunk)
+        found.keep()
+        found.close()
+
+    def completed(self) -> PartialObject:
+        found = self.go_on()
+        found.complete()
+        return found
+
+    def expect_size(self, size: int, when: str) -> None:
+        """Another process sees so many bytes."""
+        found = self.go_on()
+        _expect(found.size == size, f"{when} it has {found.size} bytes in place of {size}")
+        found.close()
+
+    def expect_gone(self, when: str) -> None:
+        """There is no such upload."""
+        _raised(ObjectMissing, self.go_on, f"partial {when}")
+
+    def expect_whole(self, data: bytes, what: str) -> None:
+        """Completed and committed it is exactly `data`, and nothing else stays."""
+        self.expect_size(len(data), what)
+        found, key = self.completed(), self.trial.key()
+        with found.open() as file:
+            _expect_bytes(file.read(), data, f"{what}, before its commit,")
+        stored = found.commit(key, ObjectInfo(content_type="text/plain"))
+        _expect(stored == StoredObject(key=key, size=len(data)), f"commit returned {stored!r} of {len(data)} bytes")
+        self.trial.expect(data, key, what)
+        self.expect_gone("after the commit")
+
+
 def _is_exclusive(storage: Storage) -> bool:
     return bool(getattr(storage, "exclusive_commit", False))
 
@@ -223,6 +286,7 @@ _OFFERS: dict[str, Callable[[Storage], bool]] = {
     "SweepsStaging": lambda storage: isinstance(storage, SweepsStaging),
     "ListsObjects": lambda storage: isinstance(storage, ListsObjects),
     "CopiesObjects": lambda storage: isinstance(storage, CopiesObjects) and storage.copies_from(storage),
+    "KeepsPartial": lambda storage: isinstance(storage, KeepsPartial),
 }
 
 
@@ -781,6 +845,340 @@ def copies_from_another(trial: _Trial) -> None:
     _raised(ObjectMissing, missing, "copy of what is not in the other storage")
 
 
+@_promise(of="KeepsPartial")
+def partial_sizes(trial: _Trial) -> None:
+    """An object of any size is whole, in however many goes its bytes came."""
+    part, least = trial.part_size, LEAST_PART_SIZE
+    sizes = {0, 1, *_around(HEAD_SIZE), *_around(part), 2 * part, *_around(least)}
+    for size in sorted(sizes):
+        data, begun = _bytes(size), trial.begin(max_size=size)
+        ends = sorted({0, size // 3, min(size, part), max(0, size - 1), size})
+        for start, end in pairwise(ends):
+            middle = (start + end) // 2
+            begun.add(data[start:middle], b"", data[middle:end])
+            begun.expect_size(end, f"after the bytes from {start} to {end}")
+        begun.expect_whole(data, f"an object of {size} bytes")
+
+
+@_promise(of="KeepsPartial")
+def partial_goes(trial: _Trial) -> None:
+    """Many goes of a few bytes are as one, and one go may keep as often as it likes."""
+    data, begun = _bytes(400), trial.begin()
+    for start in range(0, 200, 20):
+        begun.add(data[start : start + 20])
+    found = begun.go_on()
+    for start in range(200, 400, 20):
+        found.append(data[start : start + 20])
+        found.keep()
+        found.keep()
+        _expect(found.size == start + 20, f"it says that it has {found.size} bytes of {start + 20}")
+    begun.expect_whole(data, "the object")
+
+
+@_promise(of="KeepsPartial")
+def partial_unlimited(trial: _Trial) -> None:
+    """The most that it will have need not be known, nor be reached."""
+    part = trial.part_size
+    for max_size in (None, part, 100 * part):
+        begun = trial.begin(max_size=max_size)
+        begun.add(_bytes(part - 1))
+        begun.add(_bytes(part)[-1:])
+        begun.expect_whole(_bytes(part), f"an object whose most was {max_size}")
+
+
+@_promise(of="KeepsPartial")
+def partial_kept(trial: _Trial) -> None:
+    """What was kept is there, and what was not is lost or there, but never another byte."""
+    part = trial.part_size
+    data = _bytes(3 * part + 7)
+    for kept, more in ((0, 1), (1, 5), (10, part + 5), (part, 2 * part), (part + 1, 2 * part + 1)):
+        begun = trial.begin(max_size=len(data))
+        begun.add(data[:kept])
+        died = begun.go_on()
+        died.append(data[kept : kept + 1])
+        died.append(data[kept + 1 : kept + more])
+        died.close()
+        seen = begun.go_on().size
+        _expect(kept <= seen <= kept + more, f"of {kept} bytes that were kept, and {more} more, it has {seen}")
+        begun.add(data[seen:])
+        begun.expect_whole(data, f"an object of which {more} bytes behind {kept} were not kept")
+
+
+@_promise(of="KeepsPartial")
+def partial_buffers(trial: _Trial) -> None:
+    """A buffer may be used again as soon as append has returned."""
+    data, begun = _bytes(trial.part_size + 10), trial.begin()
+    found, buffer = begun.go_on(), bytearray(data)
+    found.append(buffer)
+    buffer[:] = bytes(len(buffer))
+    buffer[:] = data
+    view = memoryview(buffer)[1:-1]
+    found.append(view)
+    buffer[:] = bytes(len(buffer))
+    view.release()
+    buffer.clear()  # a BufferError if a view is still held
+    found.keep()
+    begun.expect_whole(data + data[1:-1], "an object of a bytearray and a memoryview")
+
+
+@_promise(of="KeepsPartial")
+def partial_somebody_else(trial: _Trial) -> None:
+    """Who appends after somebody else did is told, and nothing of it is kept."""
+    part = trial.part_size
+    for late in (b"late", _bytes(2 * part + 1)):
+        begun = trial.begin(max_size=5 * part)
+        begun.add(b"early,")
+        slow, other = begun.go_on(), begun.go_on()
+        other.append(b"other,")
+        other.keep()
+        for _ in range(2):
+            _raised(StorageFailed, partial(_append_and_keep, slow, late), "append after somebody else did")
+        slow.close()
+        begun.expect_size(12, "after an append that was too late")
+        other.append(b"end")
+        other.keep()
+        begun.expect_whole(b"early,other,end", "the object of who was there in time")
+
+
+@_promise(of="KeepsPartial")
+def partial_head(trial: _Trial) -> None:
+    """Of a small object the first bytes can be had at any time, whether they were kept or not."""
+    data, begun = _bytes(HEAD_SIZE), trial.begin(max_size=2 * HEAD_SIZE)
+    found = begun.go_on()
+    _expect_bytes(found.head(HEAD_SIZE), b"", "the head of nothing")
+    found.append(data[:4000])
+    _expect_bytes(found.head(HEAD_SIZE), data[:4000], "the head before it was kept")
+    found.keep()
+    _expect_bytes(found.head(100), data[:100], "a short head")
+    found.append(data[4000:])
+    _expect_bytes(found.head(HEAD_SIZE), data, "the head of kept bytes and others")
+    found.keep()
+    again = begun.go_on()
+    _expect_bytes(again.head(HEAD_SIZE), data, "the head that another process is given")
+    found.append(b"!")
+    _raised(RuntimeError, partial(found.head, 1), f"head of an object of more than {HEAD_SIZE} bytes")
+    found.keep()
+    begun.expect_whole(data + b"!", "an object whose head was read")
+
+
+@_promise(of="KeepsPartial")
+def partial_completed(trial: _Trial) -> None:
+    """Completed again and again, by one process or several, it is complete; nothing is added then."""
+    for data in (b"", b"few", _bytes(2 * trial.part_size + 1)):
+        begun = trial.begin(max_size=len(data))
+        begun.add(data)
+        first = begun.completed()
+        first.complete()
+        second = begun.completed()
+        for found in (first, second):
+            _expect(found.size == len(data), f"a complete one of {len(data)} bytes says that it has {found.size}")
+            _raised(RuntimeError, partial(found.append, b"more"), "append to a complete one")
+        first.close()
+        begun.expect_whole(data, f"an object of {len(data)} bytes that was completed more than once")
+
+
+@_promise(of="KeepsPartial")
+def partial_complete_first(trial: _Trial) -> None:
+    """What is not complete is neither opened nor committed, and what was closed is not used."""
+    begun, key = trial.begin(), trial.key()
+    begun.add(b"not complete")
+    found = begun.go_on()
+    _raised(RuntimeError, found.open, "open of one that is not complete")
+    _raised(RuntimeError, partial(found.commit, key, ObjectInfo()), "commit of one that is not complete")
+    trial.expect_nothing(key, "after a commit that was refused")
+    found.close()
+    found.close()
+    for name, call in (("append", partial(found.append, b"x")), ("keep", found.keep), ("complete", found.complete)):
+        _raised(RuntimeError, call, f"{name} after close")
+    begun.expect_whole(b"not complete", "the object")
+
+
+@_promise(of="KeepsPartial")
+def partial_open(trial: _Trial) -> None:
+    """A complete one can be read from any position, more than once and beside others."""
+    for data in (b"", _bytes(2 * trial.part_size + 1)):
+        begun = trial.begin(max_size=len(data))
+        begun.add(data)
+        found = begun.completed()
+        with found.open() as one, found.open() as other:
+            first = one.read(1)
+            _expect_bytes(other.read(), data, "what the second reader was given")
+            _expect_bytes(first + one.read(), data, "what the first reader was given")
+            _expect(other.seekable(), "the file is not seekable")
+            _expect(other.seek(len(data) // 2) == len(data) // 2, "seek does not return the position")
+            _expect_bytes(other.read(), data[len(data) // 2 :], "what was read from the middle")
+            _expect(other.seek(0, 2) == len(data), "seek to the end does not return the size")
+        begun.expect_whole(data, "an object that was read")
+
+
+@_promise(of="KeepsPartial")
+def partial_invisible(trial: _Trial) -> None:
+    """Before its commit nothing of it is visible, and it is not listed."""
+    begun, key = trial.begin(), trial.key()
+    for when in ("after it was begun", "after something was added"):
+        trial.expect_nothing(key, when)
+        if isinstance(trial.storage, ListsObjects):
+            for prefix in ("", ".staging", ".staging/"):
+                seen = [each.key for each in trial.storage.list(prefix) if begun.upload in each.key]
+                _expect(not seen, f"{when} the prefix {prefix!r} lists {seen}")
+        begun.add(_bytes(trial.part_size + 1))
+    found = begun.completed()
+    trial.expect_nothing(key, "after it was completed")
+    found.commit(key, ObjectInfo())
+    trial.expect(2 * _bytes(trial.part_size + 1), key, "the object")
+
+
+@_promise(of="KeepsPartial")
+def partial_taken_key(trial: _Trial) -> None:
+    """A commit to a key that is taken or impossible changes nothing, and can be made again with another."""
+    for data in (b"few", _bytes(trial.part_size + 1)):
+        begun, taken = trial.begin(max_size=len(data)), trial.put(b"what was there")
+        begun.add(data)
+        found = begun.completed()
+        for hostile in HOSTILE_KEYS[:6]:
+            _raised(KeyRefused, partial(found.commit, hostile, ObjectInfo()), f"commit to {hostile[:80]!r}")
+        if _is_exclusive(trial.storage):
+            error = _raised(ObjectExists, partial(found.commit, taken, ObjectInfo()), "commit to a key that is taken")
+            _expect(error.key == taken, f"the ObjectExists names the key {error.key!r} and not {taken!r}")
+            trial.expect(b"what was there", taken, "the object that was there")
+        begun.expect_whole(data, "an object whose first key was taken")
+
+
+@_promise(of="KeepsPartial")
+def partial_discarded(trial: _Trial) -> None:
+    """A discarded one leaves nothing, at whatever moment, and can be discarded again."""
+    data = _bytes(2 * trial.part_size + 1)
+
+    def nothing(found: PartialObject) -> None:
+        """It was begun, and that is all."""
+
+    def appended(found: PartialObject) -> None:
+        found.append(data)
+
+    def kept(found: PartialObject) -> None:
+        found.append(data)
+        found.keep()
+
+    def closed(found: PartialObject) -> None:
+        kept(found)
+        found.close()
+
+    def completed(found: PartialObject) -> None:
+        found.append(data)
+        found.complete()
+
+    for moment in (nothing, appended, kept, closed, completed):
+        begun = trial.begin(max_size=len(data))
+        found = begun.go_on()
+        other = begun.go_on()
+        moment(found)
+        found.discard()
+        found.discard()
+        begun.expect_gone(f"after it was discarded: {moment.__name__}")
+        other.discard()  # it is gone already
+
+
+@_promise(of="KeepsPartial")
+def partial_discarded_after_commit(trial: _Trial) -> None:
+    """To discard after the commit does nothing to the object."""
+    begun, key = trial.begin(), trial.key()
+    begun.add(b"kept")
+    found, other = begun.completed(), begun.completed()
+    found.commit(key, ObjectInfo())
+    for each in (found, found, other):
+        each.discard()
+    trial.expect(b"kept", key, "the object")
+
+
+@_promise(of="KeepsPartial")
+def partial_too_late(trial: _Trial) -> None:
+    """What was committed or discarded is not added to by who had it before."""
+    committed, discarded, key = trial.begin(), trial.begin(), trial.key()
+    committed.add(b"whole")
+    late, too_late = committed.go_on(), discarded.go_on()
+    committed.completed().commit(key, ObjectInfo())
+    discarded.go_on().discard()
+    for found, what in ((late, "committed"), (too_late, "discarded")):
+        _raised(StorageFailed, partial(_append_and_keep, found, b"late"), f"append to what was {what}")
+        found.close()
+    trial.expect(b"whole", key, "the object")
+    committed.expect_gone("of what was committed")
+    discarded.expect_gone("of what was discarded")
+
+
+@_promise(of="KeepsPartial")
+def partial_missing(trial: _Trial) -> None:
+    """What was never begun is missing."""
+    begun = trial.begin()
+    _raised(ObjectMissing, partial(trial.go_on, token_hex(16), begun.kept), "partial of what was never begun")
+    begun.go_on().discard()
+
+
+@_promise(of="KeepsPartial")
+def partial_apart(trial: _Trial) -> None:
+    """Two that are added to in turn keep their own bytes, and to discard one does nothing to the other."""
+    part = trial.part_size
+    one, other, third = trial.begin(), trial.begin(), trial.begin()
+    for number in range(3):
+        for begun, letter in ((one, b"1"), (other, b"2"), (third, b"3")):
+            begun.add(letter * (part // 2 + number))
+    third.completed().discard()
+    other.expect_whole(b"2" * (3 * (part // 2) + 3), "the second one")
+    one.expect_whole(b"1" * (3 * (part // 2) + 3), "the first one")
+
+
+@_promise(of="KeepsPartial")
+def partial_extended(trial: _Trial) -> None:
+    """One is extended by others of any size, which stay as they are; more can be added then."""
+    part = trial.part_size
+    for sizes in ((3, 0, 5), (part, part, 1), (part + 1, 7, 2 * part)):
+        pieces = [trial.begin(max_size=size) for size in sizes]
+        data = [_bytes(size) for size in sizes]
+        for piece, bytes_in in zip(pieces, data, strict=True):
+            piece.add(bytes_in)
+        whole = trial.begin(max_size=2 * sum(sizes) + 3)
+        found = whole.go_on()
+        seen = 0
+        for piece, size in zip(pieces, sizes, strict=True):
+            found.extend(piece.completed())
+            seen += size
+            _expect(found.size == seen, f"extended to {seen} bytes it says that it has {found.size}")
+            whole.expect_size(seen, "extended by another one")
+        found.append(b"end")
+        found.keep()
+        whole.expect_whole(b"".join(data) + b"end", f"what was put together of {sizes} bytes")
+        for piece, bytes_in in zip(pieces, data, strict=True):
+            piece.expect_whole(bytes_in, "what another was extended by")
+
+
+@_promise(of="KeepsPartial")
+def partial_swept(trial: _Trial) -> None:
+    """A sweep leaves them alone, whoever makes it, and at whatever moment."""
+    storages = [each for each in (trial.storage, trial.another().storage) if isinstance(each, SweepsStaging)]
+    begun, completed, fresh = trial.begin(), trial.begin(), trial.begin()
+    begun.add(_bytes(trial.part_size + 1))
+    completed.add(b"complete")
+    found = completed.completed()
+    for storage in storages:
+        storage.sweep()
+    begun.add(b"more")
+    for storage in storages:
+        storage.sweep()
+    found.close()
+    begun.expect_whole(_bytes(trial.part_size + 1) + b"more", "what was swept beside")
+    completed.expect_whole(b"complete", "what was complete when it was swept beside")
+    fresh.expect_whole(b"", "what had nothing when it was swept beside")
+
+
+@_promise(of="KeepsPartial")
+def partial_names(trial: _Trial) -> None:
+    """A name that is empty, too long or leads elsewhere is refused."""
+    keeps, info = cast(KeepsPartial, trial.storage), ObjectInfo()
+    for name in ("", ".", "..", "../x", "a/b", "/etc/passwd", "a\\b", "a\0b", "a\nb", "a b", "é", "x" * 300, "a.b"):
+        _raised(ValueError, partial(keeps.begin_partial, name, info), f"begin_partial of {name[:80]!r}")
+        _raised(ValueError, partial(keeps.partial, name, "x"), f"partial of {name[:80]!r}")
+
+
 # Many at once
 
 
@@ -917,6 +1315,15 @@ class _Unknown:
 
     def delete(self, key: str) -> None:
         """There is nothing."""
+
+
+def _around(size: int) -> tuple[int, int, int]:
+    return size - 1, size, size + 1
+
+
+def _append_and_keep(found: PartialObject, data: bytes) -> None:
+    found.append(data)
+    found.keep()
 
 
 def _commits(staged: Staged) -> bool:

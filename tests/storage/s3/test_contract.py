@@ -43,12 +43,18 @@ class Shared:
     part_size: int
 
 
-MUCH = ("round_trip", "sizes", "chunks", "many_threads", "interleaved")
+MUCH = (
+    *("round_trip", "sizes", "chunks", "many_threads", "interleaved"),
+    *("partial_sizes", "partial_kept", "partial_unlimited", "partial_open", "partial_buffers"),
+)
 """The promises that are about bytes, of which they send many: over parts of 5 MiB, which SeaweedFS asks for, the same
 code runs as over the small ones of moto."""
 
 
 SHARED = [("weed", PART_SIZE), ("moto", SMALL_PART_SIZE)]
+
+NOT_ON_MOTO = ("partial_missing", "partial_swept")
+"""It finds a multipart upload under any key, and says that each was begun in 2010."""
 
 
 @pytest.fixture(scope="module", params=SHARED, ids=lambda param: param[0])
@@ -57,6 +63,8 @@ def shared(request: pytest.FixtureRequest) -> Iterator[Shared]:
     server, part_size = request.param
     with place_on(request.getfixturevalue(server)) as place, pytest.MonkeyPatch.context() as patch:
         patch.setattr("uploadkit.storage.s3.MIN_PART_SIZE", part_size)
+        patch.setattr("uploadkit.storage.s3.partials.MIN_PART_SIZE", part_size)
+        patch.setattr("uploadkit.testing.storage_contract.LEAST_PART_SIZE", part_size)
         yield Shared(place, place.storage(part_size=part_size), part_size)
 
 
@@ -68,6 +76,7 @@ def shared(request: pytest.FixtureRequest) -> Iterator[Shared]:
         )
         for on in SHARED
         for check in STORAGE_CHECKS
+        if on[0] != "moto" or check.name not in NOT_ON_MOTO
     ],
     indirect=["shared"],
 )

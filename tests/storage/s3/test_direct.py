@@ -227,7 +227,7 @@ def test_a_form_takes_nothing_but_what_was_signed(strict: S3Storage, weed: S3Ser
 def test_a_form_whose_time_is_over_is_refused(strict: S3Storage) -> None:
     """By the server, whose clock counts."""
     form = strict.sign_post("0" * 32, ObjectInfo(), min_size=0, max_size=100, expires_seconds=-60)
-    assert post(DirectForm(url=form.url, fields=form.fields, token=""), b"late") == 403
+    assert post(DirectForm(url=form.url, fields=form.fields, token="", id=""), b"late") == 403
     assert strict.in_staging() == []
 
 
@@ -347,7 +347,7 @@ def test_a_check_of_a_staged_file_reads_it_where_it_lies(place: Place, storage: 
 def test_what_has_arrived_is_a_file_that_is_read_and_sought(storage: S3Storage) -> None:
     """As every file."""
     form = storage.sign_post("a" * 32, ObjectInfo(), min_size=0, max_size=100, expires_seconds=60)
-    post(DirectForm(url=form.url, fields=form.fields, token=""), b"0123456789")
+    post(DirectForm(url=form.url, fields=form.fields, token="", id=""), b"0123456789")
     arrived = storage.arrived("a" * 32)
     opened: BinaryIO
     with arrived.open() as opened:

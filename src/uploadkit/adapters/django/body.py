@@ -5,7 +5,8 @@ It comes from the server where nobody has read it, else from where Django has it
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Generator
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -16,23 +17,32 @@ from ...intake.steps import END, End
 from ...policy.limits import Limits
 from ...policy.pace import Pace
 from ...uploads import Submission
-from ..sockets import WHOLE_READ_SIZE, Readable, read_whole
+from ..sockets import WHOLE_READ_SIZE, Interruption, Readable, read_whole
 from ..unread import UnreadBody
 from ..wsgi import body_chunks
 
 UNREAD = "uploadkit.unread"
 """Where a scope has the `UnreadBody` of its request until a decorated view takes it."""
 
+RECEIVES = "uploadkit_receives"
+"""The attribute of a view that reads bodies itself: `FORMS`, or `ANYTHING` that is sent to it."""
 
-def body_of(request: HttpRequest, length: int | None, limits: Limits) -> Generator[bytes]:
-    """The body for a thread that may wait; closed after use. `length` is the request's, None where it has none."""
+FORMS = "forms"
+ANYTHING = "anything"
+
+
+def body_of(
+    request: HttpRequest, length: int | None, limits: Limits, interruption: Interruption | None = None
+) -> Generator[bytes]:
+    """The body for a thread that may wait; closed after use. `length` is the request's, None where it has none. A wait
+    for the client may be interrupted."""
     unread = scope_of(request).pop(UNREAD, None)
     if unread is not None:
-        return _awaited_chunks(unread, limits)
+        return _awaited_chunks(unread, limits, interruption)
     if scope_of(request) or request._read_started:  # type: ignore[attr-defined]  # Django has read it, and has it still
         return read_chunks(request)
     request._read_started = True  # type: ignore[attr-defined]  # so that request.body says what happened
-    return body_chunks(request.META, length, limits)
+    return body_chunks(request.META, length, limits, interruption)
 
 
 def abody_of(request: HttpRequest) -> AsyncIterable[bytes]:
@@ -58,7 +68,7 @@ def scope_of(request: HttpRequest) -> dict[str, Any]:
     return getattr(request, "scope", {})
 
 
-def _awaited_chunks(unread: UnreadBody, limits: Limits) -> Generator[bytes]:
+def _awaited_chunks(unread: UnreadBody, limits: Limits, interruption: Interruption | None) -> Generator[bytes]:
     """The body for the thread of a sync view.
 
     Django may cancel the view as soon as it is handed back the server's `receive`. asgiref is not ready for that
@@ -69,13 +79,22 @@ def _awaited_chunks(unread: UnreadBody, limits: Limits) -> Generator[bytes]:
     @async_to_sync
     async def next_chunk() -> bytes | End:
         nonlocal paced
-        paced = paced or Paced(unread, Pace(limits))
+        if paced is None:
+            paced = Paced(unread, Pace(limits))
+            if interruption is not None:
+                interruption.on_interrupt(_interrupting(paced))
         return await paced.read()
 
     while not unread.ended and (chunk := next_chunk()) is not END:
         yield chunk
         del chunk  # the next one takes its place in memory
     unread.hand_back()
+
+
+def _interrupting(body: Paced) -> Callable[[BaseException], object]:
+    """Interrupts it from any thread."""
+    loop = asyncio.get_running_loop()
+    return lambda error: loop.call_soon_threadsafe(body.interrupt, error)
 
 
 def read_chunks(stream: Readable) -> Generator[bytes]:

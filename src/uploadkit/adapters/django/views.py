@@ -29,7 +29,7 @@ from ...uploads import Submission
 from ..asgi import body_length
 from ..problem import log_failure, problem_body, problem_headers
 from ..wsgi import drain
-from .body import abody_of, body_of, is_left_to_view, post_of
+from .body import FORMS, RECEIVES, abody_of, body_of, is_left_to_view, post_of
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -81,7 +81,7 @@ def receive(
             spec.check_blocking()
             decorated = _sync_view(view, spec, gate_for, progress, raise_errors=raise_errors)
         decorated.csrf_exempt = True if exempt or csrf else _CheckedHere()
-        decorated.uploadkit_receives = True  # other decorators copy it, as they do csrf_exempt
+        setattr(decorated, RECEIVES, FORMS)  # other decorators copy it, as they do csrf_exempt
         return cast(Callable[Concatenate[HttpRequest, P], Any], decorated)
 
     return decorate

@@ -62,6 +62,7 @@ a method that a path does not have 405. The header Accept changes nothing."""
 
 _TAGS: Final = {
     "uploads": "What comes in, and what is known of it.",
+    "direct": "What goes from a client straight into the bucket: the routes that Uppy's AwsS3 asks for.",
     "files": "What is given out: uploads, and what was made of them.",
     "operating": "For who runs the service.",
     "page": "For people.",

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from ...content.variants import DEFAULT_VARIANTS
+from ...resumable.direct import MAX_PARTS
+from ...resumable.tus import OFFSET_TYPE, VERSION
 from ..uploads import MOST_LISTED
-from .pieces import answer, operation, parameter
-from .schemas import ID, Json, reference
+from .pieces import PRIORITY, TAGS, answer, operation, parameter
+from .schemas import ID, SHA256, SIZE, Json, reference
 
 __all__ = ["paths"]
 
@@ -107,10 +109,147 @@ def paths(form: Json, *, callers: Sequence[Json]) -> Json:
                 **guarded("not_found"),
             ),
         },
+        "/direct/s3/params": {
+            "get": operation(
+                "directForm",
+                "direct",
+                "Begin an upload straight into the bucket",
+                "A form for one file, which is sent to the bucket and then told of by `directFinish`.",
+                parameters=_SAID_OF_A_FILE,
+                answers={200: answer("The form.", json="DirectForm", headers=_KEPT)},
+                **guarded("wrong_origin", "direct_unavailable", *_OF_A_BEGINNING),
+            ),
+        },
+        "/direct/s3/complete": {
+            "post": operation(
+                "directFinish",
+                "direct",
+                "The form was sent to the bucket",
+                "What has arrived is judged, and taken as by `receive`. May be asked again.",
+                parameters=[_FORM_KEY],
+                answers={202: answer("The file is taken.", json="DirectAccepted", headers=_KEPT, links=_OF_ALL)},
+                **guarded("wrong_origin", "direct_unavailable", *_OF_WHAT_ARRIVED),
+            ),
+        },
+        "/direct/s3/multipart": {
+            "post": operation(
+                "directBegin",
+                "direct",
+                "Begin an upload in parts straight into the bucket",
+                "Each part is sent by PUT to an address that `directPart` gives.",
+                requestBody=_OF_A_FILE_TO_COME,
+                answers={200: answer("It has begun.", json="DirectBegun", headers=_KEPT)},
+                **guarded("wrong_origin", "direct_unavailable", "storage_failed", "upload_too_slow", *_OF_A_BEGINNING),
+            ),
+        },
+        "/direct/s3/multipart/{upload}": {
+            "parameters": [_UPLOAD, _KEY],
+            "get": operation(
+                "directParts",
+                "direct",
+                "Which parts have arrived",
+                "Those need not be sent again.",
+                answers={200: answer("They, by their numbers.", json="DirectParts", headers=_KEPT)},
+                **guarded(*_OF_PARTS, "storage_failed", "not_arrived"),
+            ),
+            "delete": operation(
+                "directAbort",
+                "direct",
+                "Give up an upload in parts",
+                "Nothing is left of it. Idempotent; one that is taken stays.",
+                answers={200: answer("It is gone.", json="Nothing", headers=_KEPT)},
+                **guarded("wrong_origin", "not_found", "direct_unavailable", "storage_failed"),
+            ),
+        },
+        "/direct/s3/multipart/{upload}/complete": {
+            "parameters": [_UPLOAD, _KEY],
+            "post": operation(
+                "directComplete",
+                "direct",
+                "All parts were sent to the bucket",
+                "What has arrived is judged, and taken as by `receive`. Which parts there are the bucket knows: what "
+                "the request says of them is not read. May be asked again.",
+                answers={202: answer("The file is taken.", json="DirectAccepted", headers=_KEPT, links=_OF_ALL)},
+                **guarded("wrong_origin", "direct_unavailable", *_OF_WHAT_ARRIVED),
+            ),
+        },
+        "/direct/s3/multipart/{upload}/{number}": {
+            "parameters": [_UPLOAD, _PART_NUMBER, _KEY],
+            "get": operation(
+                "directPart",
+                "direct",
+                "An address for a part",
+                "For a PUT of at least 5 MiB, but for the last part.",
+                answers={200: answer("It.", json="DirectPart", headers=_KEPT)},
+                **guarded(*_OF_PARTS, "parameter_refused", "limit_exceeded", "upload_changed"),
+            ),
+        },
         "/files/{upload}": {"parameters": [_UPLOAD], **fetched("original", "an upload")},
         "/files/{upload}/{variant}": {
             "parameters": [_UPLOAD, _VARIANT],
             **fetched("variant", "something that was made of an upload"),
+        },
+        "/tus/": {
+            "options": operation(
+                "capabilities",
+                "resumable",
+                "What is spoken of tus",
+                "https://tus.io/protocols/resumable-upload",
+                answers={204: answer("That.", headers=_CAPABILITIES)},
+                **public(),
+            ),
+            "post": operation(
+                "begin",
+                "resumable",
+                "Begin an upload in several requests",
+                "With its first bytes, or without. When all have come it is an upload as any other, of the same id.",
+                parameters=[*_OF_TUS, *_ANNOUNCED],
+                requestBody=_BYTES,
+                answers={201: answer("It was begun.", headers=("Location", "Upload-Offset", *_RESTING))},
+                **guarded("wrong_origin", *_OF_PIECES, *_OF_TEXTS),
+            ),
+        },
+        "/tus/{upload}": {
+            "parameters": [_UPLOAD, *_OF_TUS],
+            "head": operation(
+                "offset",
+                "resumable",
+                "How far an upload has come",
+                "A request that still sends bytes of it is broken off: its client has come back.",
+                answers={200: answer("So far.", headers=(*_STANDING, *_RESTING))},
+                **guarded(*_OF_PIECES),
+            ),
+            "patch": operation(
+                "append",
+                "resumable",
+                "Send the next bytes of an upload",
+                "What has arrived is kept, also where the connection is lost. The last ones finish it.",
+                parameters=_ADDED,
+                requestBody=_BYTES,
+                answers={204: answer("They have arrived.", headers=("Upload-Offset", *_RESTING))},
+                **guarded("wrong_origin", *_OF_PIECES),
+            ),
+            "delete": operation(
+                "giveUp",
+                "resumable",
+                "Give up an upload",
+                "Nothing is left of it, also where it is finished.",
+                answers={204: answer("It is gone.", headers=_RESTING[:1])},
+                **guarded("wrong_origin", "not_found", "malformed_upload", "upload_gone", "upload_locked"),
+            ),
+            "post": operation(
+                "override",
+                "resumable",
+                "PATCH or DELETE, for who can send neither",
+                "As the header says.",
+                parameters=[_OVERRIDE, *_ADDED],
+                requestBody=_BYTES,
+                answers={
+                    200: answer("As HEAD is answered.", headers=(*_STANDING, *_RESTING)),
+                    204: answer("As PATCH and DELETE are answered.", headers=("Upload-Offset", *_RESTING)),
+                },
+                **guarded("wrong_origin", *_OF_PIECES),
+            ),
         },
         "/metrics": {
             "get": operation(
@@ -213,6 +352,35 @@ _OF_A_FORM: Final = (
     "queue_failed",
 )
 
+_OF_A_BEGINNING: Final = (
+    "length_required",
+    "malformed_form",
+    "malformed_upload",
+    "limit_exceeded",
+    "quota_exceeded",
+    "file_refused",
+    "field_refused",
+)
+
+_OF_WHAT_ARRIVED: Final = (
+    "not_found",
+    "not_arrived",
+    "upload_gone",
+    "upload_locked",
+    "upload_changed",
+    "too_many_uploads",
+    "truncated_form",
+    "limit_exceeded",
+    "quota_exceeded",
+    "file_refused",
+    "checksum_mismatch",
+    "check_failed",
+    "storage_failed",
+    "queue_failed",
+)
+
+_OF_PARTS: Final = ("not_found", "direct_unavailable", "upload_gone")
+
 _OF_A_FILE: Final = (
     "link_expired",
     "link_refused",
@@ -223,7 +391,44 @@ _OF_A_FILE: Final = (
     "storage_failed",
 )
 
+_OF_PIECES: Final = (
+    "not_found",
+    "malformed_form",
+    "malformed_upload",
+    "length_conflict",
+    "offset_conflict",
+    "upload_gone",
+    "upload_locked",
+    "upload_changed",
+    "checksum_mismatch",
+    "too_many_uploads",
+    "upload_too_slow",
+    "limit_exceeded",
+    "quota_exceeded",
+    "unsupported_media_type",
+    "file_refused",
+    "overloaded",
+    "check_failed",
+    "storage_failed",
+    "queue_failed",
+)
+
+_OF_TEXTS: Final = ("field_refused",)
+
 _KEPT: Final = ("Cache-Control",)
+
+_RESTING: Final = ("Tus-Resumable", "Upload-Expires")
+
+_STANDING: Final = (
+    "Cache-Control",
+    "Upload-Concat",
+    "Upload-Defer-Length",
+    "Upload-Length",
+    "Upload-Metadata",
+    "Upload-Offset",
+)
+
+_CAPABILITIES: Final = ("Tus-Checksum-Algorithm", "Tus-Extension", "Tus-Max-Size", "Tus-Resumable", "Tus-Version")
 
 _OF_BYTES: Final = ("Accept-Ranges", "Cache-Control", "Content-Disposition", "ETag", "Last-Modified")
 
@@ -239,6 +444,35 @@ _FETCHED: Final = {
 }
 
 _UPLOAD: Final = parameter("path", "upload", ID, "Of the upload.")
+
+_KEY: Final = parameter("query", "key", ID, "The `key` with which it has begun.", required=True)
+
+_FORM_KEY: Final = parameter(
+    "query",
+    "key",
+    {"type": "string"},
+    "The `key` among the fields of the form, or the `id` of the upload.",
+    required=True,
+)
+
+_PART_NUMBER: Final = parameter(
+    "path", "number", {"type": "integer", "minimum": 1, "maximum": MAX_PARTS}, "Of the part, from 1."
+)
+
+_SAID_OF_A_FILE: Final = [
+    parameter("query", "filename", {"type": "string"}, "What the file is called.", required=True),
+    parameter("query", "type", {"type": "string"}, "The media type that the client takes it for."),
+    parameter("query", "size", SIZE, "In bytes: no other is taken. Needed where there is a quota of bytes."),
+    parameter("query", "sha256", SHA256, "No file with another one is taken."),
+    parameter("query", "priority", PRIORITY, "As in the form of `receive`."),
+    parameter("query", "tags", TAGS, "As in the form of `receive`, with commas between them."),
+]
+
+_OF_A_FILE_TO_COME: Final[Json] = {
+    "description": "Of the file that is to come.",
+    "required": True,
+    "content": {"application/json": {"schema": reference("DirectFile")}},
+}
 
 _VARIANT: Final = parameter(
     "path",
@@ -257,6 +491,37 @@ _IDEMPOTENCY_KEY: Final = parameter(
 _LAST_EVENT_ID: Final = parameter(
     "header", "Last-Event-ID", {"type": "string"}, "The id of the last event that was seen: it is not sent again."
 )
+
+_OF_TUS: Final = [parameter("header", "Tus-Resumable", {"const": VERSION}, "The version of tus.", required=True)]
+
+_OVERRIDE: Final = parameter(
+    "header", "X-HTTP-Method-Override", {"type": "string", "examples": ["PATCH"]}, "The method that is meant."
+)
+
+_ANNOUNCED: Final = [
+    parameter("header", name, {"type": "string", "examples": [example]}, description)
+    for name, example, description in (
+        ("Upload-Length", "10", "Bytes that it is to have."),
+        ("Upload-Defer-Length", "1", "In place of that: how many is said later."),
+        ("Upload-Metadata", "filename bm90ZXMudHh0,tags YQ==", "Its `filename`, `filetype`, `priority` and `tags`."),
+        ("Upload-Concat", "partial", "A piece, or `final;` and the addresses of the pieces it is put together of."),
+        ("Upload-Checksum", "sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=", "Of the bytes of this request."),
+    )
+]
+
+_ADDED: Final = [
+    parameter("header", name, {"type": "string", "examples": [example]}, description)
+    for name, example, description in (
+        ("Upload-Offset", "0", "Where the bytes of this request begin."),
+        ("Upload-Length", "10", "Bytes that it is to have, where nobody has said so before."),
+        ("Upload-Checksum", "sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=", "Of the bytes of this request."),
+    )
+]
+
+_BYTES: Final[Json] = {
+    "description": "Bytes of the upload.",
+    "content": {OFFSET_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+}
 
 _DOWNLOAD: Final = parameter(
     "query", "download", {"type": "string", "examples": ["1"]}, "With `1` a browser saves it, whatever it is."

@@ -9,14 +9,21 @@ from typing import Any, Final
 from ...adapters.problem import PROBLEM_JSON
 from ...processing.queue import Priority
 from ..problems import Refused
-from ..receiving import MOST_TAGS, TAG_SIZE, VALUE_SIZE
+from ..words import MOST_TAGS, TAG_SIZE, VALUE_SIZE
 from .codes import REFUSALS, Refusal
 from .schemas import Json, reference
 
-__all__ = ["HEADERS", "answer", "form", "operation", "parameter"]
+__all__ = ["HEADERS", "PRIORITY", "TAGS", "answer", "form", "operation", "parameter"]
 
 TAGS_FORMAT: Final = "uploadkit-tags"
 """Of a text with tags: a comma stands between several, which no pattern says well."""
+
+PRIORITY: Final[Json] = {
+    "type": "string",
+    "enum": [*(each.name.lower() for each in Priority), *(str(each.value) for each in Priority)],
+}
+
+TAGS: Final[Json] = {"type": "string", "format": TAGS_FORMAT}
 
 
 def operation(
@@ -70,15 +77,13 @@ def parameter(where: str, name: str, schema: Json, description: str, **more: Any
 def form(body: Json) -> Json:
     """What the rules of the form say, and beside its files the texts that mean something."""
     [(media_type, content)] = body["content"].items()
-    text: Json = {"type": "string", "format": TAGS_FORMAT}
     texts: Json = {
-        "priority": {
-            "type": "string",
-            "enum": [*(each.name.lower() for each in Priority), *(str(each.value) for each in Priority)],
+        "priority": PRIORITY
+        | {
             "description": "Of the work on all files of this request: urgent, which is 1, comes first.",
         },
         "tags": {
-            "anyOf": [text, {"type": "array", "items": text, "maxItems": MOST_TAGS}],
+            "anyOf": [TAGS, {"type": "array", "items": TAGS, "maxItems": MOST_TAGS}],
             "description": f"Of all files of this request, {MOST_TAGS} at most: each is a name of at most {TAG_SIZE} "
             f"characters, or name=value with a value of at most {VALUE_SIZE}. Repeated, or with commas between them.",
         },
@@ -108,10 +113,21 @@ HEADERS: Final[Json] = {
         ),
         ("ETag", {"type": "string", "pattern": '^"[!#-~]+"$'}, "The same for the same bytes."),
         ("Last-Modified", {"type": "string"}, "When it was stored."),
-        ("Location", {"type": "string", "format": "uri"}, "Where it is, for a short while."),
+        ("Location", {"type": "string", "format": "uri-reference"}, "Where it is."),
         ("RateLimit", {"type": "string"}, "How many requests are left, and until when."),
         ("RateLimit-Policy", {"type": "string"}, "How many requests there may be, in how many seconds."),
         ("Retry-After", {"type": "integer", "minimum": 0}, "Seconds after which the same request may succeed."),
+        ("Tus-Checksum-Algorithm", {"type": "string"}, "By which a body may be checked."),
+        ("Tus-Extension", {"type": "string"}, "What is spoken of tus beside its core."),
+        ("Tus-Max-Size", {"type": "integer", "minimum": 0}, "Bytes that an upload may have."),
+        ("Tus-Resumable", {"const": "1.0.0"}, "The version of tus."),
+        ("Tus-Version", {"const": "1.0.0"}, "The versions of tus that are spoken."),
+        ("Upload-Concat", {"type": "string"}, "Whether it is a piece, or what it was put together of."),
+        ("Upload-Defer-Length", {"const": "1"}, "Nobody has said how long it is."),
+        ("Upload-Expires", {"type": "string"}, "When it is given up, where nothing more comes."),
+        ("Upload-Length", {"type": "integer", "minimum": 0}, "Bytes that it is to have."),
+        ("Upload-Metadata", {"type": "string"}, "What was said of it."),
+        ("Upload-Offset", {"type": "integer", "minimum": 0}, "Bytes of it that have arrived."),
         ("WWW-Authenticate", {"type": "string"}, "How to say who calls."),
         ("X-Request-ID", {"type": "string"}, "By which the log of the service has it."),
     )

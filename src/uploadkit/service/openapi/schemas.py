@@ -10,16 +10,23 @@ from typing import Any, Final, TypeAlias
 
 from ...processing.queue import CONCURRENCY, Priority
 from ...records.lifecycle import State
-from ..receiving import MOST_TAGS, TAG_SIZE, VALUE_SIZE
 from ..uploads import MOST_LISTED
+from ..words import MOST_TAGS, TAG_SIZE, VALUE_SIZE
 
-__all__ = ["ID", "Json", "reference", "schemas"]
+__all__ = ["ID", "SHA256", "SIZE", "Json", "reference", "schemas"]
 
 Json: TypeAlias = dict[str, Any]
 """An object of JSON."""
 
 ID: Final[Json] = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 """Of an upload, and of a batch."""
+
+
+SIZE: Final[Json] = {"type": "integer", "minimum": 0}
+"""Of a file, in bytes."""
+
+SHA256: Final[Json] = {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"}
+"""Of a file, in hex."""
 
 
 def reference(name: str) -> Json:
@@ -32,13 +39,14 @@ def schemas(*, max_files: int) -> dict[str, Json]:
     of_a_batch = {"minItems": 1, "maxItems": max_files}
     return {
         "State": {"type": "string", "enum": list(State), "description": "Where an upload is in its life."},
-        "Accepted": _object(
-            "What was taken, in the order in which it came.",
-            batch=ID,
-            batch_url=_path("The batch: all files of this request."),
-            uploads=_array(reference("AcceptedUpload"), **of_a_batch),
-            total=_integer(1, max_files),
+        "Accepted": _object("What was taken, in the order in which it came.", **_accepted(max_files)),
+        "DirectAccepted": _object(
+            "The file that came straight into the bucket, and was taken.",
+            **_accepted(1),
+            location=_path("What is known of it."),
+            key=ID,
         ),
+        **_DIRECT,
         "AcceptedUpload": _object(
             "A file that was taken: where its work waits, and where to ask for it.",
             id=ID,
@@ -108,6 +116,15 @@ def schemas(*, max_files: int) -> dict[str, Json]:
     }
 
 
+def _accepted(most: int) -> dict[str, Json]:
+    return {
+        "batch": ID,
+        "batch_url": _path("The batch: all files of this request."),
+        "uploads": _array(reference("AcceptedUpload"), minItems=1, maxItems=most),
+        "total": _integer(1, most),
+    }
+
+
 def _object(description: str, /, **members: Json) -> Json:
     """Of these members: all are there, and no others."""
     return {
@@ -173,6 +190,7 @@ _LISTED: Final[dict[str, Json]] = {
 }
 
 _SHOWN: Final[dict[str, Json]] = {
+    "received": _or_null(_integer(0, description="Bytes that have come, while it comes in several requests.")),
     "percent": _integer(0, 100, description="How far its processing has come."),
     "note": _or_null(_string("What the step at work says of itself.")),
     "is_settled": {"type": "boolean", "description": "Whether nothing more happens by itself."},
@@ -183,4 +201,55 @@ _SHOWN: Final[dict[str, Json]] = {
         "additionalProperties": reference("Variant"),
     },
     "metadata": {"type": "object", "description": "What is known of its content. It depends on the type."},
+}
+
+_DIRECT: Final[dict[str, Json]] = {
+    "DirectFile": {
+        "type": "object",
+        "description": "A file that is to come. What has no member of its own may be in the metadata; whatever else is "
+        "there means nothing.",
+        "properties": {
+            "filename": _string("What it is called."),
+            "type": _or_null(_string("The media type that the client takes it for.")),
+            "size": _or_null(SIZE | {"description": "No other is taken. Needed where there is a quota of bytes."}),
+            "sha256": _or_null(SHA256 | {"description": "No file with another one is taken."}),
+            "metadata": {
+                "type": ["object", "null"],
+                "description": "`size`, `sha256`, `priority` and `tags` where they are not beside it.",
+            },
+        },
+        "required": ["filename"],
+    },
+    "DirectForm": _object(
+        "A form for one file.",
+        method={"const": "POST"},
+        url=_string("Where it is sent.", format="uri"),
+        fields={
+            "type": "object",
+            "description": "What stands in it before the field `file`.",
+            "additionalProperties": {"type": "string"},
+        },
+        headers={"type": "object", "maxProperties": 0},
+        expires=_integer(1, description="So many seconds it is taken for."),
+        id=ID,
+        status_url=_path("What is known of the upload."),
+    ),
+    "DirectBegun": _object("An upload in parts: its id, by both names.", key=ID, uploadId=ID),
+    "DirectPart": _object(
+        "An address for a part.",
+        method={"const": "PUT"},
+        url=_string("Where it is sent.", format="uri"),
+        headers={"type": "object", "maxProperties": 0},
+        expires=_integer(1, description="So many seconds it is taken for, at most."),
+    ),
+    "DirectParts": _array(
+        _object(
+            "A part that has arrived.",
+            PartNumber=_integer(1),
+            Size=_integer(0, description="In bytes."),
+            ETag=_string("As the bucket has answered it."),
+        ),
+        description="By their numbers. Of an upload that is taken as many as it may have had.",
+    ),
+    "Nothing": _object("Nothing is said."),
 }

@@ -4,6 +4,8 @@
 import {Card} from "./card.js";
 import {Item, Queue, SETTLED} from "./queue.js";
 import {Problem, access, ask, call, wait} from "./service.js";
+import {LARGE, giveUp, standing} from "./tus.js";
+import {forget, isSame, remembered} from "./unfinished.js";
 import {Watch} from "./watch.js";
 import {allowed, count, plain, reason, sentence, size, time} from "./words.js";
 
@@ -40,13 +42,15 @@ const ruleOfAll = rules.any_file ?? {accept: null, max_size: null};
 const room = (rules.limits?.body_size ?? Infinity) - 4096;
 const largest = Math.min(ruleOfAll.max_size ?? Infinity, room);
 
-function add(files) {
+async function add(files) {
   const fields = {tags: at("tags").value.trim(), priority: at("priority").value};
-  const items = files.map(({file, folder}) => new Item({file, folder, fields}));
+  if (files.some(({file}) => file.size > LARGE)) await recalled;
+  const items = files.map(({file, folder}) => regained(file) ?? new Item({file, folder, fields}));
   for (const item of items) {
     sent.add(item);
     judge(item);
-    show(item, at("queue"));
+    if (cards.has(item)) move(item);
+    else show(item, at("queue"));
   }
   queue.add(items.filter(item => item.phase === "waiting"));
   if (items.length) speak(`${count(items.length, "file")} added.`);
@@ -57,7 +61,8 @@ const SMALL = 1_000_000;
 
 /**
  * What the service would refuse is not sent to it: it answers at the first bytes, but browsers read an answer when they
- * have sent all. The type is judged there by the bytes themselves, so here it is no more than a doubt.
+ * have sent all. The type is judged there by the bytes themselves, so here it is no more than a doubt. Of a file in
+ * pieces the first is small.
  */
 function judge(item) {
   const [ending = ""] = /\.[^.]+$/.exec(item.name.toLowerCase()) ?? [];
@@ -65,7 +70,7 @@ function judge(item) {
     const detail = `the file has ${size(item.size)}, of ${size(largest)} at most`;
     item.problem = new Problem(413, {code: "limit_exceeded", detail});
     item.phase = "refused";
-  } else if (item.size > SMALL && ending && ruleOfAll.accept && ![item.file.type, ending].some(isTaken)) {
+  } else if (item.size > SMALL && !item.pieces && ending && ruleOfAll.accept && ![item.file.type, ending].some(isTaken)) {
     item.problem = new Problem(415, {code: "file_refused", detail: `files of the type ${ending} are not taken here`});
     item.phase = "doubted";
   }
@@ -189,6 +194,10 @@ function complete(item) {
 
 async function act(name, item) {
   if (name === "cancel") await queue.cancel(item);
+  else if (name === "pause") queue.pause(item);
+  else if (name === "resume") queue.resume(item);
+  else if (name === "again") again(item);
+  else if (name === "discard") await discard(item);
   else if (name === "retry" || name === "anyway") queue.retry(item);
   else if (name === "remove") remove(item);
   else if (name === "delete" && await isSure(item)) await erase(item);
@@ -198,14 +207,19 @@ function remove(item) {
   const card = cards.get(item);
   const neighbour = card.element.nextElementSibling ?? card.element.previousElementSibling;
   const hadFocus = card.element.contains(document.activeElement) || document.activeElement === document.body;
-  near.unobserve(card.element);
-  card.close();
-  cards.delete(item);
-  sent.delete(item);
+  drop(item);
+  item.pieces?.giveUp().catch(() => {});  // of what was not sent there is nothing to come back to
   redraw(null);
   if (!hadFocus) return;
   const next = neighbour?.querySelector("button:not([hidden])") ?? at("choose");
   next.focus({preventScroll: true});
+}
+
+function drop(item) {
+  const card = cards.get(item);
+  near.unobserve(card.element);
+  card.close();
+  for (const each of [cards, sent, left]) each.delete(item);
 }
 
 async function erase(item) {
@@ -243,9 +257,109 @@ function isSure(item) {
   }));
 }
 
+// What was begun before and has not ended
+
+const left = new Set();
+let recalled = Promise.resolve();
+
+/** Shows those that this browser remembers, and that the service says are of who asks. */
+async function recall() {
+  for (const item of [...left]) drop(item);
+  const there = new Set([...sent].map(item => item.pieces?.id));
+  const found = (await remembered()).filter(({id}) => !there.has(id));
+  await Promise.all(found.map(async known => {
+    try {
+      const told = await ask(`uploads/${known.id}`);
+      if (told.status !== "receiving") return forget(known.id);
+    } catch {
+      return;  // another's, or it will be seen at another visit
+    }
+    const item = new Item({known});
+    left.add(item);
+    show(item, at("unfinished"));
+    measure(item);
+  }));
+  redraw(null);
+}
+
+/** How much of it is there: more than was heard of, it may be, or all. */
+async function measure(item) {
+  const {known} = item;
+  try {
+    const {offset, expires} = await standing(known.id);
+    Object.assign(known, {offset, expires});
+    if (!left.has(item)) return;
+    item.restart();
+    if (offset === item.size) return ended(item);
+  } catch (problem) {
+    if (left.has(item) && problem.status >= 400 && problem.status < 500 && !problem.isPassing && problem.status !== 401) {
+      forget(known.id);
+      left.delete(item);
+      Object.assign(item, {phase: "refused", problem});
+    }
+  }
+  redraw(item);
+}
+
+/** All of it had arrived: it is an upload as any other. */
+function ended(item) {
+  forget(item.known.id);
+  left.delete(item);
+  item.id = item.known.id;
+  Object.assign(item, {phase: null, known: null, told: {id: item.id, filename: item.name, status: "staged"}});
+  at("earlier").prepend(cards.get(item).element);
+  watch.follow(item);
+  redraw(item);
+}
+
+/** The unfinished upload of this file, which goes on; undefined where there is none. */
+function regained(file) {
+  const item = [...left].find(each => isSame(file, each.known));
+  item?.regain(file);
+  left.delete(item);
+  return item;
+}
+
+function move(item) {
+  const {element} = cards.get(item);
+  const hadFocus = element.contains(document.activeElement);
+  at("queue").append(element);
+  redraw(item);
+  if (hadFocus) element.querySelector("button:not([hidden])")?.focus({preventScroll: true});
+}
+
+let wanted = null;
+
+function again(item) {
+  wanted = item;
+  at("again").click();
+}
+at("again").addEventListener("change", event => {
+  const [file] = event.target.files;
+  event.target.value = "";
+  if (!file || !left.has(wanted)) return;
+  if (isSame(file, wanted.known)) return add([{file, folder: wanted.folder}]);
+  const detail = `${plain(file.name)} is not the file that was begun, as it was then: that had ${size(wanted.size)}`;
+  wanted.problem = new Problem(422, {detail});
+  speak(sentence(detail));
+  redraw(wanted);
+});
+
+async function discard(item) {
+  try {
+    await giveUp(item.known.id);
+  } catch (problem) {
+    if (problem.status === 401) return lock();
+    return speak(`${plain(item.name)} was not discarded: ${problem.message}.`);
+  }
+  forget(item.known.id);
+  remove(item);
+  speak(`${plain(item.name)} is discarded.`);
+}
+
 // All together
 
-at("cancel-all").addEventListener("click", () => [...sent].filter(isUnderWay).forEach(item => queue.cancel(item)));
+at("cancel-all").addEventListener("click", () => [...sent].filter(canCancel).forEach(item => queue.cancel(item)));
 at("retry-all").addEventListener("click", () => [...sent].filter(canRetry).forEach(item => queue.retry(item)));
 at("clear").addEventListener("click", () => {
   for (const item of [...sent]) if (item.mood !== "busy") remove(item);
@@ -268,6 +382,7 @@ addEventListener("beforeunload", event => {
 
 const canRetry = item => item.phase === "broken";
 const isUnderWay = item => ["waiting", "sending", "storing"].includes(item.phase);
+const canCancel = item => isUnderWay(item) || item.phase === "paused";
 
 let isDrawing = false;
 
@@ -299,7 +414,7 @@ function summary() {
   for (const item of items) {
     moods[item.mood] += 1;
     if (["refused", "doubted", "cancelled"].includes(item.phase)) continue;
-    const goes = item.phase === "sending" || item.phase === "storing";
+    const goes = item.phase === "sending" || item.phase === "storing" || item.pieces;
     const part = item.phase === null ? 1 : goes && item.whole ? item.sent / item.whole : 0;
     whole += item.size;
     gone += item.size * part;
@@ -312,10 +427,11 @@ function summary() {
   at("sum").textContent = parts.join(" · ");
   at("all").value = whole ? gone / whole : 1;
   at("all").hidden = moods.busy === 0;
-  at("cancel-all").hidden = !items.some(isUnderWay);
+  at("cancel-all").hidden = !items.some(canCancel);
   at("retry-all").hidden = items.filter(canRetry).length < 2;
   at("clear").hidden = moods.busy > 0 || items.length === 0;
   at("filter").hidden = items.length < FEW;
+  at("left").hidden = isLocked || at("unfinished").childElementCount === 0;
   for (const input of at("filter").querySelectorAll("input")) {
     const number = input.value === "all" ? items.length : moods[input.value];
     input.nextElementSibling.dataset.count = number;
@@ -352,7 +468,7 @@ function tell(item) {
   known.set(item, now);
   if (!sent.has(item) || before === now) return;
   const words = {completed: "done", refused: "refused", rejected: "refused", broken: "not sent", doubted: "not sent", cut: "cut off, will be retried",
-                 failed: "not processed", quarantined: "locked away", cancelled: "cancelled"}[now];
+                 paused: "paused", failed: "not processed", quarantined: "locked away", cancelled: "cancelled"}[now];
   if (!words) return;
   news.set(words, [...news.get(words) ?? [], item]);
   speaking ??= setTimeout(announce, 1000);
@@ -382,12 +498,10 @@ const KNOWN = "status=completed&status=processing&status=staged&status=failed&st
 const FIRST = `uploads?${KNOWN}&limit=${PAGE}`;
 
 async function list() {
-  for (const [item, card] of [...cards]) {
-    if (sent.has(item)) continue;
+  for (const item of [...cards.keys()]) {
+    if (sent.has(item) || left.has(item)) continue;
     watch.forget(item);
-    near.unobserve(card.element);
-    card.close();
-    cards.delete(item);
+    drop(item);
   }
   next = FIRST;
   await more();
@@ -459,7 +573,7 @@ function lock(why = "") {
   at("access").hidden = false;
   at("access-wrong").textContent = why;
   at("token").setAttribute("aria-invalid", String(Boolean(why)));
-  for (const id of ["zone", "options", "before", "forget"]) at(id).hidden = true;
+  for (const id of ["zone", "options", "left", "before", "forget"]) at(id).hidden = true;
   at("token").value = "";
   at("token").focus();
 }
@@ -473,6 +587,7 @@ function unlock() {
   at("access-wrong").textContent = "";
   for (const id of ["zone", "options"]) at(id).hidden = false;
   if (hadFocus) at("choose").focus();
+  recalled = recall();
   queue.unlock();
 }
 
@@ -485,9 +600,11 @@ at("access").addEventListener("submit", event => {
 });
 at("forget").addEventListener("click", async () => {
   // What is under way is taken back while there is a token to do it with; a dead line is not waited for.
-  await Promise.race([Promise.all([...sent].filter(isUnderWay).map(item => queue.cancel(item))), wait(5000)]);
+  const ending = [...[...sent].filter(canCancel).map(item => queue.cancel(item)), ...[...left].map(discard)];
+  await Promise.race([Promise.all(ending), wait(5000)]);
   access.forget();
-  for (const item of [...sent]) {
+  for (const item of [...sent, ...left]) {
+    forget((item.known ?? item.pieces)?.id);
     watch.forget(item);
     remove(item);
   }

@@ -13,19 +13,30 @@ export function look(item) {
   const whole = size(item.size);
   const why = problem ? reason(problem.status === 0 && item.sent ? `${problem.message} after ${size(item.sent)}` : problem.message) : "";
   switch (phase) {
-    case "waiting":
-      return problem
-        ? {state: `Waiting · ${whole}`, tone: "wait", why: `${why} It is tried again by itself.`, offers: ["cancel"]}
-        : {state: `Waiting · ${whole}`, tone: "idle", offers: ["cancel"]};
+    case "waiting": {
+      const offers = item.pieces ? ["pause", "cancel"] : ["cancel"];
+      const part = item.pieces && item.sent ? item.sent / item.size : undefined;
+      const state = `${problem?.status === 0 ? "Waiting for the network" : "Waiting"} · ${item.pieces ? come(item) : whole}`;
+      const goes = item.pieces ? "goes on from there" : "is tried again";
+      return problem ? {state, tone: "wait", part, why: `${why} It ${goes} by itself.`, offers}
+        : {state, tone: "idle", part, offers};
+    }
+    case "paused":
+      return {state: `Paused · ${come(item)}`, tone: "idle", part: item.sent / item.size, offers: ["resume", "cancel"]};
+    case "left":
+      return {state: item.sent ? `${come(item)} are there` : `${whole} · nothing of it is there yet`, tone: "wait", part: item.sent / item.size,
+              why: why || `Choose or drop the same file again, and it goes on from there.${until(item.known)}`,
+              offers: ["again", "discard"]};
     case "sending": {
+      const offers = item.pieces ? ["pause", "cancel"] : ["cancel"];
       const parts = [`${size(item.sent)} of ${size(item.whole || item.size)}`];
       if (item.silentSince !== null) {
         const silent = time((performance.now() - item.silentSince) / 1000);
         return {state: parts[0], tone: "wait", part: item.whole ? item.sent / item.whole : 0,
-                why: `Nothing has gone out for ${silent}.`, offers: ["cancel"]};
+                why: `Waiting for the network: nothing has gone out for ${silent}.`, offers};
       }
       if (item.speed) parts.push(`${size(item.speed)}/s`, `${time(item.secondsLeft)} left`);
-      return {state: parts.join(" · "), tone: "busy", part: item.whole ? item.sent / item.whole : 0, offers: ["cancel"]};
+      return {state: parts.join(" · "), tone: "busy", part: item.whole ? item.sent / item.whole : 0, offers};
     }
     case "storing":
       return {state: `${whole} · sent, waiting for the answer`, tone: "busy", part: 1, offers: ["cancel"]};
@@ -70,6 +81,11 @@ function join(...texts) {
   return texts.filter(Boolean).join(" ");
 }
 
+/** How much of a file in pieces is there. */
+const come = item => item.sent ? `${size(item.sent)} of ${size(item.size)}` : size(item.size);
+
+const until = known => known.expires ? ` It is kept until ${moment(known.expires)}.` : "";
+
 /** What is told of a file beside its size. */
 function facts(told) {
   const {width, height, pages, duration} = told.metadata ?? {};
@@ -93,7 +109,7 @@ const LONG = {
   "vnd.openxmlformats-officedocument.presentationml.presentation": "PowerPoint",
 };
 
-const OFFERS = {cancel: "Cancel", retry: "Retry", anyway: "Send anyway", remove: "Remove", details: "Details", delete: "Delete"};
+const OFFERS = {pause: "Pause", resume: "Resume", again: "Choose again", discard: "Discard", cancel: "Cancel", retry: "Retry", anyway: "Send anyway", remove: "Remove", details: "Details", delete: "Delete"};
 let made = 0;  // an id for each card
 
 export class Card {
@@ -176,7 +192,7 @@ export class Card {
 
   #tile() {
     const [, ending = ""] = /\.([A-Za-z0-9]{1,4})$/.exec(this.item.name) ?? [];
-    const type = this.item.told?.content_type ?? this.item.file?.type ?? "";
+    const type = this.item.told?.content_type ?? (this.item.file ?? this.item.known)?.type ?? "";
     this.thumb.dataset.kind = /^(image|video|audio)\//.exec(type)?.[1] ?? "other";
     this.thumb.replaceChildren(make("span", {textContent: ending.toUpperCase() || "FILE"}));
   }

@@ -1,38 +1,57 @@
-// The files that are sent: three at a time, each in a request of its own, which is made again where it was cut off.
+// The files that are sent: three at a time, each in a request of its own, which is made again where it was cut off, or
+// in pieces, where it is large: those go on from where they were, and can be paused.
 //
 // A file has one key for all attempts, so what was taken once is not taken twice. What passes by itself, such as a lost
 // connection, holds the whole queue for a while: it is not the fault of one file.
 
 import {Problem, call, send, wait, whatCameOf} from "./service.js";
+import {LARGE, Pieces} from "./tus.js";
 
 const AT_ONCE = 3;
 const TRIES = 8;  // two to three minutes, then somebody has to say so
 const LONGEST_WAIT = 30;
 const SILENT = 10_000;  // said after so long without progress
 const DEAD = 60_000;  // and taken for a lost connection after so long
+const DEAF = new Problem(0);
 
-/** One file of this visit, or an upload of an earlier one (`file` null), and all that the page knows of it. */
+/**
+ * One file of this visit, or an upload of an earlier one (`file` null), and all that the page knows of it. Of one that
+ * has not ended there is what is `known` of it, until its file is chosen again.
+ */
 export class Item {
-  constructor({file = null, folder = "", fields = {}, told = null}) {
+  constructor({file = null, folder = "", fields = {}, told = null, known = null}) {
     this.file = file;
     this.folder = folder;
     this.fields = fields;
     this.told = told;  // as the service shows it
+    this.known = known;
     this.id = told?.id ?? null;
-    this.name = file?.name ?? told.filename ?? "unnamed";
-    this.size = file?.size ?? told.size ?? 0;
-    this.phase = file === null ? null : "waiting";
+    this.name = file?.name ?? known?.name ?? told.filename ?? "unnamed";
+    this.size = file?.size ?? known?.size ?? told.size ?? 0;
+    this.pieces = file !== null && file.size > LARGE ? new Pieces(file, {folder, fields}) : null;
+    this.phase = known ? "left" : file === null ? null : "waiting";
     this.problem = null;
     this.restart();
+    this.running = null;  // a promise that is there for as long as it is worked on
     this.tries = 0;
     this.key = newKey();
     this.isUnsure = false;  // whether the service may have it, though no answer has come
     this.stopping = null;
   }
 
+  /** Its file has been chosen again. */
+  regain(file) {
+    this.file = file;
+    this.pieces = new Pieces(file, {folder: this.folder, known: this.known});
+    this.known = null;
+    this.problem = null;
+    this.phase = "waiting";
+    this.restart();
+  }
+
   restart() {
-    this.sent = 0;
-    this.whole = 0;
+    this.sent = (this.pieces ?? this.known)?.offset ?? 0;
+    this.whole = this.pieces || this.known ? this.size : 0;
     this.samples = [];
     this.silentSince = null;
   }
@@ -50,7 +69,7 @@ export class Item {
 
   /** busy, trouble or good. */
   get mood() {
-    if (["waiting", "sending", "storing", "stopping"].includes(this.phase)) return "busy";
+    if (["waiting", "sending", "storing", "stopping", "paused", "left"].includes(this.phase)) return "busy";
     if (this.phase !== null) return this.phase === "cancelled" ? "good" : "trouble";
     if (!this.told || !SETTLED.has(this.told.status)) return "busy";
     return this.told.status === "completed" || this.told.status === "deleted" ? "good" : "trouble";
@@ -104,10 +123,24 @@ export class Queue {
     this.wake();
   }
 
+  /** What has arrived of it stays. */
+  pause(item) {
+    this.waiting = this.waiting.filter(each => each !== item);
+    item.problem = null;
+    this.#enter(item, "paused");
+    item.stopping?.abort();
+  }
+
+  async resume(item) {
+    this.#enter(item, "waiting");
+    await item.running;  // to be stopped takes it a moment
+    if (item.phase === "waiting") this.retry(item);
+  }
+
   /** When it is over nothing of the file is left at the service, whatever had become of it. */
   async cancel(item) {
     this.waiting = this.waiting.filter(each => each !== item);
-    const mayBeThere = this.active.has(item) || item.isUnsure;
+    const mayBeThere = this.active.has(item) || item.isUnsure || Boolean(item.pieces?.id);
     item.problem = null;
     this.#enter(item, mayBeThere ? "stopping" : "cancelled");
     item.stopping?.abort();
@@ -118,10 +151,13 @@ export class Queue {
   }
 
   async #leaveNothing(item) {
+    if (item.pieces) await item.running;
     for (let tries = 1; tries <= TRIES; tries += 1) {
       try {
-        const upload = await whatCameOf(item.key);
-        if (upload !== null) await call(`uploads/${upload.id}`, {method: "DELETE"});
+        await item.pieces?.giveUp();
+        const id = item.pieces ? item.id : (await whatCameOf(item.key))?.id ?? null;
+        if (id !== null) await call(`uploads/${id}`, {method: "DELETE"});
+        item.id = null;
         return;
       } catch (problem) {
         if (!problem.isPassing) return;
@@ -132,27 +168,31 @@ export class Queue {
 
   #begin() {
     if (this.isLocked || this.hold) return;
-    while (this.active.size < AT_ONCE && this.waiting.length) this.#run(this.waiting.shift());
+    while (this.active.size < AT_ONCE && this.waiting.length) {
+      const item = this.waiting.shift();
+      item.running = this.#run(item);
+    }
   }
 
   async #run(item) {
     this.active.add(item);
-    item.stopping = new AbortController();
+    const stopping = item.stopping = new AbortController();
     item.restart();
     item.problem = null;
     this.#enter(item, "sending");
     try {
       const upload = (item.isUnsure ? await whatCameOf(item.key, item.stopping.signal) : null) ?? await this.#send(item);
+      item.id = upload.id;
       if (item.phase === "stopping") return;  // what came of it is asked for, and removed
       this.failures = 0;
       item.isUnsure = false;
-      item.id = upload.id;
       this.#enter(item, null);
       this.taken(item, upload);
     } catch (problem) {
-      if (item.phase !== "stopping" && item.phase !== "cancelled") this.#failed(item, problem);
+      if (!stopping.signal.aborted || stopping.signal.reason === DEAF) this.#failed(item, problem);
     } finally {
       this.active.delete(item);
+      item.running = null;
       this.#begin();
     }
   }
@@ -165,7 +205,7 @@ export class Queue {
       if (item.phase !== "sending" || silent < SILENT) return;
       item.silentSince = last;
       this.changed(item);
-      if (silent > DEAD) item.stopping.abort();
+      if (silent > DEAD) item.stopping.abort(DEAF);
     }, 1000);
     const progress = (sent, whole) => {
       const now = last = performance.now();
@@ -173,11 +213,14 @@ export class Queue {
       item.samples.push({at: now, sent});
       while (item.samples.length > 2 && now - item.samples[0].at > 4000) item.samples.shift();
       // From here on the service may have taken it, whether we hear of it or not.
-      if (sent === whole) item.isUnsure = true;
-      if (item.phase === "sending" && sent === whole) this.#enter(item, "storing");
-      else this.changed(item);
+      if (sent === whole && !item.pieces) item.isUnsure = true;
+      const isStoring = sent === whole;
+      if (["sending", "storing"].includes(item.phase)) item.phase = isStoring ? "storing" : "sending";
+      this.changed(item);
     };
+    const kept = () => { item.tries = this.failures = 0; };
     try {
+      if (item.pieces) return await item.pieces.send({progress, kept, signal});
       return await send(item.file, {key: item.key, fields: item.fields, progress, signal});
     } finally {
       clearInterval(watch);

@@ -31,7 +31,7 @@ export class Problem extends Error {
 
   /** Whether the same request may succeed in a while, though nobody does anything. */
   get isPassing() {
-    return [0, 408, 425, 429, 502, 503, 504].includes(this.status) || this.code === "idempotency_conflict";
+    return [0, 408, 423, 425, 429, 502, 503, 504].includes(this.status) || this.code === "idempotency_conflict";
   }
 }
 
@@ -80,32 +80,39 @@ export async function ask(path, options) {
  * Sends one file in a request of its own. `progress(sent, whole)` is told as bytes go out, `whole` having gone out once
  * `sent` is the same. Resolves to the upload as the service has taken it.
  */
-export function send(file, {key, fields, progress, signal}) {
+export async function send(file, {key, fields, progress, signal}) {
   const body = new FormData();
   for (const [name, value] of Object.entries(fields)) if (value) body.append(name, value);
   body.append("file", file, file.name);
+  const answer = await transfer("POST", "uploads", {headers: {"Idempotency-Key": key}, body, progress, signal});
+  const told = parsed(answer.responseText);
+  if (answer.status === 202 && told.uploads?.length) return told.uploads[0];
+  throw refusal(answer);
+}
+
+/** A request whose body is large. Resolves to its answer, whatever that says, which is an `XMLHttpRequest`. */
+export function transfer(method, path, {headers: more, body, progress, signal}) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();  // fetch tells no progress
     const stop = () => request.abort();
     request.upload.onprogress = event => progress(event.loaded, event.total);
     request.upload.onload = event => progress(event.loaded, event.loaded);
-    request.onload = () => {
-      const told = parsed(request.responseText);
-      if (request.status === 202 && told.uploads?.length) return resolve(told.uploads[0]);
-      // A good status without what it promises is an answer of somebody else.
-      const status = request.status < 300 ? 502 : request.status;
-      reject(new Problem(status, told, after(request.getResponseHeader("Retry-After"))));
-    };
+    request.onload = () => resolve(request);
     request.onerror = () => reject(new Problem(0));
     request.onabort = () => reject(new DOMException("stopped", "AbortError"));
     request.onloadend = () => signal.removeEventListener("abort", stop);
     signal.addEventListener("abort", stop);
-    request.open("POST", address("uploads"));
-    for (const [name, value] of Object.entries(headers({"Idempotency-Key": key}))) {
-      request.setRequestHeader(name, value);
-    }
+    request.open(method, address(path));
+    for (const [name, value] of Object.entries(headers(more))) request.setRequestHeader(name, value);
     request.send(body);
   });
+}
+
+/** What an answer of `transfer` says that is not the one that was asked for. */
+export function refusal(answer) {
+  // A good status without what it promises is an answer of somebody else.
+  const status = answer.status < 300 ? 502 : answer.status;
+  return new Problem(status, parsed(answer.responseText), after(answer.getResponseHeader("Retry-After")));
 }
 
 /**

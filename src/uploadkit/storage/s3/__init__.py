@@ -27,6 +27,7 @@ from ..reading import check_range
 from .client import BLOCK_SIZE, Client
 from .copying import copied
 from .direct import TakesDirectUploads
+from .partials import KeepsPartialObjects, partial_of
 from .parts import MIN_PART_SIZE, Budget
 from .upload import Sink
 from .writing import TOKEN, Writing
@@ -55,7 +56,7 @@ _is_bucket = re.compile(r"[A-Za-z0-9._-]+").fullmatch
 _is_header = re.compile(r"[A-Za-z0-9_.-]+").fullmatch
 
 
-class S3Storage(TakesDirectUploads):
+class S3Storage(TakesDirectUploads, KeepsPartialObjects):
     """Keeps objects in a bucket, below a prefix if the URL has one: `S3Storage("s3://bucket/prefix")`.
 
     `options` are those of `s3fs.S3FileSystem`: `key`, `secret`, `endpoint_url`, `profile`, `client_kwargs`,
@@ -76,7 +77,8 @@ class S3Storage(TakesDirectUploads):
     10,000 of them would not hold the most that the field allows. All that a process has of one storage take at most
     `memory` bytes; beyond that a part fills a temporary file, in the folder `spill_to` (None: where Python makes such
     files). `public_url` is where everybody finds the prefix, as behind a CDN. A `sweep` removes what was begun more
-    than `stale_seconds` ago and never finished.
+    than `stale_seconds` ago (a day) and never finished; of an object that comes in several goes, what nothing was added
+    to for so long.
     """
 
     may_block = True
@@ -208,23 +210,30 @@ class S3Storage(TakesDirectUploads):
         return None if self._public_url is None else f"{self._public_url}/{quote(key)}"
 
     def in_staging(self) -> Sequence[str]:
-        """As `SweepsStaging.in_staging`: the keys of multipart uploads, and the names of direct uploads."""
-        uploads = [str(upload["Key"]).removeprefix(self._prefix) for upload in self._open_uploads()]
+        """As `SweepsStaging.in_staging`: the keys of multipart uploads, and the names of direct uploads and of what is
+        kept of objects that come in several goes."""
+        uploads = [self._relative(upload) for upload in self._open_uploads()]
         return [*uploads, *(staged.key for staged in self._listed(f"{STAGING}/"))]
 
     def sweep(self) -> int:
-        """Removes what was begun more than `stale_seconds` ago: multipart uploads, of whoever under this prefix, and
-        direct uploads that nobody finished; returns how many. This storage's own live uploads are left alone."""
+        """Removes what was begun more than `stale_seconds` ago: multipart uploads, of whoever under this prefix, direct
+        uploads that nobody finished, and of objects that come in several goes those to which nothing was added since;
+        returns how many. This storage's own live uploads are left alone."""
         before = datetime.now(UTC) - timedelta(seconds=self.stale_seconds)
-        uploads = [upload for upload in self._open_uploads() if self._is_dead(upload, before)]
+        uploads, staged = list(self._open_uploads()), list(self._listed(f"{STAGING}/"))
+        fresh = self._fresh_partials({self._relative(each): each for each in uploads}, staged, before)
+        uploads = [
+            each for each in uploads if self._is_dead(each, before) and partial_of(self._relative(each)) not in fresh
+        ]
         for upload in uploads:
             begun = {"Key": upload["Key"], "UploadId": upload["UploadId"]}
             with suppress(ObjectMissing):  # it has ended meanwhile, or another process sweeps
                 self._client.call("abort_multipart_upload", "sweep an upload", None, **begun)
-        staged = [each.key for each in self._listed(f"{STAGING}/") if each.modified and each.modified < before]
-        for key in staged:
+        old = [each.key for each in staged if each.modified and each.modified < before]
+        old = [key for key in old if partial_of(key) not in fresh]
+        for key in old:
             self._client.delete(self._prefix + key, None, "sweep a file")
-        return len(uploads) + len(staged)
+        return len(uploads) + len(old)
 
     def server_time(self) -> datetime:
         """What the clock of the server says, to the second. Raises `StorageFailed`."""
@@ -283,6 +292,9 @@ class S3Storage(TakesDirectUploads):
                 return
             # Not every server gives the second, which tells uploads of one key apart.
             more = _arguments(KeyMarker=page["NextKeyMarker"], UploadIdMarker=page.get("NextUploadIdMarker"))
+
+    def _relative(self, upload: Mapping[str, Any]) -> str:
+        return str(upload["Key"]).removeprefix(self._prefix)
 
     def _is_dead(self, upload: Mapping[str, Any], before: datetime) -> bool:
         return upload["Initiated"] < before and upload["UploadId"] not in self._budget.live

@@ -10,25 +10,21 @@ from __future__ import annotations
 
 import re
 import secrets
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, BinaryIO
+from typing import Any
 
 from ...errors import ObjectMissing, StorageFailed
 from ..contract import ObjectInfo, SignedPost, StoredObject, StoredPart
 from ..keys import STAGING
-from ..reading import seekable
-from .client import Client
 from .copying import copied
-from .parts import Budget
-from .writing import Writing
+from .staged import HasStaging, StagedObject
 
 LARGEST_POST = 5 * 2**30
 """Bytes that S3 takes in one request."""
 
-# What of the headers of every object holds for staged ones too, and how a form calls it. They are private.
-_OF_STAGED = {
+# How a form calls what of the headers of every object holds for staged ones too.
+_IN_A_FORM = {
     "ServerSideEncryption": "x-amz-server-side-encryption",
     "SSEKMSKeyId": "x-amz-server-side-encryption-aws-kms-key-id",
 }
@@ -36,26 +32,14 @@ _OF_STAGED = {
 _upload_name = re.compile(r"[0-9a-f]{32}").fullmatch
 
 
-class TakesDirectUploads(ABC):
+class TakesDirectUploads(HasStaging):
     """The side of `S3Storage` that clients send to: its `AcceptsDirectUploads`."""
-
-    name: str
-    _client: Client
-    _prefix: str
-    _sent_with_each: dict[str, str]
-
-    @property
-    @abstractmethod
-    def _budget(self) -> Budget: ...
-
-    @abstractmethod
-    def _writing(self, key: str, info: ObjectInfo) -> Writing: ...
 
     def sign_post(
         self, upload: str, info: ObjectInfo, *, min_size: int, max_size: int, expires_seconds: int
     ) -> SignedPost:
         fields = {"Content-Type": info.content_type}
-        fields |= {_OF_STAGED[name]: value for name, value in self._sent_with_staged().items()}
+        fields |= {_IN_A_FORM[name]: value for name, value in self._sent_with_staged().items()}
         conditions: list[Any] = [{name: value} for name, value in fields.items()]
         conditions.append(["content-length-range", min_size, min(max_size, LARGEST_POST)])
         url, signed = self._client.sign_post(
@@ -108,12 +92,19 @@ class TakesDirectUploads(ABC):
         head = self._client.call("head_object", "look at a file", None, Key=name)
         return _Arrived(self, name, names, etag=head["ETag"], size=head["ContentLength"])
 
+    def abandon(self, upload: str, parts_id: str | None) -> None:
+        posted = self._posted(upload)
+        if parts_id is not None:
+            self.abort_parts(upload, parts_id)
+        for staged in list(self._listed(posted.removeprefix(self._prefix))):  # the copies of who died with them too
+            self._client.delete(self._prefix + staged.key, None, "discard a file")
+
     def _held(self, posted: str) -> str:
         """A copy where no client can write. Raises `ObjectMissing` where nothing was posted."""
         head = self._client.call("head_object", "look at a file", None, Key=posted)
         name = f"{posted}-{secrets.token_hex(8)}"
-        writing = Writing(self._client, "", name, self.name, {"ContentType": head["ContentType"]}, {})
-        writing.arguments.update(self._sent_with_staged())
+        writing = self._staging_of(name)
+        writing.arguments["ContentType"] = head["ContentType"]
         copied(writing, self._budget, self._place(posted), head["ETag"], head["ContentLength"])
         return name
 
@@ -125,39 +116,20 @@ class TakesDirectUploads(ABC):
     def _in_parts(self, upload: str) -> str:
         return f"{self._posted(upload)}-parts"
 
-    def _place(self, name: str) -> dict[str, str]:
-        return {"Bucket": self._client.bucket, "Key": name}
 
-    def _sent_with_staged(self) -> dict[str, str]:
-        return {name: value for name, value in self._sent_with_each.items() if name in _OF_STAGED}
-
-
-class _Arrived:
+class _Arrived(StagedObject):
     """A staged object that no client can change any more. `names` are those that are removed with it."""
 
-    def __init__(self, storage: TakesDirectUploads, name: str, names: Sequence[str], *, etag: str, size: int) -> None:
-        self._storage = storage
-        self._name = name
+    def __init__(self, staging: HasStaging, name: str, names: Sequence[str], *, etag: str, size: int) -> None:
+        super().__init__(staging, name, etag=etag, size=size)
         self._names = names
-        self._etag = etag
-        self._size = size
-
-    @property
-    def size(self) -> int:
-        return self._size
-
-    def open(self) -> BinaryIO:
-        client, name = self._storage._client, self._name
-        return seekable(lambda start: client.blocks(name, name, start, self._size, self._etag), self._size)
 
     def commit(self, key: str, info: ObjectInfo) -> StoredObject:
-        storage = self._storage
-        writing = storage._writing(key, info)
-        copied(writing, storage._budget, storage._place(self._name), self._etag, self._size)
+        stored = self.publish(key, info)
         with suppress(StorageFailed):  # the upload is there: what is left of it in staging is swept
             self.discard()
-        return StoredObject(key=key, size=self._size)
+        return stored
 
     def discard(self) -> None:
         for name in self._names:
-            self._storage._client.delete(name, None, "discard a file")
+            self._staging._client.delete(name, None, "discard a file")

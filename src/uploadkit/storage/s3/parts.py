@@ -1,8 +1,9 @@
 """The parts of an object: what they take of a process, and their way to S3.
 
 A `Part` lies in memory while the `Budget` of the process has room, else in a temporary file: to wait for memory would
-let slow clients keep the others out. `Parts` are a multipart upload. The event loop of `storage.event_loop` sends them
-while the caller fills the next one; where enough of them are under way the caller waits, which is what slows a client.
+let slow clients keep the others out. `Sending` has those that are under way to a multipart upload, and `Parts` is one
+that ends with this process. The event loop of `storage.event_loop` sends them while the caller fills the next one;
+where enough of them are under way the caller waits, which is what slows a client.
 """
 
 from __future__ import annotations
@@ -72,24 +73,28 @@ class Budget:
     def take_memory(self, size: int) -> bool:
         """Whether there was room for so many bytes; what is spare gives way."""
         while not self.memory.take(size):
-            if self._pop_spare() is None:
+            spare = self._take_spare()
+            if spare is None:
                 return False
-            self.memory.give_back(self.part_size)
+            self.memory.give_back(_size_of(spare))
         return True
 
-    def whole_buffer(self) -> io.BytesIO | None:
+    def whole_buffer(self, size: int) -> io.BytesIO | None:
         """Memory for a whole part, which is taken: that of one that was sent, if there is some, else new, and in one
         piece, since what grows bit by bit in several threads leaves holes. None where there is no room."""
-        buffer = self._pop_spare()
-        if buffer is None and self.memory.take(self.part_size):
+        buffer = self._take_spare(size)
+        if buffer is None and self.memory.take(size):
             buffer = io.BytesIO()
-            buffer.seek(self.part_size - 1)
+            buffer.seek(size - 1)
             buffer.write(b"\0")
         return buffer
 
-    def _pop_spare(self) -> io.BytesIO | None:
-        with suppress(IndexError):  # another thread may be faster
-            return self.spare.pop()
+    def _take_spare(self, size: int | None = None) -> io.BytesIO | None:
+        for buffer in self.spare[::-1]:
+            if size in (None, _size_of(buffer)):
+                with suppress(ValueError):  # another thread may be faster
+                    self.spare.remove(buffer)
+                    return buffer
         return None
 
     def part_size_for(self, max_size: int | None) -> int:
@@ -97,6 +102,10 @@ class Budget:
         if max_size is None or max_size <= self.part_size * MAX_PARTS:
             return self.part_size
         return -(-max_size // MAX_PARTS // 2**20) * 2**20
+
+
+def _size_of(buffer: io.BytesIO) -> int:
+    return buffer.getbuffer().nbytes
 
 
 class Room:
@@ -123,13 +132,18 @@ class Part:
     """Bytes that are not at S3 yet. Whoever has it last closes it.
 
     All but the `first` part of an object are likely to be whole ones, and have memory for one from their first byte on:
-    that of a part that was sent, if there is some by then.
+    that of a part that was sent, if there is some by then. `whole` is the size of a whole one, None the storage's own;
+    `checksums` says whether it may be sent with one, None as the storage does.
     """
 
-    def __init__(self, budget: Budget, *, first: bool = True) -> None:
+    def __init__(
+        self, budget: Budget, *, first: bool = True, whole: int | None = None, checksums: bool | None = None
+    ) -> None:
         self.size: int = 0
         self._budget = budget
         self._first = first
+        self._whole = budget.part_size if whole is None else whole
+        self._checksums = budget.checksums if checksums is None else checksums
         self._taken = 0
         self._file: IO[bytes] | None = None
         self._checksum = 0
@@ -146,22 +160,32 @@ class Part:
         file.write(data)
         file.flush()  # of a disk that is full it is told here, and not when the part is sent
         self.size += len(data)
-        if self._budget.checksums:
+        if self._checksums:
             self._checksum = zlib.crc32(data, self._checksum)
 
-    def arguments(self) -> dict[str, Any]:
-        """Of the call that sends it."""
+    def arguments(self, *, checksum: bool = True) -> dict[str, Any]:
+        """Of the call that sends it; without its checksum where the call takes none."""
         file = self._begun()
         file.truncate(self.size)
         file.seek(0)
-        checksum = base64.b64encode(self._checksum.to_bytes(4, "big")).decode()
-        check = {"ChecksumCRC32": checksum} if self._budget.checksums else {}
+        said = base64.b64encode(self._checksum.to_bytes(4, "big")).decode()
+        check = {"ChecksumCRC32": said} if self._checksums and checksum else {}
         return {"Body": file, "ContentLength": self.size, **check}
+
+    def head(self, size: int) -> bytes:
+        """The first bytes."""
+        file = self._begun()
+        file.seek(0)
+        return file.read(min(size, self.size))
+
+    def go_on(self) -> None:
+        """More can be written, after it was read."""
+        self._begun().seek(self.size)
 
     def close(self, *, sent: bool = False) -> None:
         """Idempotent. Where it was `sent`, nobody reads from its memory any more."""
         file, self._file = self._file, None
-        whole = isinstance(file, io.BytesIO) and self.size == self._taken == self._budget.part_size
+        whole = isinstance(file, io.BytesIO) and self.size == self._taken == self._whole
         if sent and whole and len(self._budget.spare) < _SPARE:
             self._budget.spare.append(cast(io.BytesIO, file))
         else:
@@ -172,8 +196,8 @@ class Part:
 
     def _begun(self) -> IO[bytes]:
         if self._file is None:
-            buffer = None if self._first else self._budget.whole_buffer()
-            self._taken = 0 if buffer is None else self._budget.part_size
+            buffer = None if self._first else self._budget.whole_buffer(self._whole)
+            self._taken = 0 if buffer is None else self._whole
             self._file = io.BytesIO() if buffer is None else buffer
             self._file.seek(0)
         return self._file
@@ -186,21 +210,33 @@ class Part:
         return file
 
 
-class Parts:
-    """A multipart upload. Ended by `complete`, or by `abort`, which the end of the process makes too."""
+class Sending:
+    """The parts that are under way to a multipart upload. `done` has those that are there, by number and as the call
+    that completes it wants them; they are the first ones, without a gap. `checksums` says whether it was begun with
+    them."""
 
-    def __init__(self, writing: Writing, budget: Budget) -> None:
+    def __init__(
+        self,
+        writing: Writing,
+        budget: Budget,
+        parts_id: str,
+        done: Mapping[int, Mapping[str, Any]] | None = None,
+        *,
+        checksums: bool,
+    ) -> None:
         self._writing = writing
+        self._checksums = checksums
         self._budget = budget
-        self._done: dict[int, dict[str, Any]] = {}  # by number, as the last call wants them
+        self._id = parts_id
+        self._done: dict[int, Mapping[str, Any]] = dict(done or {})
+        self._begun = len(self._done)
         self._under_way: set[Future[None]] = set()
         self._tasks: set[asyncio.Task[Any]] = set()  # the same, seen from the loop
-        algorithm = {"ChecksumAlgorithm": "CRC32"} if budget.checksums else {}
-        begun = writing.call("create_multipart_upload", "begin an upload", **writing.arguments, **algorithm)
-        self._id: str = begun["UploadId"]
-        self._begun = 0
-        budget.live.add(self._id)
-        event_loop.at_exit(self.abort)
+
+    @property
+    def count(self) -> int:
+        """Of the parts that are there or under way."""
+        return self._begun
 
     def send(self, part: Part) -> None:
         """Sends the next part, and closes it. Waits where enough of them are under way, and raises what went wrong
@@ -211,7 +247,7 @@ class Parts:
             return answer
 
         try:
-            future = self._begin("upload_part", answered, part.arguments())
+            future = self._begin("upload_part", answered, part.arguments(checksum=self._checksums))
         except BaseException:
             part.close()
             raise
@@ -234,6 +270,20 @@ class Parts:
             wait(self._under_way, return_when=FIRST_COMPLETED)
             self.expect_well()
 
+    def all_parts(self) -> dict[str, Any]:
+        """What the call says that makes one object of them, once they are finished."""
+        parts = [self._done[number] for number in sorted(self._done)]
+        return {"UploadId": self._id, "MultipartUpload": {"Parts": parts}}
+
+    def interrupt(self) -> None:
+        """None is under way any more."""
+        if self._under_way:
+            event_loop.wait_for(self._interrupt())
+
+    def abort(self) -> None:
+        """Leaves nothing of them."""
+        event_loop.wait_for(self._abort())
+
     def _begin(
         self, operation: str, result: Callable[[Any], Mapping[str, Any]], arguments: Mapping[str, Any]
     ) -> Future[None]:
@@ -249,32 +299,13 @@ class Parts:
         self._under_way.add(future)
         return future
 
-    def complete(self) -> None:
-        parts = [self._done[number] for number in sorted(self._done)]
-        how = {"UploadId": self._id, "MultipartUpload": {"Parts": parts}, **self._budget.condition}
-        self._writing.publish("complete_multipart_upload", **how)
-        self._end()
-
-    def abort(self) -> None:
-        """Leaves nothing of it, also where it was finished and nobody said so."""
-        try:
-            event_loop.wait_for(self._abort())
-        finally:
-            self._end()
-            self._writing.withdraw()
-
-    def _end(self) -> None:
-        self._budget.live.discard(self._id)
-        event_loop.not_at_exit(self.abort)
-
     async def _carry_out(
         self, operation: str, result: Callable[[Any], Mapping[str, Any]], number: int, arguments: Mapping[str, Any]
     ) -> None:
         task = asyncio.ensure_future(self._call(operation, "write a file", PartNumber=number, **arguments))
         self._tasks.add(task)
         try:
-            said = result(await task)
-            self._done[number] = {"PartNumber": number} | {name: said[name] for name in _OF_A_PART if name in said}
+            self._done[number] = part_as_named(number, result(await task))
         except ObjectMissing as error:
             if code_of(error) != NO_UPLOAD:
                 raise
@@ -284,12 +315,17 @@ class Parts:
         finally:
             self._tasks.discard(task)
 
-    async def _abort(self) -> None:
+    async def _interrupt(self) -> bool:
+        """Whether there was one."""
         interrupted = [*self._tasks]
         for task in interrupted:
             task.cancel()
         if interrupted:
             await asyncio.wait(interrupted)
+        return bool(interrupted)
+
+    async def _abort(self) -> None:
+        interrupted = await self._interrupt()
         for _ in range(_ABORTS):
             with suppress(ObjectMissing):
                 await self._call("abort_multipart_upload", "discard a file")
@@ -306,3 +342,41 @@ class Parts:
     def _call(self, operation: str, doing: str, **arguments: Any) -> Any:
         writing = self._writing
         return writing.client.acall(operation, doing, writing.key, Key=writing.name, UploadId=self._id, **arguments)
+
+
+class Parts(Sending):
+    """A multipart upload of this process. Ended by `complete`, or by `abort`, which the process's end makes too."""
+
+    def __init__(self, writing: Writing, budget: Budget) -> None:
+        begun = writing.call(
+            "create_multipart_upload", "begin an upload", **writing.arguments, **algorithm(checksums=budget.checksums)
+        )
+        super().__init__(writing, budget, begun["UploadId"], checksums=budget.checksums)
+        budget.live.add(self._id)
+        event_loop.at_exit(self.abort)
+
+    def complete(self) -> None:
+        self._writing.publish("complete_multipart_upload", **self.all_parts(), **self._budget.condition)
+        self._end()
+
+    def abort(self) -> None:
+        """Leaves nothing of it, also where it was finished and nobody said so."""
+        try:
+            super().abort()
+        finally:
+            self._end()
+            self._writing.withdraw()
+
+    def _end(self) -> None:
+        self._budget.live.discard(self._id)
+        event_loop.not_at_exit(self.abort)
+
+
+def algorithm(*, checksums: bool) -> dict[str, str]:
+    """What the call says that begins a multipart upload, so that its parts may have checksums."""
+    return {"ChecksumAlgorithm": "CRC32"} if checksums else {}
+
+
+def part_as_named(number: int, said: Mapping[str, Any]) -> dict[str, Any]:
+    """A part as the call that completes an upload names it. `said` is what the server told of it."""
+    return {"PartNumber": number} | {name: said[name] for name in _OF_A_PART if name in said}

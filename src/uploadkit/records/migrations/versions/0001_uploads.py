@@ -1,4 +1,4 @@
-"""Uploads, their moves, what was done to them and is to be told, and who works."""
+"""Uploads, their moves, what was done to them and is to be told, what comes in several requests, and who works."""
 
 from __future__ import annotations
 
@@ -111,6 +111,22 @@ def upgrade() -> None:
     _index("uploadkit_objects", "upload", "processor", "digest")
     _index("uploadkit_objects", "storage", "key")
     op.create_table(
+        "uploadkit_resumables",
+        sa.Column("upload", sa.String(64), nullable=False),
+        sa.Column("length", sa.BigInteger),
+        sa.Column("storage", sa.String(255), nullable=False),
+        sa.Column("kept", sa.String, nullable=False),
+        sa.Column("told", sa.JSON, nullable=False),
+        sa.Column("expires_at", _MOMENT, nullable=False),
+        sa.Column("token", sa.String(32)),
+        sa.Column("held_at", _MOMENT),
+        sa.Column("held_until", _MOMENT),
+        sa.Column("wanted", sa.Boolean, nullable=False),
+        sa.PrimaryKeyConstraint("upload", name="pk_uploadkit_resumables"),
+        _of_upload("uploadkit_resumables"),
+    )
+    _index("uploadkit_resumables", "expires_at")
+    op.create_table(
         "uploadkit_outbox",
         sa.Column("id", _NUMBER, nullable=False),
         sa.Column("upload", sa.String(64), nullable=False),
@@ -135,7 +151,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Removes them, and what is in them."""
-    for table in ("workers", "outbox", "objects", "results", "moves", "uploads"):
+    for table in ("workers", "outbox", "resumables", "objects", "results", "moves", "uploads"):
         op.drop_table(f"uploadkit_{table}")
 
 

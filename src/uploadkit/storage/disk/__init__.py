@@ -1,10 +1,11 @@
 """Objects as files below one folder, on Linux and macOS.
 
 Bytes go into a file without a name (`O_TMPFILE`) where the file system has such, else into a named file in `.staging/`
-that is held by `flock` for its whole life: what a sweep can lock belongs to nobody. A commit is one `link`, so a name
-appears with the whole object behind it and never takes the place of another. Every way is walked from the root name
-by name and no link is followed, so nothing outside the root is read, written or removed. Files have mode 0600 from
-the call that makes them; the umask is not touched.
+that is held by `flock` for its whole life: what a sweep can lock belongs to nobody. What comes in several goes is a
+named file too, which nobody holds in between. A commit is one `link`, so a name appears with the whole object behind
+it and never takes the place of another. Every way is walked from the root name by name and no link is followed, so
+nothing outside the root is read, written or removed. Files have mode 0600 from the call that makes them; the umask is
+not touched.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import secrets
 import stat
 import sys
 import threading
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator, Sequence
+import time
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from io import BufferedReader, FileIO
@@ -25,24 +26,29 @@ from itertools import takewhile
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
-from ..errors import KeyRefused, ObjectExists, ObjectMissing, StorageFailed
-from .contract import Buffer, ObjectInfo, Storage, StoredObject
-from .keys import STAGING, check_key, is_key
-from .reading import check_range
+from ...errors import KeyRefused, ObjectExists, ObjectMissing, StorageFailed
+from ..contract import Buffer, ObjectInfo, Storage, StoredObject
+from ..keys import STAGING, check_key, check_upload, is_key
+from ..reading import check_range
+from .drafts import Draft, NamedDraft, NamelessDraft
+from .files import (
+    BLOCK_SIZE,
+    FOLDER,
+    NOFOLLOW,
+    NONBLOCK,
+    TMPFILE,
+    copied,
+    enter,
+    entered,
+    flush,
+    look,
+    make_folder,
+    opened,
+    swept,
+)
+from .partials import Partial
 
-if sys.platform != "win32":
-    import fcntl
-
-BLOCK_SIZE = 2**20
-
-_COPY_SIZE = 2**26  # what the kernel copies in one call, which nothing interrupts
-
-# By getattr what Windows lacks: this module can be imported there, and says why it cannot be used.
-_NOFOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
-_NONBLOCK: int = getattr(os, "O_NONBLOCK", 0)  # a pipe that somebody put in our way would wait for its other end
-_FOLDER: int = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
-_TMPFILE: int | None = getattr(os, "O_TMPFILE", None)  # Linux only
-_OWN_DESCRIPTORS = "/proc/self/fd"
+STALE_SECONDS = 24 * 60 * 60
 
 # Under 128 random bits, as the library makes them, there is nothing: to look costs a tenth of a small file's time.
 _is_random = re.compile(r"[0-9a-f]{32}(?:\.[a-z0-9]+)?").fullmatch
@@ -57,12 +63,6 @@ _PASSING = {
 # The key is at fault: a link (ELOOP) or a file (ENOTDIR) is in its way, or this file system takes no such name.
 _BAD_KEY = {errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EILSEQ}
 
-# The kernel cannot copy between these two files by itself.
-_CANNOT_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
-
-# In staging, but gone by now or nothing that this storage made.
-_NOT_OURS = {errno.ENOENT, errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EACCES, errno.EPERM}
-
 _Names: TypeAlias = list[str]  # in a class with a method of that name `list` would be the method
 
 
@@ -72,16 +72,30 @@ class DiskStorage:
     Nothing is touched before a process's first `open`, which makes the root and sweeps its staging. With `durable` a
     commit and a delete are on the disk when they return, at the price of an `fsync` for the file and for each folder
     on its way. An object is a regular file. Folders made for keys stay when their objects are deleted.
+
+    An object that comes in several goes is `.staging/partial-UPLOAD` until its commit. A sweep removes it when nothing
+    was added to it for `stale_seconds` (a day): choose more than the time for which an upload may be resumed.
     """
 
     reads_staged = True
     exclusive_commit = True
 
-    def __init__(self, root: str | os.PathLike[str], *, durable: bool = False, name: str = "disk") -> None:
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        *,
+        durable: bool = False,
+        stale_seconds: float = STALE_SECONDS,
+        name: str = "disk",
+    ) -> None:
+        """Raises `RuntimeError` on Windows."""
         if sys.platform == "win32":
             raise RuntimeError("DiskStorage needs Linux or macOS: Windows has neither flock nor openat")
+        if stale_seconds <= 0:
+            raise ValueError(f"stale_seconds is more than 0, not {stale_seconds}")
         self.name = name
         self.durable = durable
+        self.stale_seconds = stale_seconds
         self._root: str = os.path.abspath(os.fspath(root))  # a later chdir changes nothing
         self._nameless = False
         self._prepared_by: int | None = None  # a process's id: a fork's copy has to prepare for itself
@@ -110,11 +124,11 @@ class DiskStorage:
 
     def stat(self, key: str) -> StoredObject:
         with self._expecting(key, "look at a file"), self._place_of(key) as (name, folder):
-            return _stored(key, _look(name, folder))
+            return _stored(key, look(name, folder))
 
     def delete(self, key: str) -> None:
         with suppress(ObjectMissing), self._expecting(key, "delete a file"), self._place_of(key) as (name, folder):
-            _look(name, folder)
+            look(name, folder)
             os.unlink(name, dir_fd=folder)
             if self.durable:
                 self._flush_folder(folder)
@@ -151,8 +165,25 @@ class DiskStorage:
         check_key(key, storage=self.name)
         return Path(self._root, key)
 
+    def begin_partial(self, upload: str, info: ObjectInfo) -> str:
+        check_upload(upload)
+        with self._translated("begin a file"):
+            self._prepare()
+            try:
+                Partial.begin(self, upload)
+            except FileNotFoundError:  # the root is gone
+                self._prepare(anew=True)
+                Partial.begin(self, upload)
+        return "file"
+
+    def partial(self, upload: str, kept: str) -> Partial:
+        check_upload(upload)
+        with self._translated("open a file"):
+            return Partial.found(self, upload)
+
     def in_staging(self) -> Sequence[str]:
-        """As `SweepsStaging.in_staging`. Where Linux takes files without a name, uploads have none."""
+        """As `SweepsStaging.in_staging`: where Linux takes files without a name, only what comes in several goes has
+        one."""
         with self._translated("look at the staging folder"):
             try:
                 with self._staging() as folder:
@@ -161,21 +192,22 @@ class DiskStorage:
                 return []
 
     def sweep(self) -> int:
-        """Removes what dead processes left in staging; returns how many files. A live upload's file is locked."""
+        """Removes what dead processes left in staging, and what comes in several goes if nothing was added to it for
+        `stale_seconds`; returns how many files. A live upload's file is locked."""
         with self._translated("sweep the staging folder"):
             return self._sweep()
 
     # Before the first object
 
-    def _draft(self) -> _Draft:
+    def _draft(self) -> Draft:
         try:
             return self._begun()
         except FileNotFoundError:  # the root is gone
             self._prepare(anew=True)
             return self._begun()
 
-    def _begun(self) -> _Draft:
-        return _NamelessDraft(self) if self._nameless else _NamedDraft(self)
+    def _begun(self) -> Draft:
+        return NamelessDraft(self) if self._nameless else NamedDraft(self)
 
     def _prepare(self, *, anew: bool = False) -> None:
         """Once in a process, and again where the root is gone: makes it, sweeps, sees which staging works."""
@@ -196,23 +228,24 @@ class DiskStorage:
         root.mkdir(parents=True, exist_ok=True)
         if self.durable:
             for folder in missing:
-                with _entered(folder.parent) as parent:
-                    _flush(parent)
+                with entered(folder.parent) as parent:
+                    flush(parent)
 
     def _sweep(self) -> int:
+        before = time.time() - self.stale_seconds
         try:
             with self._staging() as folder:
-                return sum(_swept(name, folder) for name in os.listdir(folder))
+                return sum(swept(name, folder, before) for name in os.listdir(folder))
         except FileNotFoundError:
             return 0
 
     def _links_nameless(self) -> bool:
         """Tried out, since file systems, sandboxes and a missing /proc each refuse it in their own way."""
-        if _TMPFILE is None:
+        if TMPFILE is None:
             return False
         name = secrets.token_hex(16)
         try:
-            with closing(_NamelessDraft(self)) as draft, self._staging(make=True) as folder:
+            with closing(NamelessDraft(self)) as draft, self._staging(make=True) as folder:
                 draft.link(name, folder)
                 with suppress(FileNotFoundError):  # the sweep of another process was faster
                     os.unlink(name, dir_fd=folder)
@@ -235,7 +268,7 @@ class DiskStorage:
 
     # Making visible
 
-    def _publish(self, draft: _Draft, key: str) -> None:
+    def _publish(self, draft: Draft, key: str) -> None:
         """`draft` is visible under `key` and released, or nothing has changed and it can be released."""
         made: list[str] = []
         try:
@@ -245,7 +278,7 @@ class DiskStorage:
             self._unmake(made)
             raise
 
-    def _link(self, draft: _Draft, key: str, name: str, folder: int | None) -> None:
+    def _link(self, draft: Draft, key: str, name: str, folder: int | None) -> None:
         inode = os.fstat(draft.file)
         try:
             try:
@@ -275,15 +308,15 @@ class DiskStorage:
 
     def _reached(self, names: _Names, made: _Names | None) -> int:
         """A descriptor of a folder, reached without following a link. The caller closes it."""
-        folder = os.open(self._root, _FOLDER)
+        folder = os.open(self._root, FOLDER)
         try:
             for depth, name in enumerate(names, start=1):
                 if made is not None:
-                    if _make_folder(name, folder):
+                    if make_folder(name, folder):
                         made.append("/".join(names[:depth]))
                     if self.durable:  # one that was there may be another upload's that has not flushed it yet
-                        _flush(folder)
-                folder, left = _enter(name, folder), folder
+                        flush(folder)
+                folder, left = enter(name, folder), folder
                 os.close(left)
         except BaseException:
             os.close(folder)
@@ -300,16 +333,16 @@ class DiskStorage:
 
     def _flush_folder(self, folder: int | None) -> None:
         if folder is not None:
-            _flush(folder)
+            flush(folder)
             return
-        with _entered(self._root) as root:
-            _flush(root)
+        with entered(self._root) as root:
+            flush(root)
 
     # Reading
 
     def _object(self, key: str) -> FileIO:
         with self._expecting(key, "open a file"), self._place_of(key) as (name, folder):
-            return _opened(name, os.O_RDONLY | _NOFOLLOW | _NONBLOCK, folder)
+            return opened(name, os.O_RDONLY | NOFOLLOW | NONBLOCK, folder)
 
     def _below(self, folder: str, prefix: str) -> Iterator[StoredObject]:
         folders = [folder]
@@ -428,10 +461,10 @@ class _Translated:
 
 
 class _Sink:
-    def __init__(self, storage: DiskStorage, key: str, draft: _Draft) -> None:
+    def __init__(self, storage: DiskStorage, key: str, draft: Draft) -> None:
         self._storage = storage
         self._key = key
-        self._draft: _Draft | None = draft
+        self._draft: Draft | None = draft
         self._size = 0
         self._broken = False
 
@@ -455,7 +488,7 @@ class _Sink:
         file = self._writable().file
         self._broken = True
         try:
-            self._size += _copied(original.fileno(), file)
+            self._size += copied(original.fileno(), file)
         except OSError as error:
             raise self._storage._failed("copy a file", self._key, error) from error
         self._broken = False
@@ -467,7 +500,7 @@ class _Sink:
             # Closing a copy makes network file systems say now, and not after the commit, what they could not write.
             os.close(os.dup(draft.file))
             if self._storage.durable:
-                _flush(draft.file)
+                flush(draft.file)
         except OSError as error:
             raise self._storage._failed("write a file", self._key, error) from error
         self._draft = None
@@ -479,7 +512,7 @@ class _Sink:
             with self._storage._translated("discard a file", self._key):
                 draft.release()
 
-    def _writable(self) -> _Draft:
+    def _writable(self) -> Draft:
         if self._draft is None:
             raise RuntimeError("the sink was staged or discarded")
         if self._broken:
@@ -489,9 +522,9 @@ class _Sink:
 
 
 class _Staged:
-    def __init__(self, storage: DiskStorage, key: str, draft: _Draft, size: int) -> None:
+    def __init__(self, storage: DiskStorage, key: str, draft: Draft, size: int) -> None:
         self._storage = storage
-        self._draft: _Draft | None = draft
+        self._draft: Draft | None = draft
         self._object = StoredObject(key=key, size=size)
 
     def open(self) -> BinaryIO:
@@ -509,191 +542,11 @@ class _Staged:
             with self._storage._translated("discard a file", self._object.key):
                 draft.release()
 
-    def _held(self) -> _Draft:
+    def _held(self) -> Draft:
         if self._draft is None:
             raise RuntimeError("the staged object was committed or discarded")
         return self._draft
 
 
-class _Draft(ABC):
-    """A file that is not visible yet. An abandoned one is closed with its last reference."""
-
-    file: int = -1  # its descriptor, while it is open
-
-    @abstractmethod
-    def reopened(self) -> FileIO:
-        """Its bytes once more, with a position of their own."""
-
-    @abstractmethod
-    def link(self, name: str, folder: int | None) -> None: ...
-
-    @abstractmethod
-    def release(self) -> None:
-        """Closes it and leaves no other name than what it was linked to. Idempotent."""
-
-    def close(self) -> None:
-        file, self.file = self.file, -1
-        if file >= 0:
-            os.close(file)
-
-    def __del__(self) -> None:
-        self.close()
-
-
-class _NamelessDraft(_Draft):
-    """The kernel frees it with its last descriptor, so there is nothing to sweep."""
-
-    def __init__(self, storage: DiskStorage) -> None:
-        self.file = _made(storage._root, _TMPFILE or 0)
-
-    def reopened(self) -> FileIO:
-        return _opened(f"{_OWN_DESCRIPTORS}/{self.file}", os.O_RDONLY)
-
-    def link(self, name: str, folder: int | None) -> None:
-        # With a descriptor Python calls linkat, which follows the magic link; without one it calls link, and that would
-        # be a link to another file system. Which descriptor is all the same, since the path is absolute.
-        source = f"{_OWN_DESCRIPTORS}/{self.file}"
-        os.link(source, name, src_dir_fd=self.file, dst_dir_fd=folder, follow_symlinks=True)
-
-    def release(self) -> None:
-        self.close()
-
-
-class _NamedDraft(_Draft):
-    """Named at random in `.staging/` and locked."""
-
-    def __init__(self, storage: DiskStorage) -> None:
-        self._storage = storage
-        with storage._staging(make=True) as folder:
-            while not self._created(folder):
-                pass  # only while a sweep comes across each new name: the next one is new again
-
-    def _created(self, folder: int) -> bool:
-        """Makes and locks the file. False where a sweep was there between the two and took it."""
-        self._name = secrets.token_hex(16)
-        self.file = _made(self._name, os.O_CREAT | os.O_EXCL | _NOFOLLOW, folder)
-        try:
-            with suppress(BlockingIOError, FileNotFoundError):
-                fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                named = os.stat(self._name, dir_fd=folder, follow_symlinks=False)
-                return os.path.samestat(named, os.fstat(self.file))
-        except BaseException:
-            self.release()
-            raise
-        self.release()
-        return False
-
-    def reopened(self) -> FileIO:
-        with self._storage._staging() as folder:
-            return _opened(self._name, os.O_RDONLY | _NOFOLLOW, folder)
-
-    def link(self, name: str, folder: int | None) -> None:
-        with self._storage._staging() as staging:
-            os.link(self._name, name, src_dir_fd=staging, dst_dir_fd=folder, follow_symlinks=False)
-
-    def release(self) -> None:
-        try:
-            # By its path: it has to work when descriptors have run out, and nothing else has this random name.
-            with suppress(FileNotFoundError):
-                os.unlink(os.path.join(self._storage._root, STAGING, self._name))
-        finally:
-            self.close()
-
-
-def _made(name: str, flags: int, folder: int | None = None) -> int:
-    return os.open(name, os.O_RDWR | flags, 0o600, dir_fd=folder)
-
-
-def _opened(name: str, flags: int, folder: int | None = None) -> FileIO:
-    """A regular file that is there already; what is none is not there."""
-    file = os.open(name, flags, dir_fd=folder)
-    try:
-        if not stat.S_ISREG(os.fstat(file).st_mode):
-            raise FileNotFoundError(errno.ENOENT, "a folder or a device")
-        return FileIO(file, "r+" if flags & os.O_RDWR else "r")
-    except BaseException:
-        os.close(file)
-        raise
-
-
-def _copied(source: int, target: int) -> int:
-    """Copies all that is in a file; returns how many bytes. The kernel does it where it can, else this process."""
-    size, at = os.fstat(source).st_size, 0
-    copy: Callable[[int, int, int], int] | None = getattr(os, "copy_file_range", None)  # Linux only
-    try:
-        while copy is not None and at < size and (count := copy(source, target, _COPY_SIZE)):
-            at += count
-    except OSError as error:
-        if error.errno not in _CANNOT_COPY:
-            raise
-    while block := memoryview(os.read(source, BLOCK_SIZE)):  # from where the kernel has left both
-        at += len(block)
-        while block:
-            block = block[os.write(target, block) :]
-    if at != size:
-        raise OSError(errno.EIO, "somebody has cut the file")
-    return at
-
-
 def _stored(key: str, found: os.stat_result) -> StoredObject:
     return StoredObject(key=key, size=found.st_size, modified=datetime.fromtimestamp(found.st_mtime, UTC))
-
-
-def _look(name: str, folder: int | None) -> os.stat_result:
-    found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-    if stat.S_ISLNK(found.st_mode):
-        raise OSError(errno.ELOOP, "a link")
-    if not stat.S_ISREG(found.st_mode):
-        raise FileNotFoundError(errno.ENOENT, "a folder or a device")
-    return found
-
-
-def _make_folder(name: str, folder: int) -> bool:
-    """Whether it was made, and not there before."""
-    try:
-        os.mkdir(name, 0o700 if name == STAGING else 0o777, dir_fd=folder)
-    except FileExistsError:
-        return False
-    return True
-
-
-def _enter(name: str, folder: int) -> int:
-    try:
-        return os.open(name, _FOLDER | _NOFOLLOW, dir_fd=folder)
-    except NotADirectoryError:
-        if stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):  # Linux says ENOTDIR here too
-            raise OSError(errno.ELOOP, "a link") from None
-        raise
-
-
-@contextmanager
-def _entered(path: str | Path) -> Generator[int]:
-    folder = os.open(path, _FOLDER)
-    try:
-        yield folder
-    finally:
-        os.close(folder)
-
-
-def _swept(name: str, folder: int) -> bool:
-    try:
-        file = _opened(name, os.O_RDWR | _NOFOLLOW | _NONBLOCK, folder)
-    except OSError as error:
-        if error.errno in _NOT_OURS:
-            return False
-        raise
-    with file, suppress(BlockingIOError, FileNotFoundError):  # a live upload holds it; it was committed just now
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.unlink(name, dir_fd=folder)
-        return True
-    return False
-
-
-def _flush(descriptor: int) -> None:
-    """Down to the disk: on macOS `fsync` alone stops at the drive's cache."""
-    full: int | None = getattr(fcntl, "F_FULLFSYNC", None)
-    if full is not None:
-        with suppress(OSError):  # a file system that has no such thing
-            fcntl.fcntl(descriptor, full)
-            return
-    os.fsync(descriptor)

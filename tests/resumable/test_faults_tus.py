@@ -1,0 +1,335 @@
+"""Whatever fails while an upload comes in: it goes on from an offset that never goes back and is whole in the end, or
+nothing of it is left. Every call of the storage and of the ledger fails once; every wait is cancelled once; clients go
+away anywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from glob import glob
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.intake.called import CalledStorage
+from tests.intake.test_cancellation import CancelledAt
+from tests.resumable.faulty import CalledKeeper, Calls, Persistent, expect_all_or_nothing, failing, told_of
+from tests.resumable.talking import DRIVERS, Place, Told, checksum, place_in
+
+from uploadkit.errors import ClientDisconnected, LedgerFailed, StorageFailed
+from uploadkit.records.lifecycle import State
+from uploadkit.resumable.protocol import Answer
+from uploadkit.storage.disk import DiskStorage
+
+DATA = os.urandom(20000)
+
+Run = Callable[[Place], Persistent]
+
+
+def in_three(place: Place) -> Persistent:
+    """In three requests: the first bytes are judged by the second."""
+    client = Persistent(place, DATA, (5000, 12000))
+    client.run()
+    return client
+
+
+def at_once(place: Place) -> Persistent:
+    """All of it with the request that begins it."""
+    client = Persistent(place, DATA)
+    created = client._tried(lambda: place.talk.create(len(DATA), DATA), 201)
+    if created is not None:
+        client.location, client.offset = created.location, created.offset
+    return client
+
+
+def verified(place: Place) -> Persistent:
+    """With the checksum of each request."""
+    client = Persistent(place, DATA, (5000, 12000), patch_headers=lambda data: {"upload_checksum": checksum(data)})
+    client.run()
+    return client
+
+
+def told_last(place: Place) -> Persistent:
+    """Its length comes last."""
+    client = Persistent(place, DATA, (5000, 12000), headers={"upload_length": None, "upload_defer_length": 1})
+    client.data = DATA
+    client.patch_headers = lambda data: {"upload_length": len(DATA)} if data.endswith(DATA[-10:]) else {}
+    client.run()
+    return client
+
+
+RUNS: dict[str, Run] = {"in three": in_three, "at once": at_once, "verified": verified, "told last": told_last}
+
+# In every run; the others in the long ones.
+OFTEN = [("blocking", "in three"), ("async", "in three")]
+
+EACH = [
+    pytest.param(driver, run, id=f"{driver}, {run}", marks=[] if (driver, run) in OFTEN else pytest.mark.soak)
+    for driver in DRIVERS
+    for run in RUNS
+]
+
+ERRORS: dict[str, Callable[[], BaseException]] = {
+    "StorageFailed": lambda: StorageFailed("no", storage="disk"),
+    "LedgerFailed": lambda: LedgerFailed("no", retryable=True),
+    "OSError": lambda: OSError(5, "of a test"),
+    "KeyboardInterrupt": KeyboardInterrupt,
+}
+
+
+def called_in(folder: Path) -> CalledKeeper:
+    """A disk storage that tells of its calls to nobody yet."""
+    return CalledKeeper(lambda name: None, DiskStorage(folder / "disk"))
+
+
+# Storages and ledgers
+
+
+@pytest.mark.parametrize(
+    "error",
+    ["StorageFailed", *(pytest.param(name, marks=pytest.mark.soak) for name in ("OSError", "KeyboardInterrupt"))],
+)
+@pytest.mark.parametrize(("driver", "run"), EACH)
+def test_whichever_call_of_the_storage_fails(tmp_path: Path, driver: str, run: str, error: str) -> None:
+    """The first, the second, and so on: the client goes on from where it was, and the upload is whole."""
+    storage = called_in(tmp_path)
+    with place_in(tmp_path, driver=driver, storage=storage) as place:
+        for number in count():
+            storage.called = calls = failing(number, ERRORS[error])
+            with named(calls):
+                client = RUNS[run](place)
+                storage.called = Calls()
+                expect_and_clear(place, client, tmp_path)
+            if number >= len(calls.made):
+                assert client.failures == []
+                assert client.offset == len(DATA)
+                return
+
+
+@pytest.mark.parametrize(
+    "afterwards", [False, pytest.param(True, marks=pytest.mark.soak)], ids=["before", "afterwards"]
+)
+@pytest.mark.parametrize(("driver", "run"), EACH)
+def test_whichever_call_of_the_ledger_fails(tmp_path: Path, driver: str, run: str, afterwards: bool) -> None:
+    """Before anything of it is done, or when all of it is and only its answer is missing."""
+    with place_in(tmp_path, driver=driver) as place:
+        for number in count():
+            calls = failing(number, ERRORS["LedgerFailed"])
+            with named(calls):
+                with told_of(place.ledger, calls, afterwards=afterwards):
+                    client = RUNS[run](place)
+                expect_and_clear(place, client, tmp_path)
+            if number >= len(calls.made):
+                assert client.failures == []
+                assert client.offset == len(DATA)
+                return
+
+
+@pytest.mark.parametrize("driver", [DRIVERS[0], pytest.param(DRIVERS[1], marks=pytest.mark.soak)])
+def test_whichever_call_fails_where_bytes_wait_in_another_storage(tmp_path: Path, driver: str) -> None:
+    """Of either of them: they are copied from one to the other when all have come."""
+    storage = CalledStorage(lambda name: None, DiskStorage(tmp_path / "disk" / "a", name="a"))
+    storage.reads_staged = False
+    staging = CalledKeeper(lambda name: None, DiskStorage(tmp_path / "disk" / "b", name="b"))
+    with place_in(tmp_path, driver=driver, storage=storage, staging=staging) as place:
+        for number in count():
+            calls = failing(number, ERRORS["StorageFailed"])
+            storage.called = staging.called = calls
+            with named(calls):
+                client = in_three(place)
+                storage.called = staging.called = Calls()
+                expect_and_clear(place, client, tmp_path)
+            if number >= len(calls.made):
+                assert client.failures == []
+                assert "commit" in calls.made
+                return
+
+
+@pytest.mark.parametrize(
+    "fails",
+    [
+        "ledger",
+        pytest.param("storage", marks=pytest.mark.soak),
+        pytest.param("ledger afterwards", marks=pytest.mark.soak),
+    ],
+)
+@pytest.mark.parametrize("driver", [DRIVERS[0], pytest.param(DRIVERS[1], marks=pytest.mark.soak)])
+def test_whichever_call_fails_where_the_application_names_the_file(tmp_path: Path, driver: str, fails: str) -> None:
+    """Nothing of the library knows then what lies under the name, and the name is free again where it came to
+    nothing."""
+    storage = called_in(tmp_path)
+    with place_in(tmp_path, driver=driver, storage=storage, single={"filename": lambda file: "a/name"}) as place:
+        for number in count():
+            calls = failing(number, ERRORS["StorageFailed" if fails == "storage" else "LedgerFailed"])
+            with named(calls):
+                if fails == "storage":
+                    storage.called = calls
+                    client = in_three(place)
+                    storage.called = Calls()
+                else:
+                    with told_of(place.ledger, calls, afterwards="afterwards" in fails):
+                        client = in_three(place)
+                expect_and_clear(place, client, tmp_path)
+            if number >= len(calls.made):
+                assert client.failures == []
+                return
+
+
+@pytest.mark.parametrize(
+    "fails", ["storage", *(pytest.param(f"ledger{w}", marks=pytest.mark.soak) for w in ("", " afterwards"))]
+)
+@pytest.mark.parametrize("driver", [DRIVERS[0], pytest.param(DRIVERS[1], marks=pytest.mark.soak)])
+def test_whichever_call_fails_while_pieces_are_put_together(tmp_path: Path, driver: str, fails: str) -> None:
+    """They are put together by the next request, or are gone and are sent anew: never is a part of them an upload."""
+    storage = called_in(tmp_path)
+    with place_in(tmp_path, driver=driver, storage=storage) as place:
+        for number in count():
+            calls = failing(number, ERRORS["StorageFailed" if fails == "storage" else "LedgerFailed"])
+            pieces = [place.talk.upload(data, upload_concat="partial") for data in (DATA[:12000], DATA[12000:])]
+            client = Persistent(place, DATA)
+            with named(calls):
+                if fails == "storage":
+                    storage.called = calls
+                    put_together(place, client, pieces)
+                    storage.called = Calls()
+                else:
+                    with told_of(place.ledger, calls, afterwards="afterwards" in fails):
+                        put_together(place, client, pieces)
+                expect_and_clear(place, client, tmp_path)
+            if number >= len(calls.made):
+                assert client.failures == []
+                assert client.location is not None
+                return
+
+
+def put_together(place: Place, client: Persistent, pieces: list[str]) -> None:
+    """Until it is done, or the pieces are gone."""
+    for _ in range(4):
+        created = client._tried(lambda: place.talk.put_together(*pieces), 201)
+        if created is not None:
+            client.location, client.offset = created.location, len(client.data)
+            return
+        last = client.failures[-1]
+        if isinstance(last, Told) and last.status in (404, 410):
+            return
+    raise AssertionError(client.failures)
+
+
+# Cancellation
+
+
+@pytest.mark.parametrize("run", ["in three", pytest.param("at once", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("nth", [0, 1, pytest.param(2, marks=pytest.mark.soak)], ids=["create", "first", "last"])
+def test_a_request_may_be_cancelled_wherever_it_waits(tmp_path: Path, run: str, nth: int) -> None:
+    """At the first await of the `nth` request, the second, and so on: its client comes back and goes on."""
+    with place_in(tmp_path, driver="async") as place:
+        for number in count():
+            requests = count()
+            cancelled: list[CancelledAt[Answer]] = []
+
+            def around(
+                answering: Coroutine[Any, Any, Answer],
+                number: int = number,
+                requests: count[int] = requests,
+                cancelled: list[CancelledAt[Answer]] = cancelled,
+            ) -> Awaitable[Answer]:
+                if next(requests) != nth:
+                    return answering
+                cancelled.append(CancelledAt(answering, [number]))
+                return cancelled[0]
+
+            place.talk.around = around
+            client = RUNS[run](place)
+            place.talk.around = None
+            assert {type(failure) for failure in client.failures} <= {asyncio.CancelledError, Told}, client.failures
+            expect_and_clear(place, client, tmp_path)
+            if not cancelled or number >= cancelled[0].reached:
+                assert client.failures == []
+                return
+
+
+# Clients that go away
+
+
+class Gone:
+    """The body of a client that is gone after so many bytes, as a server tells of it."""
+
+    def __init__(self, data: bytes, after: int, error: BaseException) -> None:
+        self._chunks = [data[at : min(at + 1500, after)] for at in range(0, after, 1500)]
+        self._error = error
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._chunks
+        raise self._error
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_client_may_go_away_after_any_byte(tmp_path: Path, driver: str) -> None:
+    """What has come is kept, all of it: the next request begins there."""
+    chance = random.Random(9)
+    with place_in(tmp_path, driver=driver) as place:
+        for after in [0, 1, 8191, 8192, 8193, 19999, 20000, *(chance.randrange(20000) for _ in range(2))]:
+            location, offset = place.talk.created(len(DATA)), 0
+            for end in sorted([chance.randrange(after + 1), after]):
+                with pytest.raises(ClientDisconnected):
+                    place.talk.patch(location, offset, Gone(DATA[offset:], end - offset, ClientDisconnected()))
+                offset = place.talk.head(location).offset
+                assert offset == end
+            place.talk.patch(location, offset, DATA[offset:])
+            place.expect_whole(location, DATA)
+            place.talk.delete(location)
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_clients_that_go_away_again_and_again_come_to_an_end(tmp_path: Path, driver: str) -> None:
+    """Whatever they had sent, with checksums too: of those bodies nothing is kept but whole."""
+    chance = random.Random(10)
+    with place_in(tmp_path, driver=driver) as place:
+        for _ in range(4):
+            is_verified = chance.random() < 0.3
+
+            def body(data: bytes) -> Any:
+                if chance.random() < 0.5:
+                    return data
+                error = chance.choice([ClientDisconnected(), ConnectionResetError(), TimeoutError()])
+                return Gone(data, chance.randrange(len(data) + 1), error)
+
+            cuts = tuple(sorted(chance.randrange(len(DATA)) for _ in range(4)))
+            client = Persistent(place, DATA, cuts, body=body)
+            if is_verified:
+                client.patch_headers = lambda data: {"upload_checksum": checksum(data)}
+            assert client.run() is not None
+            expect_and_clear(place, client, tmp_path)
+
+
+@contextmanager
+def named(calls: Calls) -> Iterator[None]:
+    """Says of what fails inside which call it was."""
+    try:
+        yield
+    except AssertionError as error:
+        raise AssertionError(f"call {calls.number} of {calls.made}") from error
+
+
+def expect_and_clear(place: Place, client: Persistent, folder: Path) -> None:
+    """The upload of a client is whole or gone; and it makes room for the next one."""
+    assert [
+        target for target in map(os.path.realpath, glob("/proc/self/fd/*")) if target.startswith(f"{folder}/disk/")
+    ] == []
+    if client.location is None:
+        of_lost_answers = [record.id for record in place.records() if record.state is State.COMPLETED]
+        assert len(of_lost_answers) <= len(client.failures)
+        for upload in of_lost_answers:
+            place.expect_whole(f"/files/{upload}", DATA)
+            place.pipeline.delete(upload)
+    expect_all_or_nothing(place, client)
+    if client.location is not None:
+        place.pipeline.delete(client.location.rpartition("/")[2])
+    assert place.left() == []
+    for record in place.records():
+        place.ledger.forget(record.id)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from glob import glob
@@ -109,6 +110,36 @@ def test_whichever_call_of_the_storage_fails(tmp_path: Path, driver: str, run: s
                 assert client.failures == []
                 assert client.offset == len(DATA)
                 return
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_nothing_is_kept_of_what_came_behind_bytes_that_could_not_be_written(tmp_path: Path, driver: str) -> None:
+    """The async driver has the next ones in memory by then, and the storage would take them."""
+    data, more_has_come = os.urandom(4 << 20), threading.Event()
+    storage, appended = called_in(tmp_path), Calls()
+
+    def fail_once(name: str) -> None:
+        if name == "append":
+            appended(name)
+            if len(appended.made) == 3:
+                assert driver == "blocking" or more_has_come.wait(10)
+                raise StorageFailed("no", storage="disk")
+
+    def body() -> Iterator[bytes]:
+        for at in range(0, len(data), 1 << 16):
+            if at == 5 << 19:
+                more_has_come.set()
+            yield data[at : at + (1 << 16)]
+
+    with place_in(tmp_path, driver=driver, storage=storage) as place:
+        location = place.talk.created(len(data))
+        storage.called = fail_once
+        assert place.talk.patch(location, 0, body(), content_length=len(data)).status == 503
+        assert len(appended.made) == 3
+        offset = place.talk.head(location).offset
+        assert 0 < offset < 5 << 19
+        place.talk.patch(location, offset, data[offset:])
+        place.expect_whole(location, data)
 
 
 @pytest.mark.parametrize(

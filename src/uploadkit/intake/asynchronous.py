@@ -432,8 +432,13 @@ class _Driver(Generic[T]):
     async def _written(self) -> None:
         """Waits for the write that is under way, and raises what it raised."""
         writing, self._writing = self._writing, None
-        if writing is not None:
+        if writing is None:
+            return
+        try:
             await self._finish(writing)
+        except BaseException:
+            self._empty()  # what is kept of a file is how it begins: nothing from behind a gap
+            raise
 
     async def _end_writing(self) -> BaseException | None:
         """Before a file is given up: its bytes are of no use any more, and what its write raises is only noted.

@@ -31,6 +31,7 @@ from uploadkit.intake.steps import (
     Refuse,
     Stage,
     Step,
+    Wait,
     Write,
 )
 from uploadkit.policy.accept import IMAGES
@@ -134,6 +135,8 @@ def named(step: Step) -> str:
             return f"{type(step).__name__.lower()} {file}"
         case Do(call):
             return f"do {call.__name__}"
+        case Wait():
+            return "wait"
         case Examine(landing):
             return f"examine {cast(StandIn, landing).key}"
         case _:

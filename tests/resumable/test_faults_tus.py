@@ -20,12 +20,14 @@ import pytest
 from tests.intake.called import CalledStorage
 from tests.intake.test_cancellation import CancelledAt
 from tests.resumable.faulty import CalledKeeper, Calls, Persistent, expect_all_or_nothing, failing, told_of
-from tests.resumable.talking import DRIVERS, Place, Told, checksum, place_in
+from tests.resumable.talking import DRIVERS, Place, Told, arriving, checksum, id_of, place_in
 
 from uploadkit.errors import ClientDisconnected, LedgerFailed, StorageFailed
 from uploadkit.records.lifecycle import State
+from uploadkit.resumable.holding import take
 from uploadkit.resumable.protocol import Answer
 from uploadkit.storage.disk import DiskStorage
+from uploadkit.storage.threads import MAX_THREADS
 
 DATA = os.urandom(20000)
 
@@ -282,6 +284,27 @@ def test_a_request_may_be_cancelled_wherever_it_waits(tmp_path: Path, run: str, 
             if not cancelled or number >= cancelled[0].reached:
                 assert client.failures == []
                 return
+
+
+def test_who_waits_for_an_upload_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """However many there are: they take none of the threads in which the others work, and he who has it lets go."""
+
+    async def main(place: Place) -> None:
+        def head(location: str) -> asyncio.Task[Answer]:
+            request, _ = place.talk.request("HEAD", location)
+            return asyncio.create_task(place.talk.server.arespond(request, arriving(())))
+
+        wanted, other = place.talk.created(5), place.talk.created(5)
+        mine = take(place.ledger, id_of(wanted), wait_seconds=0, on_wanted=lambda: None)
+        waiting = [head(wanted) for _ in range(2 * MAX_THREADS)]
+        await asyncio.sleep(0.1)
+        assert (await asyncio.wait_for(head(other), 5)).status == 200
+        assert not any(each.done() for each in waiting)
+        await asyncio.to_thread(mine.release)
+        assert {each.status for each in await asyncio.gather(*waiting)} == {200}
+
+    with place_in(tmp_path, wait_seconds=60) as place:
+        asyncio.run(main(place))
 
 
 # Clients that go away

@@ -19,9 +19,10 @@ import pytest
 from tests.punctual import punctual
 
 from uploadkit.errors import LedgerFailed, RecordMissing, UploadLocked
+from uploadkit.intake.asynchronous import adrive
 from uploadkit.records.ledger import Ledger
 from uploadkit.resumable import holding
-from uploadkit.resumable.holding import LEASE_SECONDS, Held, atake, take
+from uploadkit.resumable.holding import LEASE_SECONDS, Held, take, taking
 
 ROOT = Path(__file__).parents[2]
 LEASE = 1.0
@@ -159,11 +160,16 @@ def test_a_polite_holder_is_followed_at_once_in_the_same_process(ledger: Ledger,
     asyncio.run(punctual(takeover, 0.1))
 
 
+async def atake(ledger: Ledger, **options: Any) -> Held:
+    """As a request in an event loop does it, which has no body here."""
+    steps = taking(ledger, "u", on_wanted=lambda: None, **options)
+    nothing: Any = None
+    return await adrive(steps, nothing, nothing, undo=lambda mine, error: mine.release())
+
+
 async def _follow(ledger: Ledger, first: Held) -> tuple[Held, float]:
     """Who waits for it in an event loop, and how many seconds after its release he has it."""
-    waiting = asyncio.create_task(
-        atake(ledger, "u", wait_seconds=20, on_wanted=lambda: None, lease_seconds=LEASE_SECONDS)
-    )
+    waiting = asyncio.create_task(atake(ledger, wait_seconds=20, lease_seconds=LEASE_SECONDS))
     while not first.wanted:  # noqa: ASYNC110
         await asyncio.sleep(0.005)
     begun = time.monotonic()
@@ -187,7 +193,7 @@ def test_who_is_not_let_in_in_an_event_loop_is_told_so(ledger: Ledger) -> None:
     """After the time that he has."""
     first = held(ledger)
     with pytest.raises(UploadLocked):
-        asyncio.run(atake(ledger, "u", wait_seconds=0.3, on_wanted=lambda: None))
+        asyncio.run(atake(ledger, wait_seconds=0.3))
     assert first.wanted
     first.release()
 
@@ -204,7 +210,7 @@ def test_who_is_cancelled_holds_nothing(ledger: Ledger, monkeypatch: pytest.Monk
         return mine
 
     async def cancel() -> None:
-        taking = asyncio.create_task(atake(ledger, "u", wait_seconds=20, on_wanted=lambda: None))
+        taking = asyncio.create_task(atake(ledger, wait_seconds=20))
         await asyncio.to_thread(asked.wait)
         taking.cancel()
         await asyncio.sleep(0)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import math
+import time
 from collections.abc import AsyncIterable, Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Generic, Self, TypeVar
@@ -23,7 +24,7 @@ from .blocking import NOT_ACCEPTED, perform, register_of, take_back
 from .capacity import BUFFER_SIZE, Place
 from .plan import Gate, OnProgress, Steps, plan
 from .spec import Received, Spec
-from .steps import END, READ, Ask, Commit, Delete, Discard, Do, End, Keep, Open, Refuse, Stage, Step, Takes, Write
+from .steps import END, READ, Ask, Commit, Delete, Discard, Do, End, Keep, Open, Refuse, Stage, Step, Takes, Wait, Write
 
 T = TypeVar("T")
 Answer = TypeVar("Answer")
@@ -31,6 +32,9 @@ Answer = TypeVar("Answer")
 
 _FEW_SIZE = 1 << 16
 """Up to so many bytes a file's chunks are held as they came: a small file needs no buffer."""
+
+_LOOK_SECONDS = 0.02
+"""How often who waits for another thread looks whether it has done what it is waited for."""
 
 _SMALLEST_WRITE = 1 << 10
 """So many bytes a held chunk counts for at least: of many tiny ones the objects are what takes memory and time."""
@@ -347,7 +351,7 @@ class _Driver(Generic[T]):
         """Carries out a step in the event loop, where that is a matter of microseconds, else it is `_LATER`."""
         if isinstance(step, Write):
             return self._hold(step)
-        if isinstance(step, Do | Keep):
+        if isinstance(step, Do | Wait | Keep):
             return _LATER
         if isinstance(step, Open):
             blocks = step.rule.lands_in.may_block or bool(step.rule.stream_checks)
@@ -366,6 +370,8 @@ class _Driver(Generic[T]):
             return await self._write(step)
         if isinstance(step, Ask):
             return await ask(step)
+        if isinstance(step, Wait):
+            return await _waited(step)
         if isinstance(step, Stage | Keep):
             await self._written()
             return await self._finish(Work(_perform_all, self._ended(step)))
@@ -474,6 +480,12 @@ class _Driver(Generic[T]):
 
 def _settles(step: Step | None) -> bool:
     return isinstance(step, (*_WITHDRAWING, Keep)) or (isinstance(step, Do) and step.settles)
+
+
+async def _waited(step: Wait) -> None:
+    end = time.monotonic() + step.seconds
+    while not step.event.is_set() and time.monotonic() < end:  # noqa: ASYNC110  # any thread sets it
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def ask(step: Ask) -> object:

@@ -30,6 +30,7 @@ from .steps import (
     Refuse,
     Stage,
     Step,
+    Wait,
     Write,
 )
 
@@ -216,6 +217,8 @@ def perform(step: Step) -> Any:
         step.landing.write(step.data)
     elif isinstance(step, Do):
         return step.call(*step.args)
+    elif isinstance(step, Wait):
+        step.event.wait(step.seconds)
     elif isinstance(step, Keep):
         step.landing.keep()
     elif isinstance(step, Open):

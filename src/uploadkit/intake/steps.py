@@ -106,6 +106,22 @@ class Do:
     settles: bool = False
 
 
+class Happens(Protocol):
+    """A `threading.Event`."""
+
+    def is_set(self) -> bool: ...
+
+    def wait(self, timeout: float) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Until `event` is set, by any thread, and no longer than so many seconds. In an event loop it takes no thread."""
+
+    event: Happens
+    seconds: float
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """All bytes were written."""
@@ -161,5 +177,5 @@ class Refuse:
 
 
 Step: TypeAlias = (
-    Read | Ask | Do | Begin | Open | Write | Keep | Stage | Examine | Move | Commit | Discard | Delete | Refuse
+    Read | Ask | Do | Wait | Begin | Open | Write | Keep | Stage | Examine | Move | Commit | Discard | Delete | Refuse
 )

@@ -21,12 +21,15 @@ from typing import Final, Unpack
 from weakref import WeakValueDictionary
 
 from ..errors import LedgerFailed, UploadLocked
+from ..intake.blocking import drive
+from ..intake.plan import Steps
+from ..intake.steps import Do, Wait
 from ..records.ledger import Ledger
 from ..records.resumable import Hold, ResumableChanges
 from ..storage import event_loop
-from ..storage.threads import Work, in_own_thread, in_thread
+from ..storage.threads import in_own_thread
 
-__all__ = ["LEASE_SECONDS", "Held", "atake", "take"]
+__all__ = ["LEASE_SECONDS", "Held", "take", "taking"]
 
 LEASE_SECONDS: Final = 15.0
 """So long others wait for a process that has died, at most. The clocks of machines that share a ledger differ by less
@@ -34,9 +37,6 @@ than a fifth of it."""
 
 POLL_SECONDS: Final = 0.25
 """How often who waits asks the ledger again."""
-
-LOOK_SECONDS: Final = 0.02
-"""How often who waits in an event loop looks whether it was let go in this process."""
 
 RETRY_SECONDS: Final = 5
 """When a client is told to come back. After three times the lease of a process that has died is over."""
@@ -132,6 +132,26 @@ class Held:
             _log.exception("who holds upload %s could not be told that it is wanted", self.hold.upload)
 
 
+def taking(
+    ledger: Ledger,
+    upload: str,
+    *,
+    wait_seconds: float,
+    on_wanted: Callable[[], None],
+    lease_seconds: float = LEASE_SECONDS,
+) -> Steps[Held]:
+    """Holds an upload. Who has it is asked to let go, and waited for so long.
+
+    `on_wanted` is called at most once, from any thread, when another one wants the upload, or has it by now; it does
+    not block. The holder is then expected to let go soon: after `lease_seconds` it is not waited for any more. Raises
+    `UploadLocked` where it was not let go in time, `RecordMissing` where there is no such upload, and `LedgerFailed`.
+    """
+    until = time.monotonic() + wait_seconds
+    while not isinstance(found := (yield Do(_attempt, (ledger, upload, on_wanted, lease_seconds))), Held):
+        yield Wait(found, _pause(until))
+    return found
+
+
 def take(
     ledger: Ledger,
     upload: str,
@@ -140,39 +160,10 @@ def take(
     on_wanted: Callable[[], None],
     lease_seconds: float = LEASE_SECONDS,
 ) -> Held:
-    """Holds an upload. Who has it is asked to let go, and waited for so long. Blocks.
-
-    `on_wanted` is called at most once, from any thread, when another one wants the upload, or has it by now; it does
-    not block. The holder is then expected to let go soon: after `lease_seconds` it is not waited for any more. Raises
-    `UploadLocked` where it was not let go in time, `RecordMissing` where there is no such upload, and `LedgerFailed`.
-    """
-    until = time.monotonic() + wait_seconds
-    while not isinstance(found := _attempt(ledger, upload, on_wanted, lease_seconds), Held):
-        found.wait(_pause(until))
-    return found
-
-
-async def atake(
-    ledger: Ledger,
-    upload: str,
-    *,
-    wait_seconds: float,
-    on_wanted: Callable[[], None],
-    lease_seconds: float = LEASE_SECONDS,
-) -> Held:
-    """The async twin of `take`: it waits in no thread. Cancelled, it holds nothing."""
-    until = time.monotonic() + wait_seconds
-    while True:
-        found, cancelled = await Work(_attempt, ledger, upload, on_wanted, lease_seconds).finish()
-        if cancelled is not None:
-            if isinstance(found, Held):
-                await in_thread(found.release)
-            raise cancelled
-        if isinstance(found, Held):
-            return found
-        end = time.monotonic() + _pause(until)
-        while not found.is_set() and time.monotonic() < end:  # noqa: ASYNC110  # any thread sets it
-            await asyncio.sleep(LOOK_SECONDS)
+    """As `taking`, for a caller who may block."""
+    return drive(
+        taking(ledger, upload, wait_seconds=wait_seconds, on_wanted=on_wanted, lease_seconds=lease_seconds), iter(())
+    )
 
 
 def _attempt(

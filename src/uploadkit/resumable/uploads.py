@@ -49,7 +49,7 @@ from ..storage.contract import ObjectInfo, PartialObject, Storage
 from ..uploads import FieldValues, Submission
 from .arriving import Published
 from .checksums import Checksum, Spool
-from .holding import take
+from .holding import Held, taking
 from .policy import UNNAMED, Policy, keeper
 from .sources import Beginning, Body, Replay, Source, Spooled
 from .work import Announced, Standing, Tail, Unjudged, Work, standing_of
@@ -233,9 +233,22 @@ class ResumableUploads:
         interrupt: Callable[[], None] | None,
         act: Callable[[Work], Steps[None]],
     ) -> Steps[Standing]:
-        work: Work = yield Do(self._open, (upload, owner, interrupt))
+        work = yield from self._taken(upload, owner, interrupt)
         yield from _closing(act(work), work.release)
         return work.standing()
+
+    def _taken(self, upload: str, owner: str | None, interrupt: Callable[[], None] | None) -> Steps[Work]:
+        yield Do(self._look, (upload, owner))  # nobody who may not ask waits, or has others interrupted
+        wait_seconds, on_wanted = self._wait_seconds, interrupt or _nothing
+        held = yield from taking(self._ledger, upload, wait_seconds=wait_seconds, on_wanted=on_wanted)
+        try:
+            work: Work = yield Do(self._open, (upload, owner, held))
+        except GeneratorExit:
+            raise
+        except BaseException:
+            yield Do(held.release, (), settles=True)
+            raise
+        return work
 
     def _add(self, adding: _Adding, work: Work) -> Steps[None]:
         if work.row.told["is_put_together"]:
@@ -382,7 +395,7 @@ class ResumableUploads:
         self, announced: Announced, pieces: Sequence[str], works: dict[str, Work], owner: str | None
     ) -> Steps[Standing]:
         for piece in sorted(set(pieces)):
-            works[piece] = yield Do(self._open, (piece, owner, None))
+            works[piece] = yield from self._taken(piece, owner, None)
         if any(not work.is_piece or work.size != work.length for work in works.values()):
             raise MalformedUpload("what is put together are pieces, of which all bytes are there")
         size = sum(works[piece].size for piece in pieces)
@@ -472,15 +485,9 @@ class ResumableUploads:
             raise
         return standing_of(row, 0)
 
-    def _open(self, upload: str, owner: str | None, interrupt: Callable[[], None] | None) -> Work:
-        self._look(upload, owner)  # nobody who may not ask waits, or has others interrupted
-        held = take(self._ledger, upload, wait_seconds=self._wait_seconds, on_wanted=interrupt or _nothing)
-        try:
-            record, row = self._look(upload, owner)
-            partial = self._partial(record, row) if record.state is State.RECEIVING else None
-        except BaseException:
-            held.release()
-            raise
+    def _open(self, upload: str, owner: str | None, held: Held) -> Work:
+        record, row = self._look(upload, owner)
+        partial = self._partial(record, row) if record.state is State.RECEIVING else None
         return Work(record, row, held, partial, self._expiry)
 
     def _look(self, upload: str, owner: str | None) -> tuple[UploadRecord, Resumable]:

@@ -25,6 +25,7 @@ from uploadkit.processing.pipeline import Pipeline
 from uploadkit.records.ledger import Ledger
 from uploadkit.records.lifecycle import State
 from uploadkit.records.record import UploadRecord
+from uploadkit.resumable.holding import Held
 from uploadkit.resumable.protocol import Answer, Request
 from uploadkit.resumable.serving import Server
 from uploadkit.resumable.uploads import ResumableUploads
@@ -628,6 +629,21 @@ def test_more_than_the_length_ends_an_upload(talk: Talk, chunks: list[bytes]) ->
     assert problem(answer)["type"] == f"{PROBLEMS}inconsistent-upload-length"
     assert talk("HEAD", upload).status == 410
     talk.expect_nothing(State.DELETED)
+
+
+def test_more_than_the_length_ends_an_upload_before_anybody_else_has_it(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else somebody might finish it in between, and what is finished would go."""
+    upload, release, states = talk.create(upload_length=4000), Held.release, []
+
+    def let_go(held: Held, **changes: Any) -> None:
+        states.append(talk.ledger.get(held.hold.upload).state)
+        release(held, **changes)
+
+    monkeypatch.setattr(Held, "release", let_go)
+    assert talk.append(upload, 0, [PNG], complete=False).status == 400
+    assert states == [State.DELETED]
 
 
 def test_more_than_the_limit_ends_an_upload(open_talk: Opens) -> None:

@@ -438,6 +438,32 @@ def test_a_body_that_ends_early_is_kept_as_far_as_it_came(place: Place) -> None:
     assert client("HEAD", where, b"").headers["upload-offset"] == "3"
 
 
+def flask_at_files(uploads: ResumableUploads) -> Client:
+    app = flask.Flask(__name__)
+    app.register_blueprint(resumable_blueprint(uploads), url_prefix="/files")
+    return over_wsgi(app, script_name="", validates=False)
+
+
+@pytest.mark.parametrize("mounted", ["plain", "flask"])
+def test_a_body_whose_end_the_server_does_not_find_is_411(mounted: str, place: Place) -> None:
+    """PEP 3333 leaves chunks to the application there. Nothing is read, and that is not taken for all of a file."""
+    uploads = place.uploads()
+    if mounted == "plain":
+        client, at = over_wsgi(ResumableWSGIApp(uploads), validates=False), "/"
+    else:
+        client, at = flask_at_files(uploads), "/files/"
+    chunked: dict[str, str] = {"Transfer_Encoding": "chunked", "Content_Length": "", "Upload_Complete": "?1"}
+    answer = client("POST", at, b"5\r\nhello\r\n0\r\n\r\n", Upload_Draft_Interop_Version="8", **chunked)
+    assert (answer.status, answer.code) == (411, "malformed_upload")
+    assert place.seen == []
+    assert place.pipeline.ledger.find(limit=1) == []
+
+
+def test_an_answer_to_head_has_no_body(place: Place) -> None:
+    client = over_wsgi(ResumableWSGIApp(place.uploads()), validates=False)
+    assert [client("HEAD", path, b"").body for path in ("/", "/unknown")] == [b"", b""]
+
+
 # Errors
 
 

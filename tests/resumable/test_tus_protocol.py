@@ -771,6 +771,21 @@ def test_pieces_that_are_gone_or_never_were_are_told(place: Place) -> None:
     place.expect_partial(one, 5)
 
 
+@pytest.mark.parametrize("address", ["http://[x", "http://[x/y", "//", "?", "/files/a\0b"])
+def test_an_address_that_is_none_is_no_piece(place: Place, address: str) -> None:
+    expect_problem(place.talk.put_together(address), 404, "record_missing")
+    place.expect_nothing()
+
+
+@pytest.mark.parametrize("name", ["a\0b", "n" * 9000], ids=["NUL", "long"])
+def test_a_piece_has_no_name_and_no_type(place: Place, name: str) -> None:
+    """What its client says of it is told back to it, and nowhere else."""
+    said = metadata(filename=name, filetype=name)
+    piece = place.talk.created(5, upload_concat="partial", upload_metadata=said)
+    assert place.talk.head(piece).headers["upload-metadata"] == said
+    assert place.record(piece).client_filename == ""
+
+
 def test_pieces_of_another_owner_are_none(begin: Begin) -> None:
     """As if they were not there; they stay."""
     place = begin(owner="ann")

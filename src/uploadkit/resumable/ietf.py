@@ -129,30 +129,21 @@ class Ietf:
         said = _Said.by(request, offset)
         if said.is_complete is None:
             raise MalformedUpload("a PATCH says whether its bytes are the last: send the header Upload-Complete")
-        standing = yield from self._append(request, said, offset, is_last=said.is_complete)
+        standing = yield from self._uploads.append(
+            request.upload,
+            owner=request.owner,
+            offset=offset,
+            body_length=request.body_length,
+            length=said.length,
+            is_last=said.is_complete,
+            checksum=_checksum(request),
+            ends_too_long=request.body_length is None,  # more has come, and was not only announced
+            interrupt=request.interrupt,
+        )
         if standing.was_finished:
             raise _Completed(standing)
         where = {"Location": request.location(standing.upload)} if standing.is_finished else {}
         return self._answer(version, standing, status=201 if version < 7 else 204, headers=where)
-
-    def _append(self, request: Request, said: _Said, offset: int, *, is_last: bool) -> Steps[Standing]:
-        try:
-            return (
-                yield from self._uploads.append(
-                    request.upload,
-                    owner=request.owner,
-                    offset=offset,
-                    body_length=request.body_length,
-                    length=said.length,
-                    is_last=is_last,
-                    checksum=_checksum(request),
-                    interrupt=request.interrupt,
-                )
-            )
-        except LimitExceeded as error:
-            if _is_of_length(error) and request.body_length is None:  # more has come, and was not only announced
-                yield from self._uploads.terminate(request.upload, owner=request.owner)
-            raise
 
     def _head(self, request: Request) -> Steps[Answer]:
         version = _version(request)

@@ -80,7 +80,7 @@ class Policy:
         if announced.length is not None:
             self.check_length(announced.length, is_piece=announced.is_piece)
         if announced.is_piece:
-            return announced
+            return replace(announced, filename="", declared_type=None, fields=[])
         filename = _in_no_form.sub("\ufffd", announced.filename)
         for name in (self.field, *(name for name, _ in announced.fields)):
             check_names(PartBegin(name=name, filename=filename), self.spec.limits)

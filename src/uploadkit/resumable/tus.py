@@ -12,10 +12,10 @@ import re
 from collections.abc import Mapping, Set
 from dataclasses import replace
 from typing import Final
-from urllib.parse import urlsplit
 
 from ..errors import MalformedUpload, UnsupportedMediaType, UploadError
 from ..intake.plan import Steps
+from ..multipart.headers import media_type
 from .checksums import ALGORITHMS, Checksum
 from .protocol import Answer, Request, expiry, problem, whole_number
 from .uploads import Announced, ResumableUploads, Standing
@@ -155,8 +155,7 @@ class Tus:
 
     def _brings_bytes(self, request: Request) -> bool:
         """Raises `UnsupportedMediaType` for a body that is something else."""
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind == OFFSET_TYPE:
+        if media_type(request.headers.get("content-type")) == OFFSET_TYPE:
             return True
         if request.body_length:
             raise UnsupportedMediaType(f"bytes of an upload are sent as {OFFSET_TYPE}")
@@ -211,7 +210,7 @@ def _checksum(request: Request) -> Checksum | None:
 
 def _piece(address: str) -> str:
     """The id at the end of an address. That it is one of ours is seen when it is looked for."""
-    return urlsplit(address).path.rstrip("/").rpartition("/")[2]
+    return re.split("[?#]", address, maxsplit=1)[0].rstrip("/").rpartition("/")[2]
 
 
 def _created(request: Request, standing: Standing, *, brings: bool = False) -> Answer:

@@ -200,17 +200,20 @@ class ResumableUploads:
         length: int | None = None,
         is_last: bool = False,
         checksum: Checksum | None = None,
+        ends_too_long: bool = False,
         interrupt: Callable[[], None] | None = None,
     ) -> Steps[Standing]:
         """Adds the body of a request, which begins at `offset`, and finishes the upload where that is all of it.
 
         `length` is what its client has not said before; after one that `is_last` nothing more comes. What has arrived
-        is kept, also where the client goes away in the middle; with a `checksum` all of the body or nothing. Raises
-        `OffsetConflict`, `ChecksumMismatch`, what `find` raises, and what `receive` raises of a file: then nothing is
-        left of it. `interrupt` is called, from any thread, where another request wants the upload: the body is then to
-        raise `UploadLocked`.
+        is kept, also where the client goes away in the middle; with a `checksum` all of the body or nothing. Where it
+        brings more than the upload is to have, that is given up if it `ends_too_long`. `interrupt` is called, from any
+        thread, where another request wants the upload: the body is then to raise `UploadLocked`.
+
+        Raises `OffsetConflict`, `ChecksumMismatch`, what `find` raises, and what `receive` raises of a file: then
+        nothing is left of it.
         """
-        adding = _Adding(offset, body_length, length, is_last, checksum)
+        adding = _Adding(offset, body_length, length, is_last, checksum, ends_too_long)
         return (yield from self._at(upload, owner, interrupt, bound(self._add, adding)))
 
     def terminate(self, upload: str, *, owner: str | None, interrupt: Callable[[], None] | None = None) -> Steps[None]:
@@ -263,7 +266,20 @@ class ResumableUploads:
             return
         if adding.is_last and work.length is not None:
             work.needs_last = False  # should this request break off: with what is missing it is whole
-        body: Source = Body(adding.offset, bound(self._policy.check_room, work.length))
+        body = Body(adding.offset, bound(self._policy.check_room, work.length))
+        try:
+            yield from self._take_in(adding, work, body)
+        except GeneratorExit:
+            raise
+        except BaseException:
+            if adding.ends_too_long and body.is_too_long and not work.is_over:
+                yield from self._give_up(work)
+            raise
+        if adding.is_last and not work.is_finished:
+            self._end(work)
+        yield from self._ended(work)
+
+    def _take_in(self, adding: _Adding, work: Work, body: Source) -> Steps[None]:
         if adding.checksum is not None:
             body = yield from self._verified(adding.checksum, body)
         if work.is_piece or work.size >= HEAD_SIZE:
@@ -271,9 +287,6 @@ class ResumableUploads:
         else:
             taking = self._begin_to_judge(work, body, is_last=adding.is_last)
         yield from _closing(taking, body.close)
-        if adding.is_last and not work.is_finished:
-            self._end(work)
-        yield from self._ended(work)
 
     def _append(self, work: Work, body: Source) -> Steps[None]:
         """What comes goes to the end of what is there. Nothing of it is looked at before all has come."""
@@ -585,6 +598,7 @@ class _Adding:
     length: int | None
     is_last: bool
     checksum: Checksum | None
+    ends_too_long: bool
 
 
 class _Unfinished(Exception):

@@ -16,7 +16,7 @@ from ..adapters.asgi import body_length
 from ..adapters.problem import log_failure
 from ..adapters.sockets import Interruption
 from ..adapters.wsgi import body_chunks, drain
-from ..errors import ClientDisconnected, UploadError, UploadTooSlow
+from ..errors import ClientDisconnected, MalformedUpload, UploadError, UploadTooSlow
 from .protocol import Answer, Request, problem
 from .serving import Server
 from .uploads import ResumableUploads, is_async
@@ -86,7 +86,7 @@ class Asked:
             log_failure(error)
             answer = problem(error, {})
         self._drains = self._drains and answer.status not in _NOBODY_WAITS
-        return answer
+        return replace(answer, body=b"") if self._environ["REQUEST_METHOD"] == "HEAD" else answer
 
     def drain(self) -> None:
         """To be called when the answer is out: reads on, so that the client sees it. See `adapters.wsgi.drain`."""
@@ -110,12 +110,19 @@ _NOBODY_WAITS = (ClientDisconnected.status, UploadTooSlow.status)
 
 
 def request_of(environ: WSGIEnvironment, *, path: str, upload: str) -> Request:
-    """The request of an environment, of nobody yet. Raises `MalformedForm` where its Content-Length is none."""
+    """The request of an environment, of nobody yet. Raises `MalformedForm` where its Content-Length is none, and
+    `MalformedUpload` where the server leaves it to the application to find the end of the body (PEP 3333)."""
     headers = {
         name.removeprefix("HTTP_").replace("_", "-").lower(): value.strip()
         for name, value in environ.items()
         if name.startswith("HTTP_") or name in ("CONTENT_TYPE", "CONTENT_LENGTH")
     }
+    if (
+        "transfer-encoding" in headers
+        and not headers.get("content-length")
+        and not environ.get("wsgi.input_terminated")
+    ):
+        raise MalformedUpload("behind this server a body has a Content-Length", status=411)
     return Request(
         method=environ["REQUEST_METHOD"],
         path=path,

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.applications import Starlette
 from starlette.requests import Request
+from starlette.routing import Mount
 from starlette.testclient import TestClient
 from uvicorn.config import HTTPProtocolType
 
@@ -182,6 +184,18 @@ def test_two_hosts_are_none(serve: Serve) -> None:
 def test_a_name_that_is_none_is_refused_at_the_start(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="hosts"):
         Settings.load(data=tmp_path, hosts=(name,))
+
+
+def test_below_a_path_of_an_application_it_is_as_safe(service: TestClient) -> None:
+    """Addresses are known again there, and those that it tells lead back to it."""
+    mounted = TestClient(Starlette(routes=[Mount("/inbox", service.app)]), base_url="http://127.0.0.1:8000")
+    cross = {"Sec-Fetch-Site": "cross-site"}
+    assert mounted.get("/inbox/direct/s3/params", headers=cross).json()["code"] == "wrong_origin"
+    assert mounted.get("/inbox/healthz", headers={"Host": "10.0.0.9"}).status_code == 200
+    assert mounted.get("/inbox/uploads", headers={"Host": "10.0.0.9"}).status_code == 421
+    tus = {"Tus-Resumable": "1.0.0"}
+    location = mounted.post("/inbox/tus/", headers={**tus, "Upload-Length": "9"}).headers["Location"]
+    assert mounted.head(location, headers=tus).headers["Upload-Offset"] == "0"
 
 
 def test_this_machines_own_names_are_known() -> None:

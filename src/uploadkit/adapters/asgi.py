@@ -173,3 +173,13 @@ def close_headers(scope: Scope, status: int) -> list[tuple[bytes, bytes]]:
     """
     closes = status == UploadTooSlow.status and scope["http_version"].startswith("1.")
     return [(b"connection", b"close")] if closes else []
+
+
+def path_below(scope: Scope) -> str:
+    """The path below the one at which the application is mounted. What a proxy has taken off, and `root_path` begins
+    with, servers put back, as the specification has it, or do not: it is the `app_root_path` that Starlette notes."""
+    root, path = scope.get("root_path", ""), scope["path"]
+    for prefix in (root, root.removeprefix(scope.get("app_root_path", ""))):
+        if path == prefix or path.startswith(f"{prefix}/"):
+            return str(path[len(prefix) :])
+    return str(path)

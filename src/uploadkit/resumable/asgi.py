@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeAlias
 
-from ..adapters.asgi import Body, Receive, Scope, Send, body_length, send_answer
+from ..adapters.asgi import Body, Receive, Scope, Send, body_length, path_below, send_answer
 from ..adapters.problem import log_failure
 from ..errors import ClientDisconnected, UploadError
 from .protocol import Answer, Request, problem
@@ -52,7 +52,7 @@ class ResumableApp:
         try:
             asked = None if self._owner is None or scope["method"] == "OPTIONS" else self._owner(scope)
             owner = await asked if inspect.isawaitable(asked) else asked
-            path, upload = scope.get("root_path", ""), _below(scope).strip("/")
+            path, upload = scope.get("root_path", ""), path_below(scope).strip("/")
             request = request_of(scope, path=f"{path}/", upload=upload, owner=owner)
         except UploadError as error:
             log_failure(error)
@@ -74,13 +74,3 @@ def request_of(scope: Scope, *, path: str, upload: str, owner: str | None) -> Re
         body_length=body_length(headers.get("content-length")),
         owner=owner,
     )
-
-
-def _below(scope: Scope) -> str:
-    """The path below the one at which the application is mounted. What a proxy has taken off, and `root_path` begins
-    with, servers put back, as the specification has it, or do not: it is the `app_root_path` that Starlette notes."""
-    root, path = scope.get("root_path", ""), scope["path"]
-    for prefix in (root, root.removeprefix(scope.get("app_root_path", ""))):
-        if path == prefix or path.startswith(f"{prefix}/"):
-            return str(path[len(prefix) :])
-    return str(path)

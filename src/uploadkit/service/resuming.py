@@ -21,7 +21,7 @@ COLLECTION = "/tus/"
 async def respond(request: Request, caller: Caller) -> Response:
     """Whatever the protocol of the request asks for. When all has come the upload is one as any other."""
     parts, upload = parts_of(request), request.path_params.get("upload", "")
-    asked = request_of(request.scope, path=COLLECTION, upload=upload, owner=caller.owner)
+    asked = request_of(request.scope, path=_path(request), upload=upload, owner=caller.owner)
     async with AsyncExitStack() as turn:
         if asked.may_have_body:
             await turn.enter_async_context(parts.turns.uploading(caller))
@@ -30,8 +30,13 @@ async def respond(request: Request, caller: Caller) -> Response:
 
 async def capabilities(request: Request) -> Response:
     """What is spoken here: that anybody may know."""
-    asked = request_of(request.scope, path=COLLECTION, upload="", owner=None)
+    asked = request_of(request.scope, path=_path(request), upload="", owner=None)
     return _response(await parts_of(request).resumable.arespond(asked, Body(request.receive)))
+
+
+def _path(request: Request) -> str:
+    """With that below which an application has mounted the service."""
+    return f"{request.scope.get('root_path', '')}{COLLECTION}"
 
 
 def _response(answer: Answer) -> Response:

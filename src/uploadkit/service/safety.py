@@ -16,6 +16,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..adapters.asgi import path_below
 from ..resumable.serving import ANSWER_HEADERS, REQUEST_HEADERS
 from .draining import Drained
 from .problems import Refused, answered
@@ -70,13 +71,13 @@ class Safe:
         await app(scope, receive, safely)
 
     def _refusal(self, scope: Scope) -> Refused | None:
-        hosts = _values(scope, b"host")
+        path, hosts = path_below(scope), _values(scope, b"host")
         if len(hosts) > 1:
             return Refused(400, "malformed_request", "the request has more than one Host header")
         host = hosts[0] if hosts else ""
-        if scope["path"] not in ASKED_BY_ADDRESS and not self._names.has(host):
+        if path not in ASKED_BY_ADDRESS and not self._names.has(host):
             return Refused(421, "wrong_host", "the service is not called by the name in the Host header")
-        if (scope["method"] not in SAFE_METHODS or scope["path"] == BEGINNING) and self._is_from_elsewhere(scope, host):
+        if (scope["method"] not in SAFE_METHODS or path == BEGINNING) and self._is_from_elsewhere(scope, host):
             return Refused(403, "wrong_origin", "a page of another origin may not do this")
         return None
 

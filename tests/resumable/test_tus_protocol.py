@@ -681,6 +681,22 @@ def test_an_upload_that_is_terminated_is_gone(place: Place, size: int) -> None:
     expect_problem(place.talk.patch(location, size, b"12345"), 410, "upload_gone")
 
 
+def test_what_is_deleted_while_it_comes_is_gone(place: Place) -> None:
+    """By somebody who need not know of tus. Nothing is left, and no fault of the service is told."""
+    data = os.urandom(4 << 20)
+    location = place.talk.created(len(data))
+
+    def body() -> Iterator[bytes]:
+        for at in range(0, len(data), 1 << 16):
+            if at == 1 << 20:
+                place.pipeline.delete(id_of(location))
+            yield data[at : at + (1 << 16)]
+
+    answer = place.talk.patch(location, 0, body(), length=len(data))
+    expect_problem(answer, 410, "upload_gone")
+    assert place.left() == []
+
+
 # Concatenation
 
 

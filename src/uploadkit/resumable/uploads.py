@@ -237,7 +237,11 @@ class ResumableUploads:
         act: Callable[[Work], Steps[None]],
     ) -> Steps[Standing]:
         work = yield from self._taken(upload, owner, interrupt)
-        yield from _closing(act(work), work.release)
+        try:
+            yield from _closing(act(work), work.release)
+        except StorageError:
+            yield Do(self._look, (upload, owner))  # who has deleted it meanwhile has taken the bytes from beneath
+            raise
         return work.standing()
 
     def _taken(self, upload: str, owner: str | None, interrupt: Callable[[], None] | None) -> Steps[Work]:

@@ -26,6 +26,7 @@ nox.options.error_on_missing_interpreters = False
 
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 OLDEST = PYTHONS[0]
+OF_PACKAGE, OF_OPTIMIZED = "3.12", "3.13"  # CI has the tests run on these in those two sessions alone, for its time
 PROJECT = nox.project.load_toml("pyproject.toml")
 
 # What the tests below the adapters need, and the tests that need an extra, a framework, a server or a browser as well.
@@ -80,7 +81,7 @@ def tests_lowest(session: nox.Session) -> None:
     _run_tests(session, *ONCE)
 
 
-@nox.session
+@nox.session(python=OF_OPTIMIZED)
 def tests_optimized(session: nox.Session) -> None:
     """The tests under `python -O -W error`, which holds for every process that they start as well."""
     session.install("-e", ".[test]")
@@ -132,7 +133,7 @@ def docs(session: nox.Session) -> None:
     session.run("python", "docs/links.py", "site")
 
 
-@nox.session
+@nox.session(python=OF_PACKAGE)
 def package(session: nox.Session) -> None:
     """Builds both distributions and runs the sdist's tests against the wheel, with no `src` beside them."""
     session.install(*_group("package"))

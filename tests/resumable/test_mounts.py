@@ -32,7 +32,7 @@ from tests.adapters.django_project import CSRF, PROJECT, READS_BODY
 
 from uploadkit import DiskStorage, IncomingFile, UploadedFile, Uploader
 from uploadkit.adapters import django as django_adapter
-from uploadkit.errors import FileRefused, UploadGone
+from uploadkit.errors import FileRefused, MalformedUpload, UploadGone
 from uploadkit.processing.pipeline import Pipeline
 from uploadkit.records.ledger import Ledger
 from uploadkit.resumable import ResumableApp, ResumableUploads, ResumableWSGIApp
@@ -496,6 +496,49 @@ def test_a_page_of_another_origin_is_let_in_where_it_is_named(place: Place) -> N
     assert "access-control-allow-credentials" not in allowed.headers
     other = client("OPTIONS", "/", b"", Origin="https://example.com", **asking)
     assert "access-control-allow-origin" not in other.headers
+
+
+@pytest.fixture(params=["asgi", "wsgi", "flask", "django", "django-async"])
+def shared(request: pytest.FixtureRequest, place: Place, project: Callable[..., Client]) -> Callable[[Any], Client]:
+    """Uploads that pages of https://example.org may make, at /files/, under each face, with an owner."""
+
+    def of(owner: Callable[[object], Any]) -> Client:
+        options: dict[str, Any] = {"owner": owner, "allow_origins": ["https://example.org"]}
+        if request.param == "asgi":
+            return over_asgi(Starlette(routes=[Mount("/files", ResumableApp(place.uploads(), **options))]))
+        if request.param == "wsgi":
+            return over_wsgi(ResumableWSGIApp(place.uploads(), **options), validates=False)
+        if request.param == "flask":
+            app = flask.Flask(__name__)
+            app.register_blueprint(resumable_blueprint(place.uploads(), **options), url_prefix="/files")
+            app.testing = True
+            return over_wsgi(app, validates=False)
+        if request.param == "django-async":
+            options["handler"] = _async
+        return project(**options)
+
+    return of
+
+
+def test_a_page_of_another_origin_reads_why_it_was_refused(shared: Callable[[Any], Client]) -> None:
+    """Also where nobody has asked for an upload yet: by the owner, and for a header that cannot be read."""
+
+    def owner(of: object) -> str:
+        raise MalformedUpload("who are you?", status=401)
+
+    client = shared(owner)
+    for refused in (
+        client("POST", "/files/", b"", Origin="https://example.org", Upload_Length="6"),
+        client("POST", "/files/", b"", Origin="https://example.org", Upload_Length="6", Content_Length="x"),
+    ):
+        assert refused.status in (400, 401)
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert refused.headers["access-control-allow-origin"] == "https://example.org"
+        assert refused.headers["vary"] == "Origin"
+    for origin in ({"Origin": "https://example.org.example.com"}, {}):
+        other = client("POST", "/files/", b"", Upload_Length="6", **origin)
+        assert (other.status, other.headers["vary"]) == (401, "Origin")
+        assert "access-control-allow-origin" not in other.headers
 
 
 # Mistakes

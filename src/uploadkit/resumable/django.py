@@ -20,10 +20,9 @@ except ModuleNotFoundError as _missing:
     ) from _missing
 
 from ..adapters.django.body import ANYTHING, RECEIVES, abody_of, body_of
-from ..adapters.problem import log_failure
 from ..adapters.sockets import Interruption
 from ..errors import UploadError
-from .protocol import Answer, problem
+from .protocol import Answer
 from .serving import Server
 from .uploads import ResumableUploads, is_async
 from .wsgi import Asked, request_of
@@ -81,8 +80,7 @@ def _async_view(server: Server, owner: Owner | None) -> Callable[..., Awaitable[
                 asking = replace(asking, owner=await _asked(owner, request))
             return _response(await server.arespond(asking, abody_of(request)))
         except UploadError as error:
-            log_failure(error)
-            return _response(problem(error, {}))
+            return _response(server.refused(error, origin=request.META.get("HTTP_ORIGIN")))
 
     return resumable
 

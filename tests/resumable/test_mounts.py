@@ -544,6 +544,19 @@ def test_a_page_of_another_origin_reads_why_it_was_refused(shared: Callable[[Any
 # Mistakes
 
 
+def test_an_owner_that_is_no_text_is_a_mistake_that_is_named(
+    shared: Callable[[Any], Client], caplog: pytest.LogCaptureFixture
+) -> None:
+    """As the key of a user in a database: in `str(...)` it is one. Django answers it, and logs it, by itself."""
+    client, said = shared(lambda of: 1815), "owner says a text or None, and not int"
+    try:
+        assert client("POST", "/files/", b"", Upload_Length="6").status == 500
+        seen = str([record.exc_info for record in caplog.records])
+    except TypeError as error:
+        seen = str(error)
+    assert said in seen
+
+
 async def _async(of: object) -> Any: ...
 
 

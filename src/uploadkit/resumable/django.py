@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from dataclasses import replace
 from functools import partial
+from inspect import isawaitable
 from typing import Any, TypeAlias
 
 try:
@@ -88,7 +89,7 @@ def _async_view(server: Server, owner: Owner | None) -> Callable[..., Awaitable[
 async def _asked(owner: Owner, request: HttpRequest) -> str | None:
     """One that is not async may ask the database, which Django allows in its own threads alone."""
     said = owner(request) if is_async(owner) else await sync_to_async(owner)(request)
-    return said if said is None or isinstance(said, str) else await said
+    return await said if isawaitable(said) else said
 
 
 def _place(request: HttpRequest, upload: str) -> str:

@@ -30,6 +30,11 @@ class Request:
     owner: str | None = None
     interrupt: Callable[[], None] = lambda: None
 
+    def __post_init__(self) -> None:
+        """Raises `TypeError` for an owner that is no text, such as a key of a database: 1 and "1" are not the same."""
+        if self.owner is not None and not isinstance(self.owner, str):
+            raise TypeError(f"owner says a text or None, and not {type(self.owner).__name__}")
+
     @property
     def may_have_body(self) -> bool:
         """Whether bytes may come with it."""

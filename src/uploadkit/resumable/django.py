@@ -98,6 +98,6 @@ def _place(request: HttpRequest, upload: str) -> str:
 
 def _response(answer: Answer) -> HttpResponse:
     response = HttpResponse(answer.body, status=answer.status, headers=answer.whole_headers())
-    if "Content-Type" not in answer.headers:
+    if not answer.has_type:
         del response["Content-Type"]  # Django's own, for a body that is none
     return response

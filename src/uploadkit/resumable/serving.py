@@ -16,7 +16,7 @@ from ..intake.capacity import Capacity
 from ..intake.plan import Steps
 from ..policy.pace import Pace
 from .ietf import PARTIAL_TYPE, Ietf
-from .protocol import Answer, Request, Speaks, problem
+from .protocol import Answer, Request, Speaks, joined, problem
 from .tus import OFFSET_TYPE, Tus
 from .uploads import ResumableUploads
 
@@ -133,13 +133,13 @@ class Server:
         if not self._origins:
             return answer
         if origin is None or not ({origin, "*"} & self._origins):
-            return replace(answer, headers={**answer.headers, "Vary": "Origin"})
+            return replace(answer, headers=joined(answer.headers, {"Vary": "Origin"}))
         shared = {
             "Access-Control-Allow-Origin": "*" if "*" in self._origins else origin,
             "Access-Control-Expose-Headers": ", ".join(ANSWER_HEADERS),
             "Vary": "Origin",
         }
-        return replace(answer, headers={**answer.headers, **shared})
+        return replace(answer, headers=joined(answer.headers, shared))
 
 
 _SAYS_IETF: Final = frozenset(("upload-draft-interop-version", "upload-complete", "upload-incomplete"))

@@ -321,8 +321,8 @@ class ResumableError(SenderError):
 
 class MalformedUpload(ResumableError):
     """A request breaks the protocol of resumable uploads. 403 where it has bytes for what was put together, 405 where
-    there is no such method, 411 where there is a quota of bytes and it does not say how many the upload has, 412 where
-    it is of another version of it."""
+    there is no such method, 411 where there is a quota of bytes and it does not say how many the upload has, and where
+    the server does not find the end of its body, 412 where it is of another version of it."""
 
     code = "malformed_upload"
 

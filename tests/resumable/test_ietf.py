@@ -719,6 +719,19 @@ def test_the_applications_location_is_not_replaced(open_talk: Opens) -> None:
     assert answer.headers["Location"].startswith("/videos/")
 
 
+def test_headers_of_the_application_are_joined_however_they_are_spelled(open_talk: Opens) -> None:
+    """Each is there once, and where an answer ends the application does not say."""
+    own = {"location": "/library/1", "content-length": "7", "TRANSFER-ENCODING": "chunked", "upload-complete": "?0"}
+    talk = open_talk(handler=lambda file: Answer(status=303, headers=own))
+    answer = talk("POST", body=PNG, complete=True)
+    assert answer.whole_headers() == {
+        "location": "/library/1",
+        "Upload-Complete": "?1",
+        "Upload-Offset": "5000",
+        "Content-Length": "0",
+    }
+
+
 def test_an_answer_that_was_lost_is_asked_for_by_head(open_talk: Opens) -> None:
     """It says that all is there, each time; and the application is asked once."""
     talk = open_talk()

@@ -17,6 +17,7 @@ from tests.adapters.servers import Server, eventually, running, uvicorn
 from tests.browsing import browser as browser
 from tests.browsing import page as page
 from tests.docs.documents import DOCS, ROOT, blocks
+from tests.docs.pasted import paste, servers_of, started
 from tests.examples import tus_js
 
 from uploadkit.testing import sample
@@ -193,17 +194,22 @@ def test_the_page_shows_the_example() -> None:
 
 
 @pytest.mark.needs("curl")
-def test_the_page_as_it_is_pasted(server: Server, tmp_path: Path) -> None:
-    """Line by line, into a shell; the answers are those that it shows."""
-    (tmp_path / "film.mp4").write_bytes(FILM)
+def test_the_page_as_it_is_pasted(tmp_path: Path) -> None:
+    """From itself alone: its file and the reader's own film in a folder, its server by its command, and line by line
+    into a shell; the answers are those that it shows."""
+    (tmp_path / "own.mp4").write_bytes(sample("video/mp4", size=400_000))
     text = PAGE.read_text("utf-8")
-    script = "".join(block.code for block in blocks(text, "sh"))
-    script = script.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}").replace("$(curl -si", "$(curl -si -D first")
-    seen = subprocess.run(["bash", "-ec", script], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    paste(text, tmp_path)
+    [command] = servers_of(text)
+    script = "".join(block.code for block in blocks(text, "sh")).replace("$(curl -si", "$(curl -si -D first")
+    with started(command, tmp_path) as port:
+        script = script.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+        seen = subprocess.run(["bash", "-ec", script], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     first, *answers = [block.code for block in blocks(text, "http")]
     assert _lines(first) <= _lines((tmp_path / "first").read_text())
     assert _lines("".join(answers)) <= _lines(seen)
-    expect_film(server)
+    [kept] = [path for path in (tmp_path / "uploads").iterdir() if path.is_file()]
+    assert kept.read_bytes() == (tmp_path / "film.mp4").read_bytes()
 
 
 def _lines(answers: str) -> set[str]:

@@ -32,10 +32,10 @@ from tests.adapters.django_project import CSRF, PROJECT, READS_BODY
 
 from uploadkit import DiskStorage, IncomingFile, UploadedFile, Uploader
 from uploadkit.adapters import django as django_adapter
-from uploadkit.errors import FileRefused, UploadGone
+from uploadkit.errors import FileRefused, MalformedUpload, UploadGone
 from uploadkit.processing.pipeline import Pipeline
 from uploadkit.records.ledger import Ledger
-from uploadkit.resumable import ResumableApp, ResumableUploads, ResumableWSGIApp
+from uploadkit.resumable import Answer, ResumableApp, ResumableUploads, ResumableWSGIApp
 from uploadkit.resumable.django import resumable_urls
 from uploadkit.resumable.flask import resumable_blueprint
 
@@ -115,8 +115,8 @@ def over_asgi(app: Any, *, root_path: str = "") -> Client:
         raw = [(name.encode().lower(), value.encode()) for name, value in _names(headers, body).items()]
         answer = ask_asgi(app, method=method, path=path, root_path=root_path, headers=raw, chunks=[body])
         assert not answer.unfinished
-        told = {name.decode().lower(): value.decode() for name, value in answer.messages[0]["headers"]}
-        return Told(answer.status, told, answer.body)
+        pairs = [(name.decode(), value.decode()) for name, value in answer.messages[0]["headers"]]
+        return Told(answer.status, _once(pairs), answer.body)
 
     return client
 
@@ -141,8 +141,8 @@ def over_wsgi(app: WSGIApplication, *, script_name: str = "", validates: bool = 
         handler.run(validate.validator(app) if validates else app)
         head, _, content = output.getvalue().partition(b"\r\n\r\n")
         status, *lines = head.decode("latin-1").split("\r\n")
-        pairs = [line.split(": ", 1) for line in lines]
-        return Told(int(status.split()[1]), {name.lower(): value for name, value in pairs}, content)
+        pairs = [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
+        return Told(int(status.split()[1]), _once(pairs), content)
 
     return client
 
@@ -155,8 +155,20 @@ class _Handler(SimpleHandler):
 
 
 def _names(headers: dict[str, str], body: bytes) -> dict[str, str]:
-    names = {"Tus-Resumable": "1.0.0", "Content-Length": str(len(body))}
-    return names | {name.replace("_", "-"): value for name, value in headers.items()}
+    return {"Content-Length": str(len(body))} | _spoken(headers)
+
+
+def _spoken(headers: dict[str, str]) -> dict[str, str]:
+    """Those of tus, where they are not the IETF's."""
+    tus = {} if "Upload_Complete" in headers else {"Tus-Resumable": "1.0.0"}
+    return tus | {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+def _once(pairs: list[tuple[str, str]]) -> dict[str, str]:
+    """By their names in lower case, each of which is there once."""
+    told = {name.lower(): value for name, value in pairs}
+    assert len(told) == len(pairs), pairs
+    return told
 
 
 # Addresses
@@ -294,7 +306,7 @@ def django_client(client: django.test.Client) -> Client:
     """Asks the project."""
 
     def asked(method: str, path: str, body: bytes, **headers: str) -> Told:
-        names = {"Tus-Resumable": "1.0.0"} | {name.replace("_", "-"): value for name, value in headers.items()}
+        names = _spoken(headers)
         content_type = names.pop("Content-Type", "")
         answer = client.generic(method, path, body, content_type, headers=names)
         return Told(answer.status_code, {name.lower(): value for name, value in answer.items()}, answer.content)
@@ -498,7 +510,84 @@ def test_a_page_of_another_origin_is_let_in_where_it_is_named(place: Place) -> N
     assert "access-control-allow-origin" not in other.headers
 
 
+def test_an_answer_of_the_handler_has_each_header_once(place: Place, project: Callable[..., Client]) -> None:
+    """Its type, too, however that is spelled; a framework has one of its own for answers that say none."""
+    own = {"content-type": "application/json", "content-length": "7", "access-control-allow-origin": "*"}
+
+    def handler(file: UploadedFile) -> Answer:
+        return Answer(status=201, headers=own, body=b"{}")
+
+    uploads = place.uploads(handler=handler)
+    options: dict[str, Any] = {"allow_origins": ["https://example.org"]}
+    app = flask.Flask(__name__)
+    app.register_blueprint(resumable_blueprint(uploads, **options), url_prefix="/files")
+    sent = {"Upload_Draft_Interop_Version": "8", "Upload_Complete": "?1", "Origin": "https://example.org"}
+    mounted = Starlette(routes=[Mount("/files", ResumableApp(uploads, **options))])
+    for client in (over_asgi(mounted), over_wsgi(app, validates=False), project(handler=handler, **options)):
+        answer = client("POST", "/files/", b"abc", **sent)
+        assert (answer.status, answer.body) == (201, b"{}")
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.headers["content-length"] == "2"
+        assert answer.headers["access-control-allow-origin"] == "https://example.org"
+
+
+@pytest.fixture(params=["asgi", "wsgi", "flask", "django", "django-async"])
+def shared(request: pytest.FixtureRequest, place: Place, project: Callable[..., Client]) -> Callable[[Any], Client]:
+    """Uploads that pages of https://example.org may make, at /files/, under each face, with an owner."""
+
+    def of(owner: Callable[[object], Any]) -> Client:
+        options: dict[str, Any] = {"owner": owner, "allow_origins": ["https://example.org"]}
+        if request.param == "asgi":
+            return over_asgi(Starlette(routes=[Mount("/files", ResumableApp(place.uploads(), **options))]))
+        if request.param == "wsgi":
+            return over_wsgi(ResumableWSGIApp(place.uploads(), **options), validates=False)
+        if request.param == "flask":
+            app = flask.Flask(__name__)
+            app.register_blueprint(resumable_blueprint(place.uploads(), **options), url_prefix="/files")
+            app.testing = True
+            return over_wsgi(app, validates=False)
+        if request.param == "django-async":
+            options["handler"] = _async
+        return project(**options)
+
+    return of
+
+
+def test_a_page_of_another_origin_reads_why_it_was_refused(shared: Callable[[Any], Client]) -> None:
+    """Also where nobody has asked for an upload yet: by the owner, and for a header that cannot be read."""
+
+    def owner(of: object) -> str:
+        raise MalformedUpload("who are you?", status=401)
+
+    client = shared(owner)
+    for refused in (
+        client("POST", "/files/", b"", Origin="https://example.org", Upload_Length="6"),
+        client("POST", "/files/", b"", Origin="https://example.org", Upload_Length="6", Content_Length="x"),
+    ):
+        assert refused.status in (400, 401)
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert refused.headers["access-control-allow-origin"] == "https://example.org"
+        assert refused.headers["vary"] == "Origin"
+    for origin in ({"Origin": "https://example.org.example.com"}, {}):
+        other = client("POST", "/files/", b"", Upload_Length="6", **origin)
+        assert (other.status, other.headers["vary"]) == (401, "Origin")
+        assert "access-control-allow-origin" not in other.headers
+
+
 # Mistakes
+
+
+def test_an_owner_that_is_no_text_is_a_mistake_that_is_named(
+    shared: Callable[[Any], Client], caplog: pytest.LogCaptureFixture
+) -> None:
+    """As the key of a user in a database: in `str(...)` it is one. Django answers it, and logs it, by itself."""
+    client, said = shared(lambda of: 1815), "owner says a text or None, and not int"
+    try:
+        assert client("POST", "/files/", b"", Upload_Length="6").status == 500
+        seen = str([record.exc_info for record in caplog.records])
+    except TypeError as error:
+        seen = str(error)
+    assert said in seen
 
 
 async def _async(of: object) -> Any: ...

@@ -10,9 +10,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeAlias
 
 from ..adapters.asgi import Body, Receive, Scope, Send, body_length, path_below, send_answer
-from ..adapters.problem import log_failure
 from ..errors import ClientDisconnected, UploadError
-from .protocol import Answer, Request, problem
+from .protocol import Answer, Request
 from .serving import Server
 from .uploads import ResumableUploads
 
@@ -55,17 +54,13 @@ class ResumableApp:
             path, upload = scope.get("root_path", ""), path_below(scope).strip("/")
             request = request_of(scope, path=f"{path}/", upload=upload, owner=owner)
         except UploadError as error:
-            log_failure(error)
-            return problem(error, {})
+            return self._server.refused(error, origin=_headers(scope).get("origin"))
         return await self._server.arespond(request, body)
 
 
 def request_of(scope: Scope, *, path: str, upload: str, owner: str | None) -> Request:
     """The request of a scope to the uploads at `path`. Raises `MalformedForm` where its Content-Length is none."""
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1").strip()
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    headers = _headers(scope)
     return Request(
         method=scope["method"],
         path=path,
@@ -74,3 +69,12 @@ def request_of(scope: Scope, *, path: str, upload: str, owner: str | None) -> Re
         body_length=body_length(headers.get("content-length")),
         owner=owner,
     )
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    """By their names in lower case; what stands in several lines in one."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1").strip()
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from dataclasses import replace
 from functools import partial
+from inspect import isawaitable
 from typing import Any, TypeAlias
 
 try:
@@ -20,10 +21,9 @@ except ModuleNotFoundError as _missing:
     ) from _missing
 
 from ..adapters.django.body import ANYTHING, RECEIVES, abody_of, body_of
-from ..adapters.problem import log_failure
 from ..adapters.sockets import Interruption
 from ..errors import UploadError
-from .protocol import Answer, problem
+from .protocol import Answer
 from .serving import Server
 from .uploads import ResumableUploads, is_async
 from .wsgi import Asked, request_of
@@ -81,8 +81,7 @@ def _async_view(server: Server, owner: Owner | None) -> Callable[..., Awaitable[
                 asking = replace(asking, owner=await _asked(owner, request))
             return _response(await server.arespond(asking, abody_of(request)))
         except UploadError as error:
-            log_failure(error)
-            return _response(problem(error, {}))
+            return _response(server.refused(error, origin=request.META.get("HTTP_ORIGIN")))
 
     return resumable
 
@@ -90,7 +89,7 @@ def _async_view(server: Server, owner: Owner | None) -> Callable[..., Awaitable[
 async def _asked(owner: Owner, request: HttpRequest) -> str | None:
     """One that is not async may ask the database, which Django allows in its own threads alone."""
     said = owner(request) if is_async(owner) else await sync_to_async(owner)(request)
-    return said if said is None or isinstance(said, str) else await said
+    return await said if isawaitable(said) else said
 
 
 def _place(request: HttpRequest, upload: str) -> str:
@@ -99,6 +98,6 @@ def _place(request: HttpRequest, upload: str) -> str:
 
 def _response(answer: Answer) -> HttpResponse:
     response = HttpResponse(answer.body, status=answer.status, headers=answer.whole_headers())
-    if "Content-Type" not in answer.headers:
+    if not answer.has_type:
         del response["Content-Type"]  # Django's own, for a body that is none
     return response

@@ -69,7 +69,7 @@ def _response(server: Server, owner: Owner | None, upload: str) -> Response:
         owner=None if owner is None else partial(owner, request),
     )
     response = Response(answer.body, status=answer.status, headers=answer.whole_headers())
-    if "Content-Type" not in answer.headers:
+    if not answer.has_type:
         del response.headers["Content-Type"]  # Flask's own, for a body that is none
     response.call_on_close(asked.drain)
     return response

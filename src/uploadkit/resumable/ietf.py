@@ -42,7 +42,7 @@ from ..errors import (
 from ..intake.plan import Steps
 from ..multipart.headers import disposition_filename, media_type
 from .checksums import Checksum, sha256_in
-from .protocol import Answer, Request, problem
+from .protocol import Answer, Request, joined, problem
 from .tus import announced_by
 from .uploads import Announced, ResumableUploads, Standing
 
@@ -53,6 +53,9 @@ PARTIAL_TYPE: Final = "application/partial-upload"
 
 VERSIONS: Final = range(3, 9)
 """The interop versions that are understood."""
+
+_FRAMING: Final = frozenset(("content-length", "transfer-encoding"))
+"""Where an answer ends: that is known by its body, and is not the application's to say."""
 
 _PROBLEMS: Final = "https://iana.org/assignments/http-problem-types#"
 
@@ -176,7 +179,8 @@ class Ietf:
         if not standing.is_finished:
             return Answer(status=status, headers=known)
         own = standing.answer if isinstance(standing.answer, Answer) else Answer(status=201)
-        return replace(own, headers={**known, **own.headers, **_completeness(version, is_complete=True)})
+        said = {name: value for name, value in own.headers.items() if name.lower() not in _FRAMING}
+        return replace(own, headers=joined(known, said, _completeness(version, is_complete=True)))
 
     def _known(self, version: int, standing: Standing) -> dict[str, str]:
         known = {"Upload-Offset": str(standing.offset), **_completeness(version, is_complete=standing.is_finished)}

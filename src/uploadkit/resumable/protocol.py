@@ -30,6 +30,11 @@ class Request:
     owner: str | None = None
     interrupt: Callable[[], None] = lambda: None
 
+    def __post_init__(self) -> None:
+        """Raises `TypeError` for an owner that is no text, such as a key of a database: 1 and "1" are not the same."""
+        if self.owner is not None and not isinstance(self.owner, str):
+            raise TypeError(f"owner says a text or None, and not {type(self.owner).__name__}")
+
     @property
     def may_have_body(self) -> bool:
         """Whether bytes may come with it."""
@@ -54,6 +59,11 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
 
+    @property
+    def has_type(self) -> bool:
+        """Whether it says a Content-Type."""
+        return "content-type" in map(str.lower, self.headers)
+
     def whole_headers(self) -> dict[str, str]:
         """With the length of the body, which a 204 has not (RFC 9110, 8.6)."""
         return {**self.headers} if self.status == 204 else {"Content-Length": str(len(self.body)), **self.headers}
@@ -74,6 +84,12 @@ class Speaks(Protocol):
 def problem(error: UploadError, headers: Mapping[str, str]) -> Answer:
     """Problem details, with the headers that stand in every answer of a protocol."""
     return Answer(status=error.status, headers={**problem_headers(error), **headers}, body=problem_body(error))
+
+
+def joined(*parts: Mapping[str, str]) -> dict[str, str]:
+    """The headers of all parts: of one name, however it is spelled (RFC 9110, 5.1), the last."""
+    named = {name.lower(): (name, value) for headers in parts for name, value in headers.items()}
+    return dict(named.values())
 
 
 def whole_number(name: str, text: str | None) -> int | None:

@@ -16,7 +16,7 @@ from ..intake.capacity import Capacity
 from ..intake.plan import Steps
 from ..policy.pace import Pace
 from .ietf import PARTIAL_TYPE, Ietf
-from .protocol import Answer, Request, Speaks
+from .protocol import Answer, Request, Speaks, joined, problem
 from .tus import OFFSET_TYPE, Tus
 from .uploads import ResumableUploads
 
@@ -65,7 +65,7 @@ class Server:
         finally:
             if place is not None:
                 place.release()
-        return self._shared(request, answer)
+        return self._shared(answer, request.headers.get("origin"))
 
     async def arespond(self, request: Request, chunks: AsyncIterable[bytes]) -> Answer:
         """The async twin of `respond`."""
@@ -89,7 +89,13 @@ class Server:
         finally:
             if place is not None:
                 place.release()
-        return self._shared(request, answer)
+        return self._shared(answer, request.headers.get("origin"))
+
+    def refused(self, error: UploadError, *, origin: str | None) -> Answer:
+        """The answer where a face has raised before, or instead of, `respond`, to a request with this Origin: a page of
+        another origin reads it as any other."""
+        log_failure(error)
+        return self._shared(problem(self._shown(error), {}), origin)
 
     def _speaker(self, request: Request) -> Speaks:
         """Whose request it is. Clients of tus say so by a header, but for OPTIONS, which is answered by both."""
@@ -120,21 +126,20 @@ class Server:
             "Access-Control-Allow-Headers": ", ".join(REQUEST_HEADERS),
             "Access-Control-Max-Age": "86400",
         }
-        return self._shared(request, Answer(status=204, headers=allowed))
+        return self._shared(Answer(status=204, headers=allowed), request.headers.get("origin"))
 
-    def _shared(self, request: Request, answer: Answer) -> Answer:
+    def _shared(self, answer: Answer, origin: str | None) -> Answer:
         """The answer with what lets a page of another origin read it."""
-        origin = request.headers.get("origin")
         if not self._origins:
             return answer
         if origin is None or not ({origin, "*"} & self._origins):
-            return replace(answer, headers={**answer.headers, "Vary": "Origin"})
+            return replace(answer, headers=joined(answer.headers, {"Vary": "Origin"}))
         shared = {
             "Access-Control-Allow-Origin": "*" if "*" in self._origins else origin,
             "Access-Control-Expose-Headers": ", ".join(ANSWER_HEADERS),
             "Vary": "Origin",
         }
-        return replace(answer, headers={**answer.headers, **shared})
+        return replace(answer, headers=joined(answer.headers, shared))
 
 
 _SAYS_IETF: Final = frozenset(("upload-draft-interop-version", "upload-complete", "upload-incomplete"))

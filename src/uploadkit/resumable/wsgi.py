@@ -13,11 +13,10 @@ from http.client import responses
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..adapters.asgi import body_length
-from ..adapters.problem import log_failure
 from ..adapters.sockets import Interruption
 from ..adapters.wsgi import body_chunks, drain
 from ..errors import ClientDisconnected, MalformedUpload, UploadError, UploadTooSlow
-from .protocol import Answer, Request, problem
+from .protocol import Answer, Request
 from .serving import Server
 from .uploads import ResumableUploads, is_async
 
@@ -83,8 +82,7 @@ class Asked:
             with closing(self._body(request.body_length, interruption)) as body:
                 answer = self._server.respond(request, body, interruption=interruption)
         except UploadError as error:
-            log_failure(error)
-            answer = problem(error, {})
+            answer = self._server.refused(error, origin=self._environ.get("HTTP_ORIGIN"))
         self._drains = self._drains and answer.status not in _NOBODY_WAITS
         return replace(answer, body=b"") if self._environ["REQUEST_METHOD"] == "HEAD" else answer
 

@@ -130,24 +130,73 @@ def test_whichever_call_of_the_ledger_fails(tmp_path: Path, driver: str, run: st
                 return
 
 
+@pytest.mark.parametrize("fails", ["storage", "ledger", pytest.param("ledger afterwards", marks=pytest.mark.soak)])
 @pytest.mark.parametrize("driver", [DRIVERS[0], pytest.param(DRIVERS[1], marks=pytest.mark.soak)])
-def test_whichever_call_fails_where_bytes_wait_in_another_storage(tmp_path: Path, driver: str) -> None:
-    """Of either of them: they are copied from one to the other when all have come."""
+def test_whichever_call_fails_where_bytes_wait_in_another_storage(tmp_path: Path, driver: str, fails: str) -> None:
+    """Of either of them, or of the ledger: they are copied from one to the other when all have come, and the next
+    request goes on from there."""
     storage = CalledStorage(lambda name: None, DiskStorage(tmp_path / "disk" / "a", name="a"))
     storage.reads_staged = False
     staging = CalledKeeper(lambda name: None, DiskStorage(tmp_path / "disk" / "b", name="b"))
     with place_in(tmp_path, driver=driver, storage=storage, staging=staging) as place:
         for number in count():
-            calls = failing(number, ERRORS["StorageFailed"])
-            storage.called = staging.called = calls
+            calls = failing(number, ERRORS["StorageFailed" if fails == "storage" else "LedgerFailed"])
             with named(calls):
-                client = in_three(place)
-                storage.called = staging.called = Calls()
+                if fails == "storage":
+                    storage.called = staging.called = calls
+                    client = in_three(place)
+                    storage.called = staging.called = Calls()
+                else:
+                    with told_of(place.ledger, calls, afterwards="afterwards" in fails):
+                        client = in_three(place)
+                assert client.location is not None, "what has come is lost"
                 expect_and_clear(place, client, tmp_path)
             if number >= len(calls.made):
                 assert client.failures == []
-                assert "commit" in calls.made
+                assert fails != "storage" or "commit" in calls.made
                 return
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_process_may_die_between_a_copy_and_its_record(tmp_path: Path, driver: str) -> None:
+    """What it has left under the upload's key is no other upload's: the next request puts the whole file there."""
+    storage, staging = DiskStorage(tmp_path / "disk", name="a"), DiskStorage(tmp_path / "waiting", name="b")
+    with place_in(tmp_path, driver=driver, storage=storage, staging=staging) as place:
+        location = place.talk.created(len(DATA))
+        with told_of(place.ledger, calls_after_copying(storage)), pytest.raises(KeyboardInterrupt):
+            place.talk.patch(location, 0, DATA)
+        place.end_leases()
+        key = place.record(location).key
+        assert key is not None
+        assert (tmp_path / "disk" / key).read_bytes() == DATA
+        (tmp_path / "disk" / key).write_bytes(DATA[:100])  # as a storage might that makes visible what is not whole
+        assert place.talk.head(location).offset == len(DATA)
+        place.expect_whole(location, DATA)
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_what_was_copied_is_enough_where_it_waited_nothing_is_left(tmp_path: Path, driver: str) -> None:
+    """As where the next request comes to a machine with another disk: what is accepted is not removed again."""
+    storage, staging = DiskStorage(tmp_path / "disk", name="a"), DiskStorage(tmp_path / "waiting", name="b")
+    with place_in(tmp_path, driver=driver, storage=storage, staging=staging) as place:
+        location = place.talk.created(len(DATA))
+        with told_of(place.ledger, calls_after_copying(storage)), pytest.raises(KeyboardInterrupt):
+            place.talk.patch(location, 0, DATA)
+        place.end_leases()
+        [waiting] = (tmp_path / "waiting" / ".staging").glob("partial-*")
+        waiting.unlink()
+        assert place.talk.head(location).offset == len(DATA)
+        place.expect_whole(location, DATA)
+
+
+def calls_after_copying(storage: DiskStorage) -> Callable[[str], None]:
+    """The ledger is asked no more from when something is visible in the storage."""
+
+    def call(name: str) -> None:
+        if next(iter(storage.list()), None) is not None:
+            raise KeyboardInterrupt
+
+    return call
 
 
 @pytest.mark.parametrize(

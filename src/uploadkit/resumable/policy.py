@@ -114,7 +114,9 @@ class Policy:
     def plan(self, work: Work, replayed: int) -> Steps[Received[Any]]:
         """The plan that judges an upload by its bytes, of which the first `replayed` are there already."""
         arriving = Arriving(self.storage, work.partial, replayed)
-        rule, form, told = replace(self.rule, arriving=arriving), self.spec.form, work.row.told
+        staging = None if work.is_published else self.rule.staging
+        rule = replace(self.rule, staging=staging, arriving=arriving)
+        form, told = self.spec.form, work.row.told
         spec = replace(
             self.spec,
             form=replace(form, any_file=rule) if form.any_file is not None else replace(form, files={self.field: rule}),

@@ -36,7 +36,7 @@ from ..errors import (
 from ..intake.landing import Landing
 from ..intake.plan import Steps, shown_name
 from ..intake.spec import Received, Spec, check_spec
-from ..intake.steps import END, READ, Ask, Discard, Do, Keep, Open, Refuse, Stage, Step, Write
+from ..intake.steps import END, READ, Ask, Commit, Discard, Do, Keep, Open, Refuse, Stage, Step, Write
 from ..policy.filters import IncomingFile
 from ..policy.media_types import OCTET_STREAM
 from ..policy.signatures import HEAD_SIZE
@@ -45,7 +45,7 @@ from ..records.ledger import Said
 from ..records.lifecycle import GONE, State
 from ..records.record import Quota, UploadRecord
 from ..records.resumable import DIRECT, Resumable
-from ..storage.contract import ObjectInfo, PartialObject, Storage
+from ..storage.contract import ObjectInfo, PartialObject, Storage, StoredObject
 from ..uploads import FieldValues, Submission
 from .arriving import Published
 from .checksums import Checksum, Spool
@@ -318,6 +318,8 @@ class ResumableUploads:
                 elif failed and (isinstance(step, Refuse) or (isinstance(step, Discard) and not is_staged)):
                     step = steps.send(None)  # what has come is kept; what was made of it in another storage goes
                 else:
+                    if isinstance(step, Commit) and self._is_copied(work):
+                        step = Do(self._commit, (work, step.landing))
                     try:
                         answer = yield step
                     except GeneratorExit:
@@ -514,6 +516,19 @@ class ResumableUploads:
         work.is_over = True
         self.pipeline.refuse([work.record.id], error)
 
+    def _commit(self, work: Work, landing: Landing) -> StoredObject:
+        """Under a key that no other upload has. Where nothing more was to come, what lies there was copied from staging
+        by a request that did not come to its end: nobody was told of it."""
+        key = work.record.key
+        if key is not None and not work.has_grown:
+            work.expect()
+            self._policy.rule.storage.delete(key)
+        return landing.commit()
+
+    def _is_copied(self, work: Work) -> bool:
+        """Whether it waits in a storage in which it does not stay."""
+        return self._policy.rule.staging is not None and not work.is_published
+
     def _take_back(self, work: Work, submission: Submission, error: BaseException) -> None:
         for file in submission.files:
             try:
@@ -531,7 +546,7 @@ class ResumableUploads:
             if isinstance(error, QuotaExceeded | RecordError) or self._policy.rule.key_maker is not None:
                 self._take_back(work, submission, error)
             raise
-        if self._policy.rule.staging is not None:  # it was copied from there
+        if self._is_copied(work):
             with suppress(StorageError):  # a sweep removes what stays
                 work.partial.discard()
         work.is_finished = True

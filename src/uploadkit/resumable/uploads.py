@@ -218,8 +218,9 @@ class ResumableUploads:
         yield from self._at(upload, owner, interrupt, self._give_up)
 
     def concatenate(self, announced: Announced, pieces: Sequence[str], *, owner: str | None) -> Steps[Standing]:
-        """Makes one upload of finished pieces, in their order, which are used up by it. Raises what `create` and
-        `append` raise, and `MalformedUpload` where a piece is none, or is not finished."""
+        """Makes one upload of finished pieces, in their order, which are used up when it is accepted, or is refused by
+        what they are. Raises what `create` and `append` raise, and `MalformedUpload` where a piece is none, or is not
+        finished. After every `ServiceError` the pieces are there, and it may be called again."""
         works: dict[str, Work] = {}
         putting_together = self._put_together(announced, pieces, works, owner)
         return (yield from _closing(putting_together, bound(_release, works.values())))
@@ -388,8 +389,9 @@ class ResumableUploads:
         if any(not work.is_piece or work.size != work.length for work in works.values()):
             raise MalformedUpload("what is put together are pieces, of which all bytes are there")
         size = sum(works[piece].size for piece in pieces)
+        counted = sum(work.size for work in works.values())  # of the owner's quota, each of them once
         announced = self._policy.checked(replace(announced, length=size, is_put_together=True))
-        standing: Standing = yield Do(self._begin, (announced, owner, None))
+        standing: Standing = yield Do(self._begin, (announced, owner, size - counted))
         try:
             use = bound(self._use, [works[piece] for piece in pieces])
             return (yield from self._at(standing.upload, owner, None, use))
@@ -410,8 +412,16 @@ class ResumableUploads:
         except BaseException as error:
             yield Do(self._refuse, (work, error), settles=True)
             raise
-        yield Do(self._use_up, (pieces, work), settles=True)
-        yield from self._ended(work)
+        used_up = Do(self._use_up, (pieces, work), settles=True)
+        try:
+            yield from self._ended(work)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            if _is_verdict(error):
+                yield used_up
+            raise
+        yield used_up
 
     def _give_up(self, work: Work) -> Steps[None]:
         yield Do(self._delete, (work, "given up"), settles=True)
@@ -538,7 +548,9 @@ class ResumableUploads:
         self._refuse(work, error)
 
     def _accept_now(self, work: Work, submission: Submission) -> None:
-        quota = self._quota if work.record.owner is not None else None
+        # Of what was put together no more has come than was reserved, and its pieces are still counted beside it.
+        is_asked = work.record.owner is not None and not work.row.told["is_put_together"]
+        quota = self._quota if is_asked else None
         try:
             self.pipeline.accept(submission.files, quota=quota, **self._policy.said(submission.fields))
         except BaseException as error:
@@ -552,10 +564,11 @@ class ResumableUploads:
         work.is_finished = True
 
     def _use_up(self, pieces: Sequence[Work], work: Work) -> None:
+        """What they were put together to is judged: a piece that stays now expires by itself."""
         for piece in {piece.record.id: piece for piece in pieces}.values():
             try:
                 self._delete(piece, f"it is part of {work.record.id}")
-            except StorageError:
+            except UploadError:
                 piece.is_over = True
                 _log.warning("what had come of upload %s stays for now", piece.record.id, exc_info=True)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial as bound
@@ -385,9 +385,7 @@ class ResumableUploads:
         self, announced: Announced, pieces: Sequence[str], works: dict[str, Work], owner: str | None
     ) -> Steps[Standing]:
         for piece in sorted(set(pieces)):
-            works[piece] = yield Do(self._open, (piece, owner, None))
-        if any(not work.is_piece or work.size != work.length for work in works.values()):
-            raise MalformedUpload("what is put together are pieces, of which all bytes are there")
+            works[piece] = yield Do(self._piece, (piece, owner))
         size = sum(works[piece].size for piece in pieces)
         counted = sum(work.size for work in works.values())  # of the owner's quota, each of them once
         announced = self._policy.checked(replace(announced, length=size, is_put_together=True))
@@ -404,8 +402,7 @@ class ResumableUploads:
     def _use(self, pieces: Sequence[Work], work: Work) -> Steps[None]:
         try:
             for piece in pieces:
-                yield Do(piece.partial.complete)
-                yield Do(work.partial.extend, (piece.partial,))
+                yield Do(self._extend, (work, piece))
             yield Do(work.partial.keep)
         except GeneratorExit:
             raise
@@ -517,6 +514,26 @@ class ResumableUploads:
             if record.storage is not None and record.key is not None:
                 return Published(storages[record.storage], record.key)
         raise UploadGone("nothing is left of this upload; begin it again")
+
+    def _piece(self, upload: str, owner: str | None) -> Work:
+        """A finished piece. Its lock is held, and no more: there may be a thousand of them."""
+        work = self._open(upload, owner, None)
+        try:
+            if not work.is_piece or work.size != work.length:
+                raise MalformedUpload("what is put together are pieces, of which all bytes are there")
+            work.set_aside()
+        except BaseException:
+            work.release()
+            raise
+        return work
+
+    def _extend(self, work: Work, piece: Work) -> None:
+        piece.expect()
+        with closing(self._partial(piece.record, piece.row)) as partial:
+            partial.complete()
+            if partial.size != piece.size:
+                raise UploadGone(f"piece {piece.record.id} has changed; send it again")
+            work.partial.extend(partial)
 
     def _refuse(self, work: Work, error: BaseException) -> None:
         try:

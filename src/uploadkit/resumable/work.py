@@ -127,6 +127,12 @@ class Work:
         """Asked before what only the holder may do. Raises `UploadLocked` where the lock is lost."""
         self._held.expect()
 
+    def set_aside(self) -> None:
+        """Gives back what it has of the storage, and keeps the lock: of an upload to which nothing is added."""
+        self.length = self.size
+        self.partial.close()
+        self._partial = None
+
     def release(self) -> None:
         """Lets go of the lock, and says how far the upload has come."""
         told = {**self.row.told, "offset": self.size, "needs_last": self.needs_last}

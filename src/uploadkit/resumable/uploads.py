@@ -601,7 +601,7 @@ class ResumableUploads:
         if length < work.size:
             raise LengthConflict(f"{work.size} bytes have arrived, and the upload is to have {length}")
         # One that is too short is judged, and refused, when it is whole.
-        self._policy.check_length(length, is_piece=True)
+        self._policy.check_length(length, may_grow=True)
         work.length = length
 
     def _end(self, work: Work) -> None:

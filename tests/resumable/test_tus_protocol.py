@@ -765,9 +765,12 @@ def test_what_is_no_piece_is_not_put_together(place: Place) -> None:
 
 
 def test_pieces_that_are_gone_or_never_were_are_told(place: Place) -> None:
-    """The others stay."""
+    """The others stay. Also where another one is not finished, whichever is looked at first."""
     one, two = pieces(place, b"12345", b"67890")
     place.talk.delete(two)
+    for other in [place.talk.created(5, upload_concat="partial") for _ in range(4)]:
+        expect_problem(place.talk.put_together(other, two), 410, "upload_gone")
+        place.expect_partial(other, 0)
     expect_problem(place.talk.put_together(one, two), 410, "upload_gone")
     expect_problem(place.talk.put_together(one, "/files/" + "0" * 32), 404, "record_missing")
     place.expect_partial(one, 5)

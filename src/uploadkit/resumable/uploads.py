@@ -386,6 +386,8 @@ class ResumableUploads:
     ) -> Steps[Standing]:
         for piece in sorted(set(pieces)):
             works[piece] = yield Do(self._piece, (piece, owner))
+        if any(not work.is_piece or work.size != work.length for work in works.values()):
+            raise MalformedUpload("what is put together are pieces, of which all bytes are there")
         size = sum(works[piece].size for piece in pieces)
         counted = sum(work.size for work in works.values())  # of the owner's quota, each of them once
         announced = self._policy.checked(replace(announced, length=size, is_put_together=True))
@@ -516,11 +518,9 @@ class ResumableUploads:
         raise UploadGone("nothing is left of this upload; begin it again")
 
     def _piece(self, upload: str, owner: str | None) -> Work:
-        """A finished piece. Its lock is held, and no more: there may be a thousand of them."""
+        """Its lock is held, and no more: there may be a thousand of them."""
         work = self._open(upload, owner, None)
         try:
-            if not work.is_piece or work.size != work.length:
-                raise MalformedUpload("what is put together are pieces, of which all bytes are there")
             work.set_aside()
         except BaseException:
             work.release()

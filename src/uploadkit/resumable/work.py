@@ -129,9 +129,8 @@ class Work:
 
     def set_aside(self) -> None:
         """Gives back what it has of the storage, and keeps the lock: of an upload to which nothing is added."""
-        self.length = self.size
-        self.partial.close()
-        self._partial = None
+        if self._partial is not None:
+            self._partial.close()
 
     def release(self) -> None:
         """Lets go of the lock, and says how far the upload has come."""

@@ -14,16 +14,18 @@ from contextlib import contextmanager
 from glob import glob
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 from tests.intake.called import CalledStorage
 from tests.intake.test_cancellation import CancelledAt
 from tests.resumable.faulty import CalledKeeper, Calls, Persistent, expect_all_or_nothing, failing, told_of
-from tests.resumable.talking import DRIVERS, Place, Told, arriving, checksum, id_of, place_in
+from tests.resumable.talking import DRIVERS, Place, Told, arriving, checksum, id_of, partials, place_in
 
-from uploadkit.errors import ClientDisconnected, LedgerFailed, StorageFailed
+from uploadkit.errors import CheckFailed, ClientDisconnected, FileRefused, LedgerFailed, StorageFailed
+from uploadkit.policy.filters import IncomingFile
 from uploadkit.records.lifecycle import State
+from uploadkit.records.record import Quota
 from uploadkit.resumable.holding import take
 from uploadkit.resumable.protocol import Answer
 from uploadkit.storage.disk import DiskStorage
@@ -163,24 +165,73 @@ def test_whichever_call_of_the_ledger_fails(tmp_path: Path, driver: str, run: st
                 return
 
 
+@pytest.mark.parametrize("fails", ["storage", "ledger", pytest.param("ledger afterwards", marks=pytest.mark.soak)])
 @pytest.mark.parametrize("driver", [DRIVERS[0], pytest.param(DRIVERS[1], marks=pytest.mark.soak)])
-def test_whichever_call_fails_where_bytes_wait_in_another_storage(tmp_path: Path, driver: str) -> None:
-    """Of either of them: they are copied from one to the other when all have come."""
+def test_whichever_call_fails_where_bytes_wait_in_another_storage(tmp_path: Path, driver: str, fails: str) -> None:
+    """Of either of them, or of the ledger: they are copied from one to the other when all have come, and the next
+    request goes on from there."""
     storage = CalledStorage(lambda name: None, DiskStorage(tmp_path / "disk" / "a", name="a"))
     storage.reads_staged = False
     staging = CalledKeeper(lambda name: None, DiskStorage(tmp_path / "disk" / "b", name="b"))
     with place_in(tmp_path, driver=driver, storage=storage, staging=staging) as place:
         for number in count():
-            calls = failing(number, ERRORS["StorageFailed"])
-            storage.called = staging.called = calls
+            calls = failing(number, ERRORS["StorageFailed" if fails == "storage" else "LedgerFailed"])
             with named(calls):
-                client = in_three(place)
-                storage.called = staging.called = Calls()
+                if fails == "storage":
+                    storage.called = staging.called = calls
+                    client = in_three(place)
+                    storage.called = staging.called = Calls()
+                else:
+                    with told_of(place.ledger, calls, afterwards="afterwards" in fails):
+                        client = in_three(place)
+                assert client.location is not None, "what has come is lost"
                 expect_and_clear(place, client, tmp_path)
             if number >= len(calls.made):
                 assert client.failures == []
-                assert "commit" in calls.made
+                assert fails != "storage" or "commit" in calls.made
                 return
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_process_may_die_between_a_copy_and_its_record(tmp_path: Path, driver: str) -> None:
+    """What it has left under the upload's key is no other upload's: the next request puts the whole file there."""
+    storage, staging = DiskStorage(tmp_path / "disk", name="a"), DiskStorage(tmp_path / "waiting", name="b")
+    with place_in(tmp_path, driver=driver, storage=storage, staging=staging) as place:
+        location = place.talk.created(len(DATA))
+        with told_of(place.ledger, calls_after_copying(storage)), pytest.raises(KeyboardInterrupt):
+            place.talk.patch(location, 0, DATA)
+        place.end_leases()
+        key = place.record(location).key
+        assert key is not None
+        assert (tmp_path / "disk" / key).read_bytes() == DATA
+        (tmp_path / "disk" / key).write_bytes(DATA[:100])  # as a storage might that makes visible what is not whole
+        assert place.talk.head(location).offset == len(DATA)
+        place.expect_whole(location, DATA)
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_what_was_copied_is_enough_where_it_waited_nothing_is_left(tmp_path: Path, driver: str) -> None:
+    """As where the next request comes to a machine with another disk: what is accepted is not removed again."""
+    storage, staging = DiskStorage(tmp_path / "disk", name="a"), DiskStorage(tmp_path / "waiting", name="b")
+    with place_in(tmp_path, driver=driver, storage=storage, staging=staging) as place:
+        location = place.talk.created(len(DATA))
+        with told_of(place.ledger, calls_after_copying(storage)), pytest.raises(KeyboardInterrupt):
+            place.talk.patch(location, 0, DATA)
+        place.end_leases()
+        [waiting] = (tmp_path / "waiting" / ".staging").glob("partial-*")
+        waiting.unlink()
+        assert place.talk.head(location).offset == len(DATA)
+        place.expect_whole(location, DATA)
+
+
+def calls_after_copying(storage: DiskStorage) -> Callable[[str], None]:
+    """The ledger is asked no more from when something is visible in the storage."""
+
+    def call(name: str) -> None:
+        if next(iter(storage.list()), None) is not None:
+            raise KeyboardInterrupt
+
+    return call
 
 
 @pytest.mark.parametrize(
@@ -218,7 +269,7 @@ def test_whichever_call_fails_where_the_application_names_the_file(tmp_path: Pat
 )
 @pytest.mark.parametrize("driver", [DRIVERS[0], pytest.param(DRIVERS[1], marks=pytest.mark.soak)])
 def test_whichever_call_fails_while_pieces_are_put_together(tmp_path: Path, driver: str, fails: str) -> None:
-    """They are put together by the next request, or are gone and are sent anew: never is a part of them an upload."""
+    """They are put together by the next request: never are they lost, and never is a part of them an upload."""
     storage = called_in(tmp_path)
     with place_in(tmp_path, driver=driver, storage=storage) as place:
         for number in count():
@@ -241,16 +292,89 @@ def test_whichever_call_fails_while_pieces_are_put_together(tmp_path: Path, driv
 
 
 def put_together(place: Place, client: Persistent, pieces: list[str]) -> None:
-    """Until it is done, or the pieces are gone."""
+    """Until it is done. They are used up then, also where the answer got lost."""
     for _ in range(4):
         created = client._tried(lambda: place.talk.put_together(*pieces), 201)
         if created is not None:
             client.location, client.offset = created.location, len(client.data)
             return
         last = client.failures[-1]
-        if isinstance(last, Told) and last.status in (404, 410):
+        if isinstance(last, Told) and last.status == 410:
+            assert State.COMPLETED in {record.state for record in place.records()}, "the pieces are lost"
             return
     raise AssertionError(client.failures)
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("fails", ["accept", "check", "delete"])
+def test_pieces_stay_until_what_they_are_put_together_to_is_accepted(tmp_path: Path, driver: str, fails: str) -> None:
+    """The ledger or a scanner does not answer: nothing that was put together stays, and the same request puts them
+    together again. Where a piece cannot be used up it expires like any other one."""
+    check = FailingOnce(CheckFailed("no", filter="scan", reason="no answer") if fails == "check" else None)
+    with place_in(tmp_path, driver=driver, owner="ann", quota=Quota(bytes=len(DATA)), single={"check": check}) as place:
+        pieces = [place.talk.upload(data, upload_concat="partial") for data in (DATA[:12000], DATA[12000:])]
+        calls = FailingOnce(None if fails == "check" else LedgerFailed("no", retryable=True))
+        with pytest.MonkeyPatch.context() as patched:
+            if fails != "check":
+                asked = place.ledger if fails == "accept" else place.pipeline
+                patched.setattr(asked, fails, calls.before(getattr(asked, fails)))
+            answer = place.talk.put_together(*pieces)
+            assert answer.status == (201 if fails == "delete" else 503)
+            if answer.status == 503:
+                assert place.ledger.usage("ann").bytes == len(DATA)
+                for piece, size in zip(pieces, (12000, 8000), strict=True):
+                    place.expect_partial(piece, size)
+                assert pieces_in(place) == set(pieces)
+                answer = place.talk.put_together(*pieces)
+        assert (check.error, calls.error) == (None, None)
+        assert answer.status == 201
+        place.expect_whole(answer.location, DATA)
+        left = {piece for piece in pieces if place.record(piece).state is State.RECEIVING}
+        assert pieces_in(place) == left
+        assert len(left) == (1 if fails == "delete" else 0)
+        if not left:
+            assert place.ledger.usage("ann").bytes == len(DATA)
+
+
+def pieces_in(place: Place) -> set[str]:
+    """Where the uploads are of which something waits."""
+    return {"/files/" + name.rpartition("partial-")[2] for name in partials(place.left())}
+
+
+class FailingOnce:
+    """Raises an error once: as a check of what is staged, or before something else is called."""
+
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
+
+    def examine(self, file: IncomingFile, opened: BinaryIO) -> None:
+        """See `StagedCheck`."""
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
+
+    def before(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """A call that raises the first time, and then does what it did."""
+
+        def called(*args: Any, **options: Any) -> Any:
+            error, self.error = self.error, None
+            if error is not None:
+                raise error
+            return call(*args, **options)
+
+        return called
+
+
+def test_a_verdict_uses_pieces_up(tmp_path: Path) -> None:
+    """They are no file that is taken: nothing is left of them, and nothing counts."""
+    single = {"check": FailingOnce(FileRefused("it is infected", field="file", filter="scan"))}
+    with place_in(tmp_path, owner="ann", quota=Quota(bytes=len(DATA)), single=single) as place:
+        pieces = [place.talk.upload(data, upload_concat="partial") for data in (DATA[:12000], DATA[12000:])]
+        assert place.talk.put_together(*pieces).code == "file_refused"
+        for piece in pieces:
+            place.expect_gone(piece, State.DELETED)
+        place.expect_nothing()
+        assert place.ledger.usage("ann").bytes == 0
 
 
 # Cancellation
@@ -305,6 +429,41 @@ def test_who_waits_for_an_upload_keeps_nobody_waiting(tmp_path: Path) -> None:
 
     with place_in(tmp_path, wait_seconds=60) as place:
         asyncio.run(main(place))
+
+
+def test_pieces_may_be_put_together_after_a_cancellation_wherever_it_waits(tmp_path: Path) -> None:
+    """At the first await, the second, and so on: they are one upload, or they are there for the same request again."""
+    with place_in(tmp_path, driver="async") as place:
+        for number in count():
+            pieces = [place.talk.upload(data, upload_concat="partial") for data in (DATA[:12000], DATA[12000:])]
+            client = Persistent(place, DATA)
+            cancelled: list[CancelledAt[Answer]] = []
+
+            def around(
+                answering: Coroutine[Any, Any, Answer],
+                number: int = number,
+                cancelled: list[CancelledAt[Answer]] = cancelled,
+            ) -> Awaitable[Answer]:
+                cancelled.append(CancelledAt(answering, [number]))
+                return cancelled[0]
+
+            place.talk.around = around
+            created = client._tried(lambda pieces=pieces: place.talk.put_together(*pieces), 201)  # type: ignore[misc]
+            place.talk.around = None
+            is_done = any(record.state is State.COMPLETED for record in place.records())
+            if created is None and not is_done:
+                for piece, size in zip(pieces, (12000, 8000), strict=True):
+                    place.expect_partial(piece, size)
+                assert pieces_in(place) == set(pieces)
+                put_together(place, client, pieces)
+            elif created is not None:
+                client.location, client.offset = created.location, len(DATA)
+            for piece in pieces:
+                place.expect_gone(piece, State.DELETED)
+            expect_and_clear(place, client, tmp_path)
+            if number >= cancelled[0].reached:
+                assert client.failures == []
+                return
 
 
 # Clients that go away

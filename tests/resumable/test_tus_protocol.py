@@ -37,6 +37,8 @@ from tests.resumable.talking import (
 from uploadkit.policy.limits import Limits
 from uploadkit.records.lifecycle import State
 from uploadkit.storage import event_loop
+from uploadkit.storage.contract import PartialObject
+from uploadkit.storage.disk.partials import Partial
 from uploadkit.storage.memory import MemoryStorage
 
 DATA = bytes(range(256)) * 100
@@ -779,9 +781,12 @@ def test_what_is_no_piece_is_not_put_together(place: Place) -> None:
 
 
 def test_pieces_that_are_gone_or_never_were_are_told(place: Place) -> None:
-    """The others stay."""
+    """The others stay. Also where another one is not finished, whichever is looked at first."""
     one, two = pieces(place, b"12345", b"67890")
     place.talk.delete(two)
+    for other in [place.talk.created(5, upload_concat="partial") for _ in range(4)]:
+        expect_problem(place.talk.put_together(other, two), 410, "upload_gone")
+        place.expect_partial(other, 0)
     expect_problem(place.talk.put_together(one, two), 410, "upload_gone")
     expect_problem(place.talk.put_together(one, "/files/" + "0" * 32), 404, "record_missing")
     place.expect_partial(one, 5)
@@ -879,8 +884,22 @@ def test_a_piece_is_too_long_where_an_upload_would_be(begin: Begin) -> None:
     place.expect_whole(answer.location, b"12345678")
 
 
+def test_pieces_are_opened_one_at_a_time(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many they are: one request takes no descriptors from the others."""
+    locations, opened, extend = pieces(place, *[b"12345"] * 6), [], Partial.extend
+
+    def extending(partial: Partial, other: PartialObject) -> None:
+        extend(partial, other)
+        opened.append({path.rpartition("/partial-")[2] for path in descriptors() if "/partial-" in path})
+
+    monkeypatch.setattr(Partial, "extend", extending)
+    final = place.talk.put_together(*locations).location
+    place.expect_whole(final, b"12345" * 6)
+    assert opened == [{id_of(location), id_of(final)} for location in locations]
+
+
 def test_no_more_pieces_are_put_together_than_a_client_needs(place: Place) -> None:
-    """A thousand: each is locked and opened meanwhile."""
+    """A thousand: each is locked meanwhile."""
     answer = place.talk.put_together(*["/files/" + "0" * 32] * 1001)
     expect_problem(answer, 400, "malformed_upload")
     place.expect_nothing()

@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..errors import (
     ChecksumMismatch,
-    FileRefused,
     LedgerFailed,
     LimitExceeded,
     MalformedForm,
@@ -38,7 +37,6 @@ from ..errors import (
     UploadChanged,
     UploadError,
     UploadLocked,
-    quoted,
 )
 from ..intake import asynchronous, blocking
 from ..intake.landing import begin_watches
@@ -57,6 +55,7 @@ from ..policy.signatures import HEAD_SIZE
 from ..storage.contract import AcceptsDirectUploads, DirectObject, ListsObjects, ObjectInfo, Storage, StoredPart
 from ..storage.threads import Work, in_thread
 from ..uploads import Register, UploadedFile
+from .onefile import as_in_a_form, check_size, named_file
 
 if TYPE_CHECKING:
     from .holding import Held  # which need the extra `records`
@@ -305,7 +304,7 @@ class DirectUploads:
         if size is not None:
             if not _is_count(size):
                 raise MalformedForm("the size of a file is a number of bytes", field=self._field)
-            self._check_allowed(size)
+            check_size(size, self._rule, self._spec.limits, field=self._field)
             smallest = largest_ = size
         if not _may_be_sha256(sha256):
             raise MalformedForm("the SHA-256 of a file is 64 hexadecimal digits", field=self._field)
@@ -327,7 +326,7 @@ class DirectUploads:
         """A text of the client's, without what no form could have brought."""
         if not isinstance(text, str):  # it comes from JSON
             raise MalformedForm(f"{what} is a text", field=self._field)
-        text = _in_no_form.sub("\ufffd", text)
+        text = as_in_a_form(text)
         size = len(text.encode())
         if limit is not None and size > limit:
             raise LimitExceeded(
@@ -550,20 +549,11 @@ class DirectUploads:
         )
 
     def _check_size(self, claim: _Claim, size: int) -> None:
-        self._check_allowed(size)
+        check_size(size, self._rule, self._spec.limits, field=self._field)
         if size > claim.max_size:
             raise exceeded("max_size", claim.max_size, size, self._field)
         if size < claim.min_size:
             raise TruncatedForm(f"{size} bytes of the file have arrived, and {claim.min_size} were announced")
-
-    def _check_allowed(self, size: int) -> None:
-        rule = self._rule
-        allowed = largest(rule, self._spec.limits)
-        if allowed is not None and size > allowed:
-            raise exceeded("file_size" if rule.max_size is None else "max_size", allowed, size, self._field)
-        if size < rule.min_size:
-            text = f"the file in field {quoted(self._field)} has fewer than {rule.min_size} bytes"
-            raise FileRefused(text, field=self._field, filter="min_size")
 
     def _checked(self, claim: _Claim, arrived: DirectObject, incoming: IncomingFile) -> str | None:
         """Lets the checks of the rule see the file; returns its digest where all of it was read, or one is wanted."""
@@ -621,10 +611,6 @@ def _is_count(number: object) -> bool:
     return isinstance(number, int) and not isinstance(number, bool) and number >= 0
 
 
-# Controls but the tab, and surrogates, which JSON can bring and a form cannot.
-_in_no_form = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
-
-
 def _may_be_sha256(text: object) -> bool:
     """Whether what comes from JSON is a digest, or none was said."""
     return text is None or (isinstance(text, str) and re.fullmatch(r"[0-9a-fA-F]{64}", text) is not None)
@@ -637,12 +623,9 @@ def _remembered(register: Register, storage: Storage) -> Remembered:
 
 
 def _only_file(spec: Spec[Any]) -> tuple[str, FileRule]:
-    form = spec.form
-    fits = len(form.files) == 1 and form.any_file is None and not form.texts and spec.typed is None
-    if fits:
-        [(field, rule)] = form.files.items()
-        if rule.max_count == 1:
-            return field, rule
+    named = named_file(spec.form)
+    if named is not None and named[1].max_count == 1 and not spec.form.texts and spec.typed is None:
+        return named
     raise TypeError("DirectUploads takes a spec of one file: upload.single('video', ...)")
 
 

@@ -3,12 +3,11 @@ the plan of `intake` is told of it."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..errors import FieldMissing, FileRefused, InvalidForm, LimitExceeded, quoted
+from ..errors import FieldMissing, InvalidForm, LimitExceeded, quoted
 from ..intake.plan import Steps, plan
 from ..intake.spec import Received, Spec
 from ..multipart.events import PartBegin
@@ -20,13 +19,13 @@ from ..policy.filters import IncomingFile
 from ..policy.rules import largest
 from ..processing.pipeline import Pipeline
 from ..records.ledger import Said
-from ..records.resumable import Resumable
 from ..storage.contract import KeepsPartial, Storage
 from ..uploads import FieldValues, UploadedFile
 from .arriving import Arriving, OneFile
+from .onefile import as_in_a_form, check_size, named_file
 from .work import Announced, Work
 
-__all__ = ["Policy", "keeper", "only_file"]
+__all__ = ["Policy", "keeper"]
 
 UNNAMED = "file"
 """What a file is called whose client did not say: tuspy does not by itself."""
@@ -46,7 +45,7 @@ class Policy:
         staging: Storage | None,
         words: Callable[[FieldValues], Said] | None,
     ) -> None:
-        name, rule = only_file(spec.form)
+        name, rule = _only_file(spec.form)
         self.field: str = name
         # Where bytes wait in the storage in which they stay, its checks need no other one: what has arrived is read.
         waits_there = staging is None and isinstance(rule.storage, KeepsPartial)
@@ -78,10 +77,10 @@ class Policy:
         those are here: what is missing will not come.
         """
         if announced.length is not None:
-            self.check_length(announced.length, is_piece=announced.is_piece)
+            self.check_length(announced.length, may_grow=announced.is_piece)
         if announced.is_piece:
             return replace(announced, filename="", declared_type=None, fields=[])
-        filename = _in_no_form.sub("\ufffd", announced.filename)
+        filename = as_in_a_form(announced.filename)
         for name in (self.field, *(name for name, _ in announced.fields)):
             check_names(PartBegin(name=name, filename=filename), self.spec.limits)
         declared = declared_type(announced.declared_type) if announced.declared_type else None
@@ -90,23 +89,18 @@ class Policy:
         self._check_fields(checked)
         return checked
 
-    def check_length(self, length: int, *, is_piece: bool = False) -> None:
-        """Raises `LimitExceeded` where an upload may not be so long, and `FileRefused` where it may not be so short:
-        what is a piece, or what has come so far, may."""
-        rule, limits = self.rule, self.spec.limits
-        allowed = largest(rule, limits)
-        if allowed is not None and length > allowed:
-            raise exceeded("file_size" if rule.max_size is None else "max_size", allowed, length, self.field)
-        if limits.files_size is not None and length > limits.files_size:
-            raise exceeded("files_size", limits.files_size, length, self.field)
-        if length < rule.min_size and not is_piece:
-            text = f"the file in field {quoted(self.field)} has fewer than {rule.min_size} bytes"
-            raise FileRefused(text, field=self.field, filter="min_size")
+    def check_length(self, length: int, *, may_grow: bool = False) -> None:
+        """Raises `LimitExceeded` where an upload may not be so long, and `FileRefused` where it may not be so short,
+        and not grow either."""
+        check_size(length, self.rule, self.spec.limits, field=self.field, may_grow=may_grow)
+        most = self.spec.limits.files_size
+        if most is not None and length > most:
+            raise exceeded("files_size", most, length, self.field)
 
     def check_room(self, length: int | None, seen: int) -> None:
         """Raises `LimitExceeded` where so many bytes are more than an upload of this `length` may have."""
         if length is None:
-            self.check_length(seen, is_piece=True)  # there may be more to come
+            self.check_length(seen, may_grow=True)
         elif seen > length:
             text = f"the upload was announced with {length} bytes, and more are sent"
             raise LimitExceeded(text, limit="upload_length", allowed=length, seen=seen, field=self.field)
@@ -114,14 +108,16 @@ class Policy:
     def plan(self, work: Work, replayed: int) -> Steps[Received[Any]]:
         """The plan that judges an upload by its bytes, of which the first `replayed` are there already."""
         arriving = Arriving(self.storage, work.partial, replayed)
-        rule, form, told = replace(self.rule, arriving=arriving), self.spec.form, work.row.told
+        staging = None if work.is_published else self.rule.staging
+        rule = replace(self.rule, staging=staging, arriving=arriving)
+        form, told = self.spec.form, work.row.told
         spec = replace(
             self.spec,
             form=replace(form, any_file=rule) if form.any_file is not None else replace(form, files={self.field: rule}),
             limits=replace(self.spec.limits, body_size=None),  # it is that of one request
             digests=self.spec.digests or work.sha256 is not None,
             register=_Known(self._pipeline, work),
-            new_key=_Names(work.record.id, key_of(work.row)),
+            new_key=_Names(work.record.id, told["key"]),
         )
         file = PartBegin(name=self.field, filename=told["filename"] or UNNAMED, content_type=told["declared_type"])
         return plan(spec, None, parser=OneFile(file, [(name, value) for name, value in told["fields"]]))
@@ -190,19 +186,13 @@ class _Names:
         return self._key + extension if self._asked == 2 else self._upload
 
 
-def key_of(row: Resumable) -> str:
-    """The storage key of an upload, without the extension that its bytes will show."""
-    key: str = row.told["key"]
-    return key
-
-
-def only_file(form: FormRules) -> tuple[str, FileRule]:
+def _only_file(form: FormRules) -> tuple[str, FileRule]:
     """The name of the one file field, and its rule. Raises `TypeError` where there are others."""
     if form.any_file is not None and not form.files:
         return "file", form.any_file
-    if len(form.files) == 1 and form.any_file is None:
-        [(name, rule)] = form.files.items()
-        return name, rule
+    named = named_file(form)
+    if named is not None:
+        return named
     raise TypeError("a resumable upload is one file: a spec with one file field, as upload.single('video')")
 
 
@@ -214,7 +204,3 @@ def keeper(storage: Storage) -> KeepsPartial:
             "ResumableUploads(..., staging=DiskStorage(...))"
         )
     return storage
-
-
-# Controls but the tab, which base64 can bring and a form cannot.
-_in_no_form = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")

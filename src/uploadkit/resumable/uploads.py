@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial as bound
@@ -36,7 +36,7 @@ from ..errors import (
 from ..intake.landing import Landing
 from ..intake.plan import Steps, shown_name
 from ..intake.spec import Received, Spec, check_spec
-from ..intake.steps import END, READ, Ask, Discard, Do, Keep, Open, Refuse, Stage, Step, Write
+from ..intake.steps import END, READ, Ask, Commit, Discard, Do, Keep, Open, Refuse, Stage, Step, Write
 from ..policy.filters import IncomingFile
 from ..policy.media_types import OCTET_STREAM
 from ..policy.signatures import HEAD_SIZE
@@ -45,7 +45,7 @@ from ..records.ledger import Said
 from ..records.lifecycle import GONE, State
 from ..records.record import Quota, UploadRecord
 from ..records.resumable import DIRECT, Resumable
-from ..storage.contract import ObjectInfo, PartialObject, Storage
+from ..storage.contract import ObjectInfo, PartialObject, Storage, StoredObject
 from ..uploads import FieldValues, Submission
 from .arriving import Published
 from .checksums import Checksum, Spool
@@ -221,8 +221,9 @@ class ResumableUploads:
         yield from self._at(upload, owner, interrupt, self._give_up)
 
     def concatenate(self, announced: Announced, pieces: Sequence[str], *, owner: str | None) -> Steps[Standing]:
-        """Makes one upload of finished pieces, in their order, which are used up by it. Raises what `create` and
-        `append` raise, and `MalformedUpload` where a piece is none, or is not finished."""
+        """Makes one upload of finished pieces, in their order, which are used up when it is accepted, or is refused by
+        what they are. Raises what `create` and `append` raise, and `MalformedUpload` where a piece is none, or is not
+        finished. After every `ServiceError` the pieces are there, and it may be called again."""
         works: dict[str, Work] = {}
         putting_together = self._put_together(announced, pieces, works, owner)
         return (yield from _closing(putting_together, bound(_release, works.values())))
@@ -240,7 +241,8 @@ class ResumableUploads:
         try:
             yield from _closing(act(work), work.release)
         except StorageError:
-            yield Do(self._look, (upload, owner))  # who has deleted it meanwhile has taken the bytes from beneath
+            if not work.is_over:  # who has deleted it meanwhile has taken the bytes from beneath
+                yield Do(self._look, (upload, owner))
             raise
         return work.standing()
 
@@ -348,6 +350,8 @@ class ResumableUploads:
                 elif failed and (isinstance(step, Refuse) or (isinstance(step, Discard) and not is_staged)):
                     step = steps.send(None)  # what has come is kept; what was made of it in another storage goes
                 else:
+                    if isinstance(step, Commit) and self._is_copied(work):
+                        step = Do(self._commit, (work, step.landing))
                     try:
                         answer = yield step
                     except GeneratorExit:
@@ -413,11 +417,13 @@ class ResumableUploads:
     ) -> Steps[Standing]:
         for piece in sorted(set(pieces)):
             works[piece] = yield from self._taken(piece, owner, None)
+            yield Do(works[piece].set_aside)  # its lock is held, and no more: there may be a thousand of them
         if any(not work.is_piece or work.size != work.length for work in works.values()):
             raise MalformedUpload("what is put together are pieces, of which all bytes are there")
         size = sum(works[piece].size for piece in pieces)
+        counted = sum(work.size for work in works.values())  # of the owner's quota, each of them once
         announced = self._policy.checked(replace(announced, length=size, is_put_together=True))
-        standing: Standing = yield Do(self._begin, (announced, owner, None))
+        standing: Standing = yield Do(self._begin, (announced, owner, size - counted))
         try:
             use = bound(self._use, [works[piece] for piece in pieces])
             return (yield from self._at(standing.upload, owner, None, use))
@@ -430,16 +436,23 @@ class ResumableUploads:
     def _use(self, pieces: Sequence[Work], work: Work) -> Steps[None]:
         try:
             for piece in pieces:
-                yield Do(piece.partial.complete)
-                yield Do(work.partial.extend, (piece.partial,))
+                yield Do(self._extend, (work, piece))
             yield Do(work.partial.keep)
         except GeneratorExit:
             raise
         except BaseException as error:
             yield Do(self._refuse, (work, error), settles=True)
             raise
-        yield Do(self._use_up, (pieces, work), settles=True)
-        yield from self._ended(work)
+        used_up = Do(self._use_up, (pieces, work), settles=True)
+        try:
+            yield from self._ended(work)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            if _is_verdict(error):
+                yield used_up
+            raise
+        yield used_up
 
     def _give_up(self, work: Work) -> Steps[None]:
         yield Do(self._delete, (work, "given up"), settles=True)
@@ -530,6 +543,14 @@ class ResumableUploads:
                 return Published(storages[record.storage], record.key)
         raise UploadGone("nothing is left of this upload; begin it again")
 
+    def _extend(self, work: Work, piece: Work) -> None:
+        piece.expect()
+        with closing(self._partial(piece.record, piece.row)) as partial:
+            partial.complete()
+            if partial.size != piece.size:
+                raise UploadGone(f"piece {piece.record.id} has changed; send it again")
+            work.partial.extend(partial)
+
     def _refuse(self, work: Work, error: BaseException) -> None:
         try:
             work.partial.discard()
@@ -537,6 +558,19 @@ class ResumableUploads:
             _log.warning("what had come of upload %s stays for now", work.record.id, exc_info=True)
         work.is_over = True
         self.pipeline.refuse([work.record.id], error)
+
+    def _commit(self, work: Work, landing: Landing) -> StoredObject:
+        """Under a key that no other upload has. Where nothing more was to come, what lies there was copied from staging
+        by a request that did not come to its end: nobody was told of it."""
+        key = work.record.key
+        if key is not None and not work.has_grown:
+            work.expect()
+            self._policy.rule.storage.delete(key)
+        return landing.commit()
+
+    def _is_copied(self, work: Work) -> bool:
+        """Whether it waits in a storage in which it does not stay."""
+        return self._policy.rule.staging is not None and not work.is_published
 
     def _take_back(self, work: Work, submission: Submission, error: BaseException) -> None:
         for file in submission.files:
@@ -547,7 +581,9 @@ class ResumableUploads:
         self._refuse(work, error)
 
     def _accept_now(self, work: Work, submission: Submission) -> None:
-        quota = self._quota if work.record.owner is not None else None
+        # Of what was put together no more has come than was reserved, and its pieces are still counted beside it.
+        is_asked = work.record.owner is not None and not work.row.told["is_put_together"]
+        quota = self._quota if is_asked else None
         try:
             self.pipeline.accept(submission.files, quota=quota, **self._policy.said(submission.fields))
         except BaseException as error:
@@ -555,16 +591,17 @@ class ResumableUploads:
             if isinstance(error, QuotaExceeded | RecordError) or self._policy.rule.key_maker is not None:
                 self._take_back(work, submission, error)
             raise
-        if self._policy.rule.staging is not None:  # it was copied from there
+        if self._is_copied(work):
             with suppress(StorageError):  # a sweep removes what stays
                 work.partial.discard()
         work.is_finished = True
 
     def _use_up(self, pieces: Sequence[Work], work: Work) -> None:
+        """What they were put together to is judged: a piece that stays now expires by itself."""
         for piece in {piece.record.id: piece for piece in pieces}.values():
             try:
                 self._delete(piece, f"it is part of {work.record.id}")
-            except StorageError:
+            except UploadError:
                 piece.is_over = True
                 _log.warning("what had come of upload %s stays for now", piece.record.id, exc_info=True)
 
@@ -580,7 +617,7 @@ class ResumableUploads:
         if length < work.size:
             raise LengthConflict(f"{work.size} bytes have arrived, and the upload is to have {length}")
         # One that is too short is judged, and refused, when it is whole.
-        self._policy.check_length(length, is_piece=True)
+        self._policy.check_length(length, may_grow=True)
         work.length = length
 
     def _end(self, work: Work) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from ..records.record import UploadRecord
 from ..records.resumable import Resumable
 from ..storage.contract import Buffer, ObjectInfo, PartialObject, StoredObject
+from .arriving import Published
 from .holding import Held
 
 __all__ = ["Announced", "Standing", "Tail", "Unjudged", "Work", "standing_of"]
@@ -67,7 +68,8 @@ def standing_of(row: Resumable, offset: int) -> Standing:
 
 class Work:
     """An upload whose lock is held. `length` is what is known of it by now. One that `is_over` has no row any more, and
-    one that `needs_last` may have all of its bytes and is not finished: see `Announced`."""
+    one that `needs_last` may have all of its bytes and is not finished: see `Announced`. What is left of one that
+    `is_published` lies where the file stays."""
 
     def __init__(
         self,
@@ -85,6 +87,7 @@ class Work:
         self.sha256: str | None = row.told["sha256"]
         self.was_finished: bool = partial is None
         self.is_finished: bool = partial is None
+        self.is_published: bool = isinstance(partial, Published)
         self.is_over: bool = False
         self.answer: object = None
         self._held = held
@@ -115,6 +118,20 @@ class Work:
         waits = self.is_finished or self.is_piece or self.needs_last
         return not waits and self.length is not None and self.size == self.length
 
+    @property
+    def has_grown(self) -> bool:
+        """Whether something was added since its lock is held."""
+        return self.size != self._size_before
+
+    def expect(self) -> None:
+        """Asked before what only the holder may do. Raises `UploadLocked` where the lock is lost."""
+        self._held.expect()
+
+    def set_aside(self) -> None:
+        """Gives back what it has of the storage, and keeps the lock: of an upload to which nothing is added."""
+        if self._partial is not None:
+            self._partial.close()
+
     def release(self) -> None:
         """Lets go of the lock, and says how far the upload has come."""
         told = {**self.row.told, "offset": self.size, "needs_last": self.needs_last}
@@ -126,7 +143,7 @@ class Work:
                 self._held.release()
             else:
                 # A storage, too, counts the time from when something was last added.
-                expires_at = self.row.expires_at if self.size == self._size_before else self._expiry()
+                expires_at = self._expiry() if self.has_grown else self.row.expires_at
                 self.row = replace(self.row, length=self.length, told=told, expires_at=expires_at)
                 self._held.release(length=self.length, told=told, expires_at=self.row.expires_at)
 

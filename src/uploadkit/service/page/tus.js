@@ -1,7 +1,7 @@
 // A large file, in pieces: tus 1.0.0 (https://tus.io/protocols/resumable-upload). What has arrived stays, whatever
 // happens to the line, the page or the service: it goes on from there.
 
-import {Problem, ask, call, refusal, transfer} from "./service.js";
+import {Problem, ask, call, refusal, soon, transfer} from "./service.js";
 import {claim, forget, remember} from "./unfinished.js";
 
 /** A file with more bytes goes in pieces. A smaller one is sent again as quickly, and in one request. */
@@ -17,6 +17,7 @@ const SECONDS = 4;
 const LEAST = 8_000_000;
 const MOST = 64_000_000;
 
+const LINGER = 4_000;  // less than somebody is waited for who forgets the token
 const CONFLICTS = 3;
 const REFUSED = new Set([413, 415, 422]);
 
@@ -82,15 +83,15 @@ export class Pieces {
       this.id = null;  // another tab goes on with that one
       this.offset = 0;
     }
-    if (this.id === null) await this.#begin();
+    if (this.id === null) await this.#begin(signal);
     else this.#stands(await standing(this.id, signal));
     signal.throwIfAborted();
   }
 
-  /** It is not stopped in the middle: an upload whose address nobody has heard would stay until its time is over. */
-  async #begin() {
+  async #begin(signal) {
+    signal.throwIfAborted();
     const headers = {...EACH, "Upload-Length": this.file.size, "Upload-Metadata": metadata(this.file, this.fields)};
-    const answer = await call("tus/", {method: "POST", headers});
+    const answer = await call("tus/", {method: "POST", headers, signal: lingering(signal)});
     const id = answer.headers.get("Location")?.split("/").at(-1);
     if (!id) throw new Problem(502);
     this.id = id;
@@ -133,6 +134,17 @@ export class Pieces {
   }
 }
 
+/**
+ * Follows `signal`: at once where that says that the connection is lost, and a little later where somebody stops. An
+ * upload whose address nobody has heard would stay until its time is over.
+ */
+function lingering(signal) {
+  const late = new AbortController();
+  const follow = () => setTimeout(() => late.abort(), signal.reason instanceof Problem ? 0 : LINGER);
+  signal.addEventListener("abort", follow, {once: true});
+  return late.signal;
+}
+
 /** How far an upload has come. */
 export async function standing(id, signal) {
   let answer;
@@ -140,7 +152,7 @@ export async function standing(id, signal) {
     answer = await call(`tus/${id}`, {method: "HEAD", headers: EACH, signal});
   } catch (problem) {
     // All was there, and is refused now. An answer to HEAD has no words.
-    if (REFUSED.has(problem.status)) throw new Problem(problem.status, {detail: await reason(id)});
+    if (REFUSED.has(problem.status)) throw new Problem(problem.status, {detail: await reason(id, signal)});
     throw problem;
   }
   const offset = number(answer.headers.get("Upload-Offset"));
@@ -151,13 +163,13 @@ export async function standing(id, signal) {
 /** Ends an upload, if it has not ended by itself. */
 export async function giveUp(id) {
   try {
-    await call(`tus/${id}`, {method: "DELETE", headers: EACH});
+    await call(`tus/${id}`, {method: "DELETE", headers: EACH, signal: soon()});
   } catch (problem) {
     if (!isGone(problem)) throw problem;
   }
 }
 
-const reason = async id => (await ask(`uploads/${id}`).catch(() => ({}))).reason;
+const reason = async (id, signal) => (await ask(`uploads/${id}`, {signal}).catch(() => ({}))).reason;
 
 const isGone = problem => problem.status === 404 || problem.status === 410;
 

@@ -521,8 +521,40 @@ def test_nobody_sees_what_another_has_begun(page: Page, text: Callable[..., Path
         assert staged(guarded) == []
 
 
+def test_what_one_has_begun_is_not_forgotten_for_another(page: Page, text: Callable[..., Path], tmp_path: Path) -> None:
+    """Who signs in after a 401 is told 404 of it: it goes on for who has begun it."""
+    patched: list[Route] = []
+
+    def refuse_third(route: Route) -> None:
+        if route.request.method == "PATCH":
+            patched.append(route)
+        if len(patched) == 3 and route.request.method == "PATCH":
+            route.fulfill(status=401, body="{}")
+        else:
+            route.continue_()
+
+    with (
+        running(SERVICE, tmp_path / "guarded", **SETTINGS, UPLOADKIT_TOKENS=json.dumps(TOKENS)) as guarded,
+        Wire(guarded.port) as wire,
+    ):
+        page.route("**/tus/*", refuse_third)
+        enter(page, wire, "ann")
+        choose(page, text())
+        sign_in(page, "bob")
+        wait_for(page, "diary.txt", "completed")
+        assert remembered(page) == 1
+        page.evaluate("sessionStorage.clear()")
+        enter(page, wire, "ann")
+        left = wait_for(page, "diary.txt", "left")
+        left.locator(".state", has_text="8.1 MB of 20 MB are there").wait_for()
+
+
 def enter(page: Page, wire: Wire, name: str) -> None:
     page.goto(wire.url)
+    sign_in(page, name)
+
+
+def sign_in(page: Page, name: str) -> None:
     page.get_by_label("Access token").fill(f"{name}-token")
     page.keyboard.press("Enter")
     page.locator("#zone").wait_for()

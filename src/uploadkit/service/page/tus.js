@@ -65,7 +65,8 @@ export class Pieces {
         if (REFUSED.has(problem.status)) await this.giveUp().catch(() => {});  // it is gone, if the service has said so
         if (!isGone(problem) || this.id === null || this.#beganAgain) throw problem;
         this.#beganAgain = true;
-        this.#over();
+        if (problem.status === 410) this.#over();
+        else this.#leave();  // after a 401 it may be another's, who comes back to it
       }
     }
   }
@@ -127,6 +128,10 @@ export class Pieces {
 
   #over() {
     forget(this.id);
+    this.#leave();
+  }
+
+  #leave() {
     this.#letGo?.();
     this.#letGo = null;
     this.id = null;

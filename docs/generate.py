@@ -136,7 +136,7 @@ def moves() -> str:
 
 
 def service_operations() -> str:
-    """Every route of the service: what it takes, and how it answers. HEAD goes without saying."""
+    """Every route of the service: what it takes, and how it answers."""
     document = _contract()
     rows = ["| route | |", "|---|---|"]
     parts = []
@@ -239,10 +239,10 @@ def _contract() -> dict[str, Any]:
 
 
 def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any], list[dict[str, Any]]]]:
-    """Method, path, operation, and the parameters of both."""
+    """Method, path, operation, and the parameters of both. HEAD goes without saying where there is GET."""
     for path, item in document["paths"].items():
         for method, operation in item.items():
-            if method not in ("parameters", "head"):
+            if method != "parameters" and not (method == "head" and "get" in item):
                 parameters = [*item.get("parameters", ()), *operation.get("parameters", ())]
                 yield method.upper(), path, operation, parameters
 

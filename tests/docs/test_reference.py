@@ -82,6 +82,16 @@ def test_a_table_is_that_of_the_code(name: str) -> None:
     assert path.read_text(encoding="utf-8") == text
 
 
+def test_every_route_is_in_the_reference() -> None:
+    """HEAD is answered wherever GET is, which the page says once: elsewhere it is a route as any other."""
+    page = REFERENCE[DOCS / "reference" / "service-api.md"]
+    paths = _script("generate")._contract()["paths"]
+    for path, item in paths.items():
+        for method in item.keys() - {"parameters"} - ({"head"} if "get" in item else set()):
+            assert f"### `{method.upper()} {path}` {{" in page
+    assert "get" not in paths["/tus/{upload}"]
+
+
 def test_every_table_of_the_code_is_compared() -> None:
     """The test above knows all of them."""
     assert set(_script("generate").SECTIONS) == set(TABLES)

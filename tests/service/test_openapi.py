@@ -30,6 +30,7 @@ from uploadkit import service as service_package
 from uploadkit.errors import UploadError
 from uploadkit.records.lifecycle import State
 from uploadkit.records.record import Accepted
+from uploadkit.resumable.tus import OFFSET_TYPE
 from uploadkit.service import watching
 from uploadkit.service.app import create_app, routes
 from uploadkit.service.callers import ANYBODY
@@ -104,6 +105,39 @@ def test_an_open_service_asks_for_no_token_and_another_does(serve: Serve) -> Non
         operation = serve(**settings).get("/openapi.json").json()["paths"]["/uploads"]["get"]
         assert operation["security"] == asked
         assert ("401" in operation["responses"]) is bool(asked)
+
+
+def test_what_a_request_of_tus_cannot_be_without_is_required(service: TestClient) -> None:
+    """With a header less it is refused, and as the document says. Numbers are numbers."""
+    tus = {"Tus-Resumable": "1.0.0"}
+    begun = service.post("/tus/", headers={**tus, "Upload-Length": "3"}).headers["Location"]
+    typed = {**tus, "Content-Type": OFFSET_TYPE}
+    item = service.get("/openapi.json").json()["paths"]["/tus/{upload}"]
+    for method, name, status in (("patch", "Upload-Offset", 400), ("post", "X-HTTP-Method-Override", 405)):
+        assert service.request(method.upper(), begun, headers=typed, content=b"abc").status_code == status
+        [said] = [each for each in item[method]["parameters"] if each["name"] == name]
+        assert (said.get("required"), str(status) in item[method]["responses"]) == (True, True)
+    numbers = {each["name"]: each["schema"] for each in item["patch"]["parameters"] if "schema" in each}
+    for name in ("Upload-Offset", "Upload-Length"):
+        assert (numbers[name]["type"], numbers[name]["minimum"]) == ("integer", 0)
+
+
+def test_what_tus_alone_answers_is_said_of_tus_alone(service: TestClient) -> None:
+    """Uploads straight into the bucket share a code with it, but not all of its statuses."""
+    paths = service.get("/openapi.json").json()["paths"]
+    for operation in (paths["/direct/s3/params"]["get"], paths["/direct/s3/multipart"]["post"]):
+        assert "malformed_upload" in json.dumps(operation["responses"]["400"])
+        assert "malformed_upload" not in json.dumps([operation["responses"].get(each) for each in ("403", "411")])
+        assert {"405", "412"} & operation["responses"].keys() == set()
+
+
+def test_every_tag_is_explained(service: TestClient) -> None:
+    """That of what comes in several requests says which protocol is taken for which."""
+    document = service.get("/openapi.json").json()
+    explained = {tag["name"]: tag["description"] for tag in document["tags"]}
+    operations = [each for item in document["paths"].values() for each in item.values() if isinstance(each, dict)]
+    assert {tag for each in operations for tag in each["tags"]} == set(explained)
+    assert "IETF" in explained["resumable"]
 
 
 def test_bounds_of_the_settings_are_those_of_the_document(serve: Serve) -> None:

@@ -20,11 +20,24 @@ from tests.adapters.servers import Server, eventually, running, uvicorn
 
 from . import axe
 from .serving import Served, wait_until_gone
-from .visiting import asked, card, choose, focus_on, ledger, moves, opened, part, picture_of, sideways, wait_for
+from .visiting import (
+    asked,
+    card,
+    choose,
+    eventually_in,
+    focus_on,
+    ledger,
+    moves,
+    opened,
+    part,
+    picture_of,
+    sideways,
+    wait_for,
+)
 from .wire import Wire
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page, Request
+    from playwright.sync_api import Page, Request, Route
 
 pytestmark = pytest.mark.needs("browser")
 
@@ -377,6 +390,85 @@ def test_a_file_that_has_changed_is_not_sent(page: Page, server: Server, wire: W
     assert ledger(server) == []
 
 
+def test_an_upload_whose_beginning_is_not_answered_is_begun_again(
+    page: Page, server: Server, text: Callable[..., Path]
+) -> None:
+    """As any other request in which nothing goes on for a minute: here for three seconds."""
+    hurry(page, "queue.js", SILENT=500, DEAD=3000)
+    held = hold(page, "POST", "**/tus/", first=1)
+    opened(page, server)
+    path = text()
+    choose(page, path)
+    waiting = wait_for(page, path.name, "waiting")
+    assert waiting.locator(".why").inner_text().startswith("The connection was lost")
+    wait_for(page, path.name, "completed")
+    assert len(held) == 1
+    expect_kept(server, path)
+
+
+def test_an_upload_whose_beginning_is_not_answered_is_cancelled(
+    page: Page, server: Server, text: Callable[..., Path]
+) -> None:
+    """An answer is waited for, so that nothing is left of what it tells of; but not for ever."""
+    hurry(page, "tus.js", LINGER=500)
+    held = hold(page, "POST", "**/tus/", first=1)
+    opened(page, server)
+    choose(page, text())
+    eventually_in(page, lambda: held)
+    page.get_by_role("button", name="Cancel diary.txt").click()
+    wait_for(page, "diary.txt", "cancelled")
+    assert ledger(server) == []
+    page.get_by_role("button", name="Retry diary.txt").click()
+    wait_for(page, "diary.txt", "completed")
+    expect_kept(server, text())
+
+
+def test_an_upload_whose_end_is_not_answered_is_cancelled(
+    page: Page, server: Server, wire: Wire, text: Callable[..., Path]
+) -> None:
+    """It is asked for again."""
+    hurry(page, "service.js", PATIENCE=1000)
+    held = hold(page, "DELETE", "**/tus/*", first=1)
+    opened(page, wire)
+    wire.bytes_per_second = SLOW
+    choose(page, text())
+    paused(page, "diary.txt")
+    page.get_by_role("button", name="Cancel diary.txt").click()
+    wait_for(page, "diary.txt", "cancelled")
+    assert len(held) == 1
+    assert ledger(server) == []
+    assert staged(server) == []
+    assert remembered(page) == 0
+
+
+def hurry(page: Page, script: str, **milliseconds: int) -> None:
+    """Makes constants of a script of the page shorter."""
+
+    def shorten(route: Route) -> None:
+        answer = route.fetch()
+        body = answer.text()
+        for name, value in milliseconds.items():
+            body, count = re.subn(rf"const {name} = [\d_]+;", f"const {name} = {value};", body)
+            assert count == 1
+        route.fulfill(response=answer, body=body)
+
+    page.route(f"**/page/{script}", shorten)
+
+
+def hold(page: Page, method: str, pattern: str, *, first: int) -> list[Route]:
+    """So many requests are never answered, nor do they come to the service. Returns those that were made so far."""
+    held: list[Route] = []
+
+    def keep(route: Route) -> None:
+        if route.request.method == method and len(held) < first:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route(pattern, keep)
+    return held
+
+
 @pytest.mark.needs("axe")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_keeps_people_from_pausing(
@@ -429,8 +521,40 @@ def test_nobody_sees_what_another_has_begun(page: Page, text: Callable[..., Path
         assert staged(guarded) == []
 
 
+def test_what_one_has_begun_is_not_forgotten_for_another(page: Page, text: Callable[..., Path], tmp_path: Path) -> None:
+    """Who signs in after a 401 is told 404 of it: it goes on for who has begun it."""
+    patched: list[Route] = []
+
+    def refuse_third(route: Route) -> None:
+        if route.request.method == "PATCH":
+            patched.append(route)
+        if len(patched) == 3 and route.request.method == "PATCH":
+            route.fulfill(status=401, body="{}")
+        else:
+            route.continue_()
+
+    with (
+        running(SERVICE, tmp_path / "guarded", **SETTINGS, UPLOADKIT_TOKENS=json.dumps(TOKENS)) as guarded,
+        Wire(guarded.port) as wire,
+    ):
+        page.route("**/tus/*", refuse_third)
+        enter(page, wire, "ann")
+        choose(page, text())
+        sign_in(page, "bob")
+        wait_for(page, "diary.txt", "completed")
+        assert remembered(page) == 1
+        page.evaluate("sessionStorage.clear()")
+        enter(page, wire, "ann")
+        left = wait_for(page, "diary.txt", "left")
+        left.locator(".state", has_text="8.1 MB of 20 MB are there").wait_for()
+
+
 def enter(page: Page, wire: Wire, name: str) -> None:
     page.goto(wire.url)
+    sign_in(page, name)
+
+
+def sign_in(page: Page, name: str) -> None:
     page.get_by_label("Access token").fill(f"{name}-token")
     page.keyboard.press("Enter")
     page.locator("#zone").wait_for()

@@ -63,6 +63,9 @@ a method that a path does not have 405. The header Accept changes nothing."""
 _TAGS: Final = {
     "uploads": "What comes in, and what is known of it.",
     "direct": "What goes from a client straight into the bucket: the routes that Uppy's AwsS3 asks for.",
+    "resumable": "What comes in several requests, by tus 1.0.0. The draft of the IETF is spoken at the same addresses, "
+    "and not described here: a request with Upload-Complete or Upload-Draft-Interop-Version, a PATCH of "
+    "application/partial-upload, and a HEAD or DELETE without Tus-Resumable are taken for that.",
     "files": "What is given out: uploads, and what was made of them.",
     "operating": "For who runs the service.",
     "page": "For people.",

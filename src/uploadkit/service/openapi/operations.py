@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from ...content.variants import DEFAULT_VARIANTS
 from ...resumable.direct import MAX_PARTS
 from ...resumable.tus import OFFSET_TYPE, VERSION
 from ..uploads import MOST_LISTED
+from .codes import REFUSALS, Refusal
 from .pieces import PRIORITY, TAGS, answer, operation, parameter
 from .schemas import ID, SHA256, SIZE, Json, reference
 
@@ -18,7 +20,7 @@ __all__ = ["paths"]
 def paths(form: Json, *, callers: Sequence[Json]) -> Json:
     """All of them. `callers` are the ways to say who calls, none where nobody has to."""
 
-    def guarded(*refusals: str, also: Sequence[Json] = ()) -> Json:
+    def guarded(*refusals: str | Refusal, also: Sequence[Json] = ()) -> Json:
         asked = ("unauthenticated",) if callers else ()
         return {"refusals": (*_ANY, *asked, *_GUARDED, *refusals), "security": [*callers, *also] if callers else []}
 
@@ -224,7 +226,7 @@ def paths(form: Json, *, callers: Sequence[Json]) -> Json:
                 "resumable",
                 "Send the next bytes of an upload",
                 "What has arrived is kept, also where the connection is lost. The last ones finish it.",
-                parameters=_ADDED,
+                parameters=[_OFFSET | {"required": True}, *_ADDED],
                 requestBody=_BYTES,
                 answers={204: answer("They have arrived.", headers=("Upload-Offset", *_RESTING))},
                 **guarded("wrong_origin", *_OF_PIECES),
@@ -242,7 +244,7 @@ def paths(form: Json, *, callers: Sequence[Json]) -> Json:
                 "resumable",
                 "PATCH or DELETE, for who can send neither",
                 "As the header says.",
-                parameters=[_OVERRIDE, *_ADDED],
+                parameters=[_OVERRIDE, _OFFSET, *_ADDED],
                 requestBody=_BYTES,
                 answers={
                     200: answer("As HEAD is answered.", headers=(*_STANDING, *_RESTING)),
@@ -352,10 +354,14 @@ _OF_A_FORM: Final = (
     "queue_failed",
 )
 
+_NOT_OF_TUS: Final = replace(
+    REFUSALS["malformed_upload"], statuses=(400,), when="What is said of the file is not of the kind that it has to be."
+)
+
 _OF_A_BEGINNING: Final = (
     "length_required",
     "malformed_form",
-    "malformed_upload",
+    _NOT_OF_TUS,
     "limit_exceeded",
     "quota_exceeded",
     "file_refused",
@@ -495,27 +501,49 @@ _LAST_EVENT_ID: Final = parameter(
 _OF_TUS: Final = [parameter("header", "Tus-Resumable", {"const": VERSION}, "The version of tus.", required=True)]
 
 _OVERRIDE: Final = parameter(
-    "header", "X-HTTP-Method-Override", {"type": "string", "examples": ["PATCH"]}, "The method that is meant."
+    "header",
+    "X-HTTP-Method-Override",
+    {"type": "string", "examples": ["PATCH"]},
+    "The method that is meant.",
+    required=True,
+)
+
+_CHECKSUM: Final = parameter(
+    "header",
+    "Upload-Checksum",
+    {"type": "string", "examples": ["sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0="]},
+    "Of the bytes of this request.",
 )
 
 _ANNOUNCED: Final = [
-    parameter("header", name, {"type": "string", "examples": [example]}, description)
-    for name, example, description in (
-        ("Upload-Length", "10", "Bytes that it is to have."),
-        ("Upload-Defer-Length", "1", "In place of that: how many is said later."),
-        ("Upload-Metadata", "filename bm90ZXMudHh0,tags YQ==", "Its `filename`, `filetype`, `priority` and `tags`."),
-        ("Upload-Concat", "partial", "A piece, or `final;` and the addresses of the pieces it is put together of."),
-        ("Upload-Checksum", "sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=", "Of the bytes of this request."),
-    )
+    parameter("header", "Upload-Length", SIZE | {"examples": [10]}, "Bytes that it is to have."),
+    *(
+        parameter("header", name, {"type": "string", "examples": [example]}, description)
+        for name, example, description in (
+            ("Upload-Defer-Length", "1", "In place of that: how many is said later."),
+            (
+                "Upload-Metadata",
+                "filename bm90ZXMudHh0,tags YQ==",
+                "Its `filename`, `filetype`, `priority` and `tags`.",
+            ),
+            ("Upload-Concat", "partial", "A piece, or `final;` and the addresses of the pieces it is put together of."),
+        )
+    ),
+    _CHECKSUM,
 ]
 
+_OFFSET: Final = parameter(
+    "header", "Upload-Offset", SIZE | {"examples": [0]}, "Where the bytes of this request begin."
+)
+
 _ADDED: Final = [
-    parameter("header", name, {"type": "string", "examples": [example]}, description)
-    for name, example, description in (
-        ("Upload-Offset", "0", "Where the bytes of this request begin."),
-        ("Upload-Length", "10", "Bytes that it is to have, where nobody has said so before."),
-        ("Upload-Checksum", "sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=", "Of the bytes of this request."),
-    )
+    parameter(
+        "header",
+        "Upload-Length",
+        SIZE | {"examples": [10]},
+        "Bytes that it is to have, where nobody has said so before.",
+    ),
+    _CHECKSUM,
 ]
 
 _BYTES: Final[Json] = {

@@ -33,12 +33,12 @@ def operation(
     description: str,
     *,
     answers: Mapping[int, Json],
-    refusals: Iterable[str],
+    refusals: Iterable[str | Refusal],
     **more: Any,
 ) -> Json:
-    """One that answers so, or refuses with one of these codes."""
+    """One that answers so, or refuses with one of these codes: by all statuses of it, or as a `Refusal` says."""
     responses = {str(status): each for status, each in answers.items()}
-    for status, problem in _problems(set(refusals)).items():
+    for status, problem in _problems({REFUSALS[each] if isinstance(each, str) else each for each in refusals}).items():
         responses[status] = _either(responses[status], problem) if status in responses else problem
     return {
         "operationId": name,
@@ -138,11 +138,13 @@ def _headers(names: Iterable[str]) -> Json:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in sorted({*names, "X-Request-ID"})}
 
 
-def _problems(codes: set[str]) -> Json:
+def _problems(refusals: set[Refusal]) -> Json:
     """The answers that are errors, by their status: each says which codes it has, and when."""
-    pairs = sorted((status, code) for code in codes for status in REFUSALS[code].statuses)
+    pairs = sorted(
+        ((status, each) for each in refusals for status in each.statuses), key=lambda pair: (pair[0], pair[1].code)
+    )
     return {
-        str(status): _problem(status, [REFUSALS[code] for _, code in group])
+        str(status): _problem(status, [each for _, each in group])
         for status, group in groupby(pairs, key=lambda pair: pair[0])
     }
 

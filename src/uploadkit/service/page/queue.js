@@ -4,7 +4,7 @@
 // A file has one key for all attempts, so what was taken once is not taken twice. What passes by itself, such as a lost
 // connection, holds the whole queue for a while: it is not the fault of one file.
 
-import {Problem, call, send, wait, whatCameOf} from "./service.js";
+import {Problem, call, send, soon, wait, whatCameOf} from "./service.js";
 import {LARGE, Pieces} from "./tus.js";
 
 const AT_ONCE = 3;
@@ -155,8 +155,8 @@ export class Queue {
     for (let tries = 1; tries <= TRIES; tries += 1) {
       try {
         await item.pieces?.giveUp();
-        const id = item.pieces ? item.id : (await whatCameOf(item.key))?.id ?? null;
-        if (id !== null) await call(`uploads/${id}`, {method: "DELETE"});
+        const id = item.pieces ? item.id : (await whatCameOf(item.key, soon()))?.id ?? null;
+        if (id !== null) await call(`uploads/${id}`, {method: "DELETE", signal: soon()});
         item.id = null;
         return;
       } catch (problem) {

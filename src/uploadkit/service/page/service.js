@@ -1,6 +1,7 @@
 // Talks to the service: calls, one file that is sent, and the token. What goes wrong is a `Problem`, always.
 
 const KEPT = "uploadkit-token";
+const PATIENCE = 15_000;
 
 /** Who asks. The token is in the storage of this tab, where there is one, and goes to no other origin. */
 export const access = {
@@ -64,6 +65,9 @@ export async function call(path, {headers: more, ...options} = {}) {
   if (answer.ok) return answer;
   throw new Problem(answer.status, parsed(await answer.text().catch(() => "")), after(answer.headers.get("Retry-After")));
 }
+
+/** The signal of a request that is quickly answered, or not at all: after so long the connection is taken for lost. */
+export const soon = () => AbortSignal.timeout(PATIENCE);
 
 /** The JSON of an answer. */
 export async function ask(path, options) {

@@ -1,7 +1,7 @@
 // A large file, in pieces: tus 1.0.0 (https://tus.io/protocols/resumable-upload). What has arrived stays, whatever
 // happens to the line, the page or the service: it goes on from there.
 
-import {Problem, ask, call, refusal, transfer} from "./service.js";
+import {Problem, ask, call, refusal, soon, transfer} from "./service.js";
 import {claim, forget, remember} from "./unfinished.js";
 
 /** A file with more bytes goes in pieces. A smaller one is sent again as quickly, and in one request. */
@@ -17,6 +17,7 @@ const SECONDS = 4;
 const LEAST = 8_000_000;
 const MOST = 64_000_000;
 
+const LINGER = 4_000;  // less than somebody is waited for who forgets the token
 const CONFLICTS = 3;
 const REFUSED = new Set([413, 415, 422]);
 
@@ -64,7 +65,8 @@ export class Pieces {
         if (REFUSED.has(problem.status)) await this.giveUp().catch(() => {});  // it is gone, if the service has said so
         if (!isGone(problem) || this.id === null || this.#beganAgain) throw problem;
         this.#beganAgain = true;
-        this.#over();
+        if (problem.status === 410) this.#over();
+        else this.#leave();  // after a 401 it may be another's, who comes back to it
       }
     }
   }
@@ -82,15 +84,15 @@ export class Pieces {
       this.id = null;  // another tab goes on with that one
       this.offset = 0;
     }
-    if (this.id === null) await this.#begin();
+    if (this.id === null) await this.#begin(signal);
     else this.#stands(await standing(this.id, signal));
     signal.throwIfAborted();
   }
 
-  /** It is not stopped in the middle: an upload whose address nobody has heard would stay until its time is over. */
-  async #begin() {
+  async #begin(signal) {
+    signal.throwIfAborted();
     const headers = {...EACH, "Upload-Length": this.file.size, "Upload-Metadata": metadata(this.file, this.fields)};
-    const answer = await call("tus/", {method: "POST", headers});
+    const answer = await call("tus/", {method: "POST", headers, signal: lingering(signal)});
     const id = answer.headers.get("Location")?.split("/").at(-1);
     if (!id) throw new Problem(502);
     this.id = id;
@@ -126,11 +128,26 @@ export class Pieces {
 
   #over() {
     forget(this.id);
+    this.#leave();
+  }
+
+  #leave() {
     this.#letGo?.();
     this.#letGo = null;
     this.id = null;
     this.offset = 0;
   }
+}
+
+/**
+ * Follows `signal`: at once where that says that the connection is lost, and a little later where somebody stops. An
+ * upload whose address nobody has heard would stay until its time is over.
+ */
+function lingering(signal) {
+  const late = new AbortController();
+  const follow = () => setTimeout(() => late.abort(), signal.reason instanceof Problem ? 0 : LINGER);
+  signal.addEventListener("abort", follow, {once: true});
+  return late.signal;
 }
 
 /** How far an upload has come. */
@@ -140,7 +157,7 @@ export async function standing(id, signal) {
     answer = await call(`tus/${id}`, {method: "HEAD", headers: EACH, signal});
   } catch (problem) {
     // All was there, and is refused now. An answer to HEAD has no words.
-    if (REFUSED.has(problem.status)) throw new Problem(problem.status, {detail: await reason(id)});
+    if (REFUSED.has(problem.status)) throw new Problem(problem.status, {detail: await reason(id, signal)});
     throw problem;
   }
   const offset = number(answer.headers.get("Upload-Offset"));
@@ -151,13 +168,13 @@ export async function standing(id, signal) {
 /** Ends an upload, if it has not ended by itself. */
 export async function giveUp(id) {
   try {
-    await call(`tus/${id}`, {method: "DELETE", headers: EACH});
+    await call(`tus/${id}`, {method: "DELETE", headers: EACH, signal: soon()});
   } catch (problem) {
     if (!isGone(problem)) throw problem;
   }
 }
 
-const reason = async id => (await ask(`uploads/${id}`).catch(() => ({}))).reason;
+const reason = async (id, signal) => (await ask(`uploads/${id}`, {signal}).catch(() => ({}))).reason;
 
 const isGone = problem => problem.status === 404 || problem.status === 410;
 

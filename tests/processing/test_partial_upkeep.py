@@ -136,7 +136,7 @@ def test_an_upload_is_not_ended_while_somebody_is_at_it(pipeline: Pipeline, medi
     assert hold is not None
     clock.forward(2)
     assert sweep(pipeline, now=clock).expired == 0
-    assert pipeline.ledger.resumables.extend(hold, seconds=LEASE_SECONDS) is False, "a sweep does not disturb him"
+    assert pipeline.ledger.resumables.wanted([hold]) == {hold.token: False}, "a sweep does not disturb him"
     pipeline.ledger.resumables.let_go(hold, expires_at=clock() + timedelta(days=1))
     assert sweep(pipeline, now=clock).expired == 0
     assert (staged(media), known(pipeline).state) == (["partial-u"], State.RECEIVING)

@@ -39,6 +39,11 @@ def held(ledger: Ledger, upload: str = "u", *, seconds: float = LEASE) -> Hold:
     return hold
 
 
+def extend(ledger: Ledger, hold: Hold, seconds: float = LEASE) -> bool:
+    """Whether somebody else wants it. Raises `KeyError` where it is another's by now, or the upload is gone."""
+    return ledger.resumables.extend_all([hold], seconds=seconds)[hold.token]
+
+
 def rows(ledger: Ledger) -> int:
     """How many there are."""
     with ledger._database.reading() as connection:
@@ -98,13 +103,13 @@ def test_who_holds_it_is_alone_until_he_lets_go(ledger: Ledger, clock: Clock, pl
     other = place.ledger(now=clock)
     hold = held(ledger)
     assert hold.until == clock() + timedelta(seconds=LEASE)
-    assert ledger.resumables.extend(hold, seconds=LEASE) is False
+    assert extend(ledger, hold) is False
     assert [other.resumables.hold("u", seconds=LEASE) for _ in range(3)] == [None] * 3
-    assert ledger.resumables.extend(hold, seconds=LEASE) is True
+    assert extend(ledger, hold) is True
     ledger.resumables.let_go(hold)
     theirs = held(other)
     assert theirs.token != hold.token
-    assert other.resumables.extend(theirs, seconds=LEASE) is False
+    assert extend(other, theirs) is False
 
 
 def test_a_hold_that_is_over_may_be_taken(ledger: Ledger, clock: Clock, place: Place) -> None:
@@ -116,15 +121,13 @@ def test_a_hold_that_is_over_may_be_taken(ledger: Ledger, clock: Clock, place: P
     assert other.resumables.hold("u", seconds=LEASE) is None
     clock.forward(0.001)
     theirs = held(other)
-    for call in (ledger.resumables.change, lambda hold: ledger.resumables.extend(hold, seconds=LEASE)):
-        with pytest.raises(UploadChanged) as lost:
-            call(hold)
-        assert (lost.value.upload, lost.value.state) == ("u", None)
-    with pytest.raises(UploadChanged):
+    with pytest.raises(UploadChanged) as lost:
         ledger.resumables.change(hold, kept="mine")
+    assert (lost.value.upload, lost.value.state) == ("u", None)
+    assert ledger.resumables.extend_all([hold], seconds=LEASE) == {}
     ledger.resumables.let_go(hold, kept="mine")
     assert ledger.resumables.get("u") == known
-    assert other.resumables.extend(theirs, seconds=LEASE) is False
+    assert extend(other, theirs) is False
     assert ledger.resumables.hold("u", seconds=LEASE) is None
 
 
@@ -135,7 +138,7 @@ def test_a_hold_is_kept_as_long_as_it_is_extended(ledger: Ledger, clock: Clock, 
     hold = held(ledger)
     for seconds in (LEASE - 1, LEASE - 1, LEASE + 1):
         clock.forward(seconds)
-        ledger.resumables.extend(hold, seconds=LEASE)
+        extend(ledger, hold)
         assert other.resumables.hold("u", seconds=LEASE) is None
 
 
@@ -218,9 +221,8 @@ def test_all_are_let_go_where_all_are_known_to_be_dead(ledger: Ledger, clock: Cl
     hold = held(ledger)
     assert ledger.resumables.hold("u", seconds=LEASE) is None
     ledger.release()
-    with pytest.raises(UploadChanged):
-        ledger.resumables.extend(hold, seconds=LEASE)
-    assert ledger.resumables.extend(held(ledger), seconds=LEASE) is False
+    assert ledger.resumables.extend_all([hold], seconds=LEASE) == {}
+    assert extend(ledger, held(ledger)) is False
     assert ledger.resumables.get("u") == known
 
 
@@ -231,10 +233,10 @@ def test_a_hold_that_was_taken_since_is_not_let_go(ledger: Ledger, clock: Clock)
     alive = held(ledger, "alive")
     clock.forward(1)
     began = clock()
-    ledger.resumables.extend(alive, seconds=LEASE)
+    extend(ledger, alive)
     new = held(ledger, "new")
     ledger.release(began)
-    assert [ledger.resumables.extend(each, seconds=LEASE) for each in (alive, new)] == [False, False]
+    assert [extend(ledger, each) for each in (alive, new)] == [False, False]
     held(ledger, "dead")
 
 
@@ -246,7 +248,7 @@ def test_one_of_twenty_threads_holds_it(ledger: Ledger, clock: Clock, place: Pla
     ledgers = [place.ledger(now=clock) for _ in range(RACERS)] if own else [place.ledger(now=clock)] * RACERS
     holds = at_once(lambda number: ledgers[number].resumables.hold("u", seconds=LEASE))
     [hold] = [hold for hold in holds if hold is not None]
-    assert ledger.resumables.extend(hold, seconds=LEASE) is True
+    assert extend(ledger, hold) is True
 
 
 @several
@@ -333,8 +335,8 @@ def _extend(ledger: Ledger, model: _Model, who: int, seconds: int) -> None:
     if who not in model.holds:
         return
     try:
-        ledger.resumables.extend(model.holds[who], seconds=seconds)
-    except UploadChanged:
+        extend(ledger, model.holds[who], seconds)
+    except KeyError:
         assert model.owner != who
     else:
         assert model.owner == who

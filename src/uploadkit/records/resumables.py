@@ -100,17 +100,9 @@ class Resumables:
                 _expect(connection, upload)
         return Hold(upload=upload, token=token, until=until) if found == token else None
 
-    def extend(self, hold: Hold, *, seconds: float) -> bool:
-        """Keeps it for so many more seconds from now. True where somebody else wants it. Raises `UploadChanged` where
-        it is another's by now, or the upload is gone."""
-        found = self.extend_all([hold], seconds=seconds)
-        if hold.token not in found:
-            raise _lost(hold)
-        return found[hold.token]
-
     def extend_all(self, holds: Collection[Hold], *, seconds: float) -> dict[str, bool]:
-        """As `extend`, for many at once: by their tokens, whether somebody else wants them. Those that are another's by
-        now are not among them."""
+        """Keeps them for so many more seconds from now: by their tokens, whether somebody else wants them. Those that
+        are another's by now, or of which the upload is gone, are not among them."""
         now = self._now()
         extending = {"held_at": now, "held_until": now + timedelta(seconds=seconds)}
         found = dict[str, bool]()

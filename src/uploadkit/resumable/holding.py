@@ -65,11 +65,6 @@ class Held:
         self._wanted_at: float | None = None
         self._is_over = False
 
-    @property
-    def wanted(self) -> bool:
-        """Whether somebody else wants the upload, or has it by now: let go soon."""
-        return self._wanted_at is not None
-
     def expect(self) -> None:
         """Asked before anything is added. Raises `UploadLocked` where the hold was lost, or may be over soon: then
         nothing may be written any more."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 from tests.processing.pipelines import Heard, keys_of, sqlite, told
@@ -142,6 +142,27 @@ def test_an_upload_is_not_ended_while_somebody_is_at_it(pipeline: Pipeline, medi
     assert (staged(media), known(pipeline).state) == (["partial-u"], State.RECEIVING)
 
 
+def test_one_who_is_back_in_the_middle_of_a_sweep_is_not_disturbed(
+    pipeline: Pipeline, media: Place, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sweep had found it, and has nobody let go of it."""
+    rest(pipeline, media, seconds=60)
+    clock.forward(61)
+    resumables = pipeline.ledger.resumables
+    hold_it, holds = resumables.hold, []
+
+    def later(upload: str, **options: Any) -> object:
+        holds.append(hold_it(upload, seconds=LEASE_SECONDS))
+        return hold_it(upload, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(resumables, "hold", later)
+        assert sweep(pipeline, now=clock).expired == 0
+    [mine] = holds
+    assert mine is not None
+    assert resumables.wanted([mine]) == {mine.token: False}
+
+
 def test_one_who_comes_back_in_the_middle_of_a_sweep_goes_on(
     pipeline: Pipeline, media: Place, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,11 +172,11 @@ def test_one_who_comes_back_in_the_middle_of_a_sweep_goes_on(
     resumables = pipeline.ledger.resumables
     hold_it = resumables.hold
 
-    def later(upload: str, *, seconds: float) -> object:
-        mine = hold_it(upload, seconds=seconds)
+    def later(upload: str, **options: Any) -> object:
+        mine = hold_it(upload, **options)
         assert mine is not None
         resumables.let_go(mine, expires_at=clock() + timedelta(days=1))
-        return hold_it(upload, seconds=seconds)
+        return hold_it(upload, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(resumables, "hold", later)

@@ -162,6 +162,21 @@ def test_many_are_extended_at_once(ledger: Ledger, clock: Clock) -> None:
     assert held(ledger, lost.upload).token != theirs.token
 
 
+def test_who_is_not_asked_hears_nothing(ledger: Ledger, clock: Clock, place: Place) -> None:
+    """Nor does the next one. What is free is had without asking."""
+    begin(ledger, clock, "u")
+    other = place.ledger(now=clock)
+    hold = held(ledger)
+    assert other.resumables.hold("u", seconds=LEASE, asks=False) is None
+    assert extend(ledger, hold) is False
+    ledger.resumables.let_go(hold)
+    theirs = other.resumables.hold("u", seconds=LEASE, asks=False)
+    assert theirs is not None
+    assert ledger.resumables.hold("u", seconds=LEASE, asks=False) is None
+    with pytest.raises(RecordMissing):
+        ledger.resumables.hold("x", seconds=LEASE, asks=False)
+
+
 def test_more_are_extended_than_one_statement_takes(ledger: Ledger, clock: Clock) -> None:
     """In one transaction all the same."""
     begin(ledger, clock, "u")

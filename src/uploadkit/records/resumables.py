@@ -76,16 +76,17 @@ class Resumables:
             row = connection.execute(select(*_RESUMABLE).where(resumables.c.upload == upload)).one_or_none()
         return None if row is None else _resumable(row)
 
-    def hold(self, upload: str, *, seconds: float) -> Hold | None:
+    def hold(self, upload: str, *, seconds: float, asks: bool = True) -> Hold | None:
         """The right to add to it, for so many seconds. None where somebody else has it: then he is told that it is
-        wanted, when he extends it. Raises `RecordMissing` where there is no such upload."""
+        wanted, when he extends it, unless nobody `asks` him for it. Raises `RecordMissing` where there is no such
+        upload."""
         _check_id(upload)
         now, token = self._now(), token_hex(16)
         until = now + timedelta(seconds=seconds)
         free = or_(resumables.c.token.is_(None), resumables.c.held_until <= now)
-        asked = (
+        asked = (  # who waits writes once
             update(resumables)
-            .where(resumables.c.upload == upload, or_(free, resumables.c.wanted == false()))  # who waits writes once
+            .where(resumables.c.upload == upload, or_(free, resumables.c.wanted == false()) if asks else free)
             .values(
                 token=case((free, token), else_=resumables.c.token),
                 held_at=case((free, now), else_=resumables.c.held_at),

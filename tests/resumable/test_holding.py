@@ -317,6 +317,32 @@ def test_a_hold_is_over_here_before_it_is_for_others(ledger: Ledger, monkeypatch
     assert kept(ledger) == "first"
 
 
+def test_before_what_cannot_be_mended_the_ledger_is_asked(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where another one has it although it is not over by the own clock. Where the ledger does not answer, that
+    counts."""
+    told: list[str] = []
+    first = held(ledger, lease_seconds=600, on_wanted=lambda: told.append("wanted"))
+    first.confirm()
+    ledger.release()
+    second = held(ledger, lease_seconds=600)
+
+    def fail(*args: object) -> None:
+        raise LedgerFailed("it does not answer", retryable=True)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger.resumables, "wanted", fail)
+        first.confirm()
+    first.expect()
+    with pytest.raises(UploadLocked):
+        first.confirm()
+    assert is_over(first)
+    assert told == ["wanted"]
+    second.confirm()
+    second.release()
+    with pytest.raises(UploadLocked):
+        second.confirm()
+
+
 def test_the_time_of_a_hold_begins_before_the_ledger_is_asked(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that was slow to answer has given it to somebody else by now, perhaps."""
     hold = ledger.resumables.hold

@@ -250,7 +250,7 @@ class ResumableUploads:
             return
         if adding.is_last and work.length is not None:
             work.needs_last = False  # should this request break off: with what is missing it is whole
-        body: Source = Body(adding.offset, bound(self._policy.check_room, work.length))
+        body: Source = Body(adding.offset, bound(self._policy.check_room, work.length), work.waiting)
         if adding.checksum is not None:
             body = yield from self._verified(adding.checksum, body)
         if work.is_piece or work.size >= HEAD_SIZE:
@@ -354,6 +354,7 @@ class ResumableUploads:
             yield Do(self._take_back, (work, received.submission, error), settles=True)
             raise error
         if self._handler is not None:
+            work.expect()
             try:
                 work.answer = yield Ask(self._handler, (received.given,))
             except GeneratorExit:
@@ -507,22 +508,29 @@ class ResumableUploads:
         raise UploadGone("nothing is left of this upload; begin it again")
 
     def _refuse(self, work: Work, error: BaseException) -> None:
-        try:
-            work.partial.discard()
-        except StorageError:
-            _log.warning("what had come of upload %s stays for now", work.record.id, exc_info=True)
-        work.is_over = True
-        self.pipeline.refuse([work.record.id], error)
+        self._discard(work)
+        self.pipeline.refuse([work.record.id], error, since={State.RECEIVING})
 
     def _take_back(self, work: Work, submission: Submission, error: BaseException) -> None:
+        work.confirm()
         for file in submission.files:
             try:
                 file.storage.delete(file.key)
             except StorageError as also:
                 error.add_note(f"and the file could not be removed: {also!r}")
-        self._refuse(work, error)
+        self._discard(work)
+        self.pipeline.refuse([work.record.id], error)  # also one that the handler has accepted by `Pipeline.run`
+
+    def _discard(self, work: Work) -> None:
+        work.confirm()
+        try:
+            work.partial.discard()
+        except StorageError:
+            _log.warning("what had come of upload %s stays for now", work.record.id, exc_info=True)
+        work.is_over = True
 
     def _accept_now(self, work: Work, submission: Submission) -> None:
+        work.confirm()
         quota = self._quota if work.record.owner is not None else None
         try:
             self.pipeline.accept(submission.files, quota=quota, **self._policy.said(submission.fields))
@@ -532,7 +540,7 @@ class ResumableUploads:
                 self._take_back(work, submission, error)
             raise
         if self._policy.rule.staging is not None:  # it was copied from there
-            with suppress(StorageError):  # a sweep removes what stays
+            with suppress(StorageError, UploadLocked):  # a sweep removes what stays
                 work.partial.discard()
         work.is_finished = True
 
@@ -540,11 +548,12 @@ class ResumableUploads:
         for piece in {piece.record.id: piece for piece in pieces}.values():
             try:
                 self._delete(piece, f"it is part of {work.record.id}")
-            except StorageError:
+            except (StorageError, UploadLocked):
                 piece.is_over = True
                 _log.warning("what had come of upload %s stays for now", piece.record.id, exc_info=True)
 
     def _delete(self, work: Work, reason: str) -> None:
+        work.confirm()
         self.pipeline.delete(work.record.id, reason=reason)
         work.is_over = True
 

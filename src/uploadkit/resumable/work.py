@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..records.record import UploadRecord
 from ..records.resumable import Resumable
@@ -91,10 +92,13 @@ class Work:
         self._partial = None if partial is None else _Fenced(partial, held)
         self._expiry = expiry
         self._size_before = self.size
+        self.expect: Callable[[], None] = held.expect
+        self.confirm: Callable[[], None] = held.confirm
+        self.waiting: Callable[[], AbstractContextManager[None]] = held.waiting
 
     @property
     def partial(self) -> PartialObject:
-        """To which nothing is added when the lock is lost. Raises `RuntimeError` where the upload is finished."""
+        """Of which nothing is changed when the lock is lost. Raises `RuntimeError` where the upload is finished."""
         if self._partial is None:
             raise RuntimeError("a finished upload has no bytes that are still to be judged")
         return self._partial
@@ -148,11 +152,6 @@ class _Fenced:
     def __init__(self, partial: PartialObject, held: Held) -> None:
         self._partial = partial
         self._held = held
-        self.head = partial.head
-        self.keep = partial.keep
-        self.open = partial.open
-        self.close = partial.close
-        self.discard = partial.discard
 
     @property
     def size(self) -> int:
@@ -165,6 +164,23 @@ class _Fenced:
     def extend(self, other: PartialObject) -> None:
         self._held.expect()
         self._partial.extend(other._partial if isinstance(other, _Fenced) else other)
+
+    def keep(self) -> None:
+        self._held.confirm()
+        self._partial.keep()
+
+    def head(self, size: int) -> bytes:
+        return self._partial.head(size)
+
+    def open(self) -> BinaryIO:
+        return self._partial.open()
+
+    def close(self) -> None:
+        self._partial.close()
+
+    def discard(self) -> None:
+        self._held.confirm()
+        self._partial.discard()
 
     def complete(self) -> None:
         self._held.expect()

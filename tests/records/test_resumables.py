@@ -162,6 +162,18 @@ def test_many_are_extended_at_once(ledger: Ledger, clock: Clock) -> None:
     assert held(ledger, lost.upload).token != theirs.token
 
 
+def test_those_that_go_on_are_given_more_time_when_they_are_extended(ledger: Ledger, clock: Clock) -> None:
+    """Each its own; none that is another's by now, and none of which nothing is said."""
+    begin(ledger, clock, "u", "v", "lost", "rests")
+    before, later = clock() + timedelta(hours=1), clock() + timedelta(days=1)
+    holds = {upload: held(ledger, upload) for upload in ("u", "v", "lost", "rests")}
+    ledger.resumables.let_go(holds["lost"])
+    expires = {holds["u"].token: later, holds["v"].token: later + timedelta(seconds=1), holds["lost"].token: later}
+    ledger.resumables.extend_all(holds.values(), seconds=LEASE, expires=expires)
+    found = {each.upload: each.expires_at for each in ledger.resumables.expired(later + timedelta(days=1))}
+    assert found == {"u": later, "v": later + timedelta(seconds=1), "lost": before, "rests": before}
+
+
 def test_who_is_not_asked_hears_nothing(ledger: Ledger, clock: Clock, place: Place) -> None:
     """Nor does the next one. What is free is had without asking."""
     begin(ledger, clock, "u")
@@ -182,7 +194,12 @@ def test_more_are_extended_than_one_statement_takes(ledger: Ledger, clock: Clock
     begin(ledger, clock, "u")
     hold = held(ledger)
     many = [*(Hold(upload=f"x{number}", token=f"{number}", until=hold.until) for number in range(2500)), hold]
-    assert ledger.resumables.wanted(many) == ledger.resumables.extend_all(many, seconds=LEASE) == {hold.token: False}
+    expires = {each.token: clock() for each in many}
+    assert ledger.resumables.wanted(many) == {hold.token: False}
+    assert ledger.resumables.extend_all(many, seconds=LEASE, expires=expires) == {hold.token: False}
+    found = ledger.resumables.get("u")
+    assert found is not None
+    assert found.expires_at == clock()
 
 
 def test_what_is_known_changes_under_a_hold(ledger: Ledger, clock: Clock) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -248,3 +249,40 @@ def test_nothing_is_done_to_what_has_come_without_the_lock(begin: Begin) -> None
     work.release()
     place.end_leases()
     place.expect_partial(location, 9000)
+
+
+def test_an_upload_to_which_bytes_come_is_not_over(begin: Begin) -> None:
+    """Although one request takes longer than the time that an upload has. Should its process die, what has come has
+    that time still."""
+    place, ends = begin(expires_seconds=1, wait_seconds=20), threading.Event()
+
+    def body() -> Iterator[bytes]:
+        yield DATA[:9000]
+        while not ends.wait(0.01):
+            yield bytes(20_000)
+
+    location = place.talk.created(60 * 2**20)
+    first = known(place, location).expires_at
+    asking = Asking(lambda: place.again().patch(location, 0, body()))
+    try:
+        until(lambda: datetime.now(UTC) > first and known(place, location).expires_at > datetime.now(UTC))
+        answer = place.again().head(location)
+        assert (answer.status, answer.offset > 9000) == (200, True)
+    finally:
+        ends.set()
+    assert asking.end().code == "upload_locked"
+
+
+def test_an_upload_whose_time_ends_while_it_is_judged_is_finished(begin: Begin) -> None:
+    """Who comes back meanwhile is told to wait, and not that it is over."""
+    busy = Busy()
+    place = begin(single={"check": busy})
+    location = place.talk.created(len(DATA))
+    asking = Asking(lambda: place.again().patch(location, 0, DATA))
+    assert busy.begun.wait(20)
+    hold = holding._held_here(id_of(location))[0].hold
+    place.ledger.resumables.change(hold, expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    assert place.again().head(location).status == 423
+    busy.goes_on.set()
+    assert asking.end().status == 204
+    place.expect_whole(location, DATA)

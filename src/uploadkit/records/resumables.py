@@ -10,9 +10,23 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from secrets import token_hex
+from types import MappingProxyType
 from typing import Any, Final, Unpack
 
-from sqlalchemy import ColumnElement, Connection, Executable, Row, and_, case, delete, false, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Executable,
+    Row,
+    and_,
+    case,
+    delete,
+    false,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from ..errors import RecordExists, RecordMissing, UploadChanged
 from .database import Database
@@ -101,15 +115,18 @@ class Resumables:
                 _expect(connection, upload)
         return Hold(upload=upload, token=token, until=until) if found == token else None
 
-    def extend_all(self, holds: Collection[Hold], *, seconds: float) -> dict[str, bool]:
+    def extend_all(
+        self, holds: Collection[Hold], *, seconds: float, expires: Mapping[str, datetime] = MappingProxyType({})
+    ) -> dict[str, bool]:
         """Keeps them for so many more seconds from now: by their tokens, whether somebody else wants them. Those that
-        are another's by now, or of which the upload is gone, are not among them."""
+        are another's by now, or of which the upload is gone, are not among them. `expires` is, by tokens too, when some
+        of the uploads are given up from now on."""
         now = self._now()
         extending = {"held_at": now, "held_until": now + timedelta(seconds=seconds)}
         found = dict[str, bool]()
         with self._database.writing() as connection:
             for these in _some(holds):
-                extended = update(resumables).where(_any_of(these)).values(extending)
+                extended = update(resumables).where(_any_of(these)).values(extending | _expiring(these, expires))
                 found.update(_wanted(connection, extended.returning(resumables.c.token, resumables.c.wanted)))
         return found
 
@@ -205,6 +222,12 @@ def _any_of(holds: Collection[Hold]) -> ColumnElement[bool]:
     return and_(
         resumables.c.upload.in_([hold.upload for hold in holds]), resumables.c.token.in_([hold.token for hold in holds])
     )
+
+
+def _expiring(holds: Collection[Hold], expires: Mapping[str, datetime]) -> dict[str, Any]:
+    column = resumables.c.expires_at
+    known = {hold.token: literal(expires[hold.token], column.type) for hold in holds if hold.token in expires}
+    return {"expires_at": case(known, value=resumables.c.token, else_=column)} if known else {}
 
 
 def _wanted(connection: Connection, asked: Executable) -> dict[str, bool]:

@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Final, Unpack
 from weakref import WeakValueDictionary
 
@@ -57,6 +58,8 @@ class Held:
         self, ledger: Ledger, hold: Hold, *, asked_at: float, seconds: float, on_wanted: Callable[[], None]
     ) -> None:
         self.hold: Final = hold
+        self.expires_at: datetime | None = None
+        """Where something was added: until when there is time for more. It is written down when the hold is renewed."""
         self._freed = threading.Event()
         self._ledger = ledger
         self._process = os.getpid()
@@ -255,7 +258,9 @@ class _Keeper:
         due = {token: each for token, each in held.items() if each._is_stale(at) and not each._is_given_up(at)}
         rest = {token: each for token, each in held.items() if token not in due}
         if due:
-            found = self._resumables.extend_all([each.hold for each in due.values()], seconds=self._seconds)
+            expires = {token: each.expires_at for token, each in due.items() if each.expires_at is not None}
+            holds = [each.hold for each in due.values()]
+            found = self._resumables.extend_all(holds, seconds=self._seconds, expires=expires)
             for token in found:
                 due[token]._renew(at)
             _tell(due, found)

@@ -478,6 +478,7 @@ class ResumableUploads:
         held = take(self._ledger, upload, wait_seconds=self._wait_seconds, on_wanted=interrupt or _nothing)
         try:
             record, row = self._look(upload, owner)
+            _expect_time(record, row)  # who was at it until now has given it more, perhaps
             partial = self._partial(record, row) if record.state is State.RECEIVING else None
         except BaseException:
             held.release()
@@ -493,8 +494,6 @@ class ResumableUploads:
             raise RecordMissing("there is no such upload", upload=upload)
         if row is None or record.state in GONE:
             raise UploadGone(f"this upload is {record.state}{f': {record.reason}' if record.reason else ''}")
-        if record.state is State.RECEIVING and row.expires_at <= datetime.now(UTC):
-            raise UploadGone("the time of this upload is over; begin it again")
         return record, row
 
     def _partial(self, record: UploadRecord, row: Resumable) -> PartialObject:
@@ -591,6 +590,11 @@ class _Adding:
 
 class _Unfinished(Exception):
     """Not all of the file has come."""
+
+
+def _expect_time(record: UploadRecord, row: Resumable) -> None:
+    if record.state is State.RECEIVING and row.expires_at <= datetime.now(UTC):
+        raise UploadGone("the time of this upload is over; begin it again")
 
 
 def is_async(call: Callable[..., Any] | None) -> bool:

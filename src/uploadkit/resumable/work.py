@@ -89,9 +89,7 @@ class Work:
         self.is_over: bool = False
         self.answer: object = None
         self._held = held
-        self._partial = None if partial is None else _Fenced(partial, held)
-        self._expiry = expiry
-        self._size_before = self.size
+        self._partial = None if partial is None else _Fenced(partial, held, expiry)
         self.expect: Callable[[], None] = held.expect
         self.confirm: Callable[[], None] = held.confirm
         self.waiting: Callable[[], AbstractContextManager[None]] = held.waiting
@@ -130,7 +128,7 @@ class Work:
                 self._held.release()
             else:
                 # A storage, too, counts the time from when something was last added.
-                expires_at = self.row.expires_at if self.size == self._size_before else self._expiry()
+                expires_at = self._held.expires_at or self.row.expires_at
                 self.row = replace(self.row, length=self.length, told=told, expires_at=expires_at)
                 self._held.release(length=self.length, told=told, expires_at=self.row.expires_at)
 
@@ -147,11 +145,12 @@ class Work:
 
 
 class _Fenced:
-    """A partial object that changes only while the lock is held."""
+    """A partial object that changes only while the lock is held. What is added gives its upload more time."""
 
-    def __init__(self, partial: PartialObject, held: Held) -> None:
+    def __init__(self, partial: PartialObject, held: Held, expiry: Callable[[], datetime]) -> None:
         self._partial = partial
         self._held = held
+        self._expiry = expiry
 
     @property
     def size(self) -> int:
@@ -160,10 +159,12 @@ class _Fenced:
     def append(self, data: Buffer) -> None:
         self._held.expect()
         self._partial.append(data)
+        self._held.expires_at = self._expiry()
 
     def extend(self, other: PartialObject) -> None:
         self._held.expect()
         self._partial.extend(other._partial if isinstance(other, _Fenced) else other)
+        self._held.expires_at = self._expiry()
 
     def keep(self) -> None:
         self._held.confirm()

@@ -334,6 +334,8 @@ def test_before_what_cannot_be_mended_the_ledger_is_asked(ledger: Ledger, monkey
         first.confirm()
     first.expect()
     with pytest.raises(UploadLocked):
+        first.change(kept="first")
+    with pytest.raises(UploadLocked):
         first.confirm()
     assert is_over(first)
     assert told == ["wanted"]

@@ -17,7 +17,7 @@ from tests.resumable.talking import DRIVERS, Place, Talk, Told, id_of, place_in
 from tests.storage.s3.moto import moto_server
 from tests.storage.s3.server import BUCKET
 
-from uploadkit.errors import UploadLocked
+from uploadkit.errors import LedgerFailed, UploadLocked
 from uploadkit.policy.filters import IncomingFile
 from uploadkit.records.lifecycle import State
 from uploadkit.records.resumable import Resumable
@@ -196,7 +196,7 @@ def test_who_has_lost_an_upload_in_its_handler_neither_takes_it_nor_takes_it_bac
     place.expect_whole(location, DATA)
 
 
-@pytest.mark.parametrize("asks", ["DELETE", "PATCH", "last PATCH"])
+@pytest.mark.parametrize("asks", ["DELETE", "PATCH", "last PATCH", "PATCH with a length"])
 def test_who_has_lost_an_upload_at_once_changes_nothing(
     begin: Begin, asks: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,19 +208,21 @@ def test_who_has_lost_an_upload_at_once_changes_nothing(
         return held
 
     place = begin()
-    location = place.talk.created(len(DATA))
+    location = place.talk.created(None if asks == "PATCH with a length" else len(DATA))
     place.talk.patch(location, 0, DATA[:9000])
     with monkeypatch.context() as patch:
         patch.setattr(uploads, "take", take_and_lose)
         talk = place.again()
         if asks == "DELETE":
             answer = talk.delete(location)
+        elif asks == "PATCH with a length":
+            answer = talk.patch(location, 9000, b"", upload_length=len(DATA))
         else:
             answer = talk.patch(location, 9000, DATA[9000:] if asks == "last PATCH" else DATA[9000:9001])
         assert answer.status == 423
     place.end_leases()
     place.expect_partial(location, 9000)
-    place.talk.patch(location, 9000, DATA[9000:])
+    place.talk.patch(location, 9000, DATA[9000:], upload_length=len(DATA))
     place.expect_whole(location, DATA)
 
 
@@ -285,4 +287,24 @@ def test_an_upload_whose_time_ends_while_it_is_judged_is_finished(begin: Begin) 
     assert place.again().head(location).status == 423
     busy.goes_on.set()
     assert asking.end().status == 204
+    place.expect_whole(location, DATA)
+
+
+@pytest.mark.parametrize("first", [0, 6000])
+def test_a_length_that_was_said_is_known_though_the_ledger_hears_of_no_end(
+    begin: Begin, first: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its client was answered that all is well, and says it once."""
+
+    def fail(*args: object, **options: object) -> None:
+        raise LedgerFailed("it does not answer", retryable=True)
+
+    place = begin()
+    location = place.talk.created()
+    with monkeypatch.context() as patch:
+        patch.setattr(place.ledger.resumables, "let_go", fail)
+        assert place.talk.patch(location, 0, DATA[:first], upload_length=len(DATA)).status == 204
+    place.end_leases()
+    assert place.talk.head(location).headers["upload-length"] == str(len(DATA))
+    place.talk.patch(location, first, DATA[first:])
     place.expect_whole(location, DATA)

@@ -23,7 +23,7 @@ from datetime import datetime
 from typing import Final, Unpack
 from weakref import WeakValueDictionary
 
-from ..errors import LedgerFailed, UploadLocked
+from ..errors import LedgerFailed, UploadChanged, UploadLocked
 from ..records.ledger import Ledger
 from ..records.resumable import Hold, ResumableChanges
 from ..storage import event_loop
@@ -96,6 +96,14 @@ class Held:
             yield
         finally:
             self._is_waiting = False
+
+    def change(self, **changes: Unpack[ResumableChanges]) -> None:
+        """Changes what is known of the upload. Raises `UploadLocked` as `expect`, and `LedgerFailed`."""
+        self.expect()
+        try:
+            self._ledger.resumables.change(self.hold, **changes)
+        except UploadChanged as error:
+            raise UploadLocked(retry_after=RETRY_SECONDS) from error
 
     def release(self, **changes: Unpack[ResumableChanges]) -> None:
         """Lets go of the upload, and changes what is known of it in the same transaction, where it is still held.

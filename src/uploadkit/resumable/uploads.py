@@ -250,6 +250,8 @@ class ResumableUploads:
             return
         if adding.is_last and work.length is not None:
             work.needs_last = False  # should this request break off: with what is missing it is whole
+        if work.has_news:
+            yield Do(work.remember)
         body: Source = Body(adding.offset, bound(self._policy.check_room, work.length), work.waiting)
         if adding.checksum is not None:
             body = yield from self._verified(adding.checksum, body)

@@ -117,6 +117,17 @@ class Work:
         waits = self.is_finished or self.is_piece or self.needs_last
         return not waits and self.length is not None and self.size == self.length
 
+    @property
+    def has_news(self) -> bool:
+        """Whether its client has said something that nobody else knows."""
+        return (self.length, self.needs_last) != (self.row.length, self.row.told["needs_last"])
+
+    def remember(self) -> None:
+        """Writes down what its client has said. It may be answered that all is well, and not say it again."""
+        told = {**self.row.told, "needs_last": self.needs_last}
+        self._held.change(length=self.length, told=told)
+        self.row = replace(self.row, length=self.length, told=told)
+
     def release(self) -> None:
         """Lets go of the lock, and says how far the upload has come."""
         told = {**self.row.told, "offset": self.size, "needs_last": self.needs_last}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 from tests.processing.pipelines import Heard, keys_of, sqlite, told
@@ -136,10 +136,31 @@ def test_an_upload_is_not_ended_while_somebody_is_at_it(pipeline: Pipeline, medi
     assert hold is not None
     clock.forward(2)
     assert sweep(pipeline, now=clock).expired == 0
-    assert pipeline.ledger.resumables.extend(hold, seconds=LEASE_SECONDS) is False, "a sweep does not disturb him"
+    assert pipeline.ledger.resumables.wanted([hold]) == {hold.token: False}, "a sweep does not disturb him"
     pipeline.ledger.resumables.let_go(hold, expires_at=clock() + timedelta(days=1))
     assert sweep(pipeline, now=clock).expired == 0
     assert (staged(media), known(pipeline).state) == (["partial-u"], State.RECEIVING)
+
+
+def test_one_who_is_back_in_the_middle_of_a_sweep_is_not_disturbed(
+    pipeline: Pipeline, media: Place, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sweep had found it, and has nobody let go of it."""
+    rest(pipeline, media, seconds=60)
+    clock.forward(61)
+    resumables = pipeline.ledger.resumables
+    hold_it, holds = resumables.hold, []
+
+    def later(upload: str, **options: Any) -> object:
+        holds.append(hold_it(upload, seconds=LEASE_SECONDS))
+        return hold_it(upload, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(resumables, "hold", later)
+        assert sweep(pipeline, now=clock).expired == 0
+    [mine] = holds
+    assert mine is not None
+    assert resumables.wanted([mine]) == {mine.token: False}
 
 
 def test_one_who_comes_back_in_the_middle_of_a_sweep_goes_on(
@@ -151,11 +172,11 @@ def test_one_who_comes_back_in_the_middle_of_a_sweep_goes_on(
     resumables = pipeline.ledger.resumables
     hold_it = resumables.hold
 
-    def later(upload: str, *, seconds: float) -> object:
-        mine = hold_it(upload, seconds=seconds)
+    def later(upload: str, **options: Any) -> object:
+        mine = hold_it(upload, **options)
         assert mine is not None
         resumables.let_go(mine, expires_at=clock() + timedelta(days=1))
-        return hold_it(upload, seconds=seconds)
+        return hold_it(upload, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(resumables, "hold", later)

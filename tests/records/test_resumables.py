@@ -39,6 +39,11 @@ def held(ledger: Ledger, upload: str = "u", *, seconds: float = LEASE) -> Hold:
     return hold
 
 
+def extend(ledger: Ledger, hold: Hold, seconds: float = LEASE) -> bool:
+    """Whether somebody else wants it. Raises `KeyError` where it is another's by now, or the upload is gone."""
+    return ledger.resumables.extend_all([hold], seconds=seconds)[hold.token]
+
+
 def rows(ledger: Ledger) -> int:
     """How many there are."""
     with ledger._database.reading() as connection:
@@ -98,13 +103,13 @@ def test_who_holds_it_is_alone_until_he_lets_go(ledger: Ledger, clock: Clock, pl
     other = place.ledger(now=clock)
     hold = held(ledger)
     assert hold.until == clock() + timedelta(seconds=LEASE)
-    assert ledger.resumables.extend(hold, seconds=LEASE) is False
+    assert extend(ledger, hold) is False
     assert [other.resumables.hold("u", seconds=LEASE) for _ in range(3)] == [None] * 3
-    assert ledger.resumables.extend(hold, seconds=LEASE) is True
+    assert extend(ledger, hold) is True
     ledger.resumables.let_go(hold)
     theirs = held(other)
     assert theirs.token != hold.token
-    assert other.resumables.extend(theirs, seconds=LEASE) is False
+    assert extend(other, theirs) is False
 
 
 def test_a_hold_that_is_over_may_be_taken(ledger: Ledger, clock: Clock, place: Place) -> None:
@@ -116,15 +121,13 @@ def test_a_hold_that_is_over_may_be_taken(ledger: Ledger, clock: Clock, place: P
     assert other.resumables.hold("u", seconds=LEASE) is None
     clock.forward(0.001)
     theirs = held(other)
-    for call in (ledger.resumables.change, lambda hold: ledger.resumables.extend(hold, seconds=LEASE)):
-        with pytest.raises(UploadChanged) as lost:
-            call(hold)
-        assert (lost.value.upload, lost.value.state) == ("u", None)
-    with pytest.raises(UploadChanged):
+    with pytest.raises(UploadChanged) as lost:
         ledger.resumables.change(hold, kept="mine")
+    assert (lost.value.upload, lost.value.state) == ("u", None)
+    assert ledger.resumables.extend_all([hold], seconds=LEASE) == {}
     ledger.resumables.let_go(hold, kept="mine")
     assert ledger.resumables.get("u") == known
-    assert other.resumables.extend(theirs, seconds=LEASE) is False
+    assert extend(other, theirs) is False
     assert ledger.resumables.hold("u", seconds=LEASE) is None
 
 
@@ -135,7 +138,7 @@ def test_a_hold_is_kept_as_long_as_it_is_extended(ledger: Ledger, clock: Clock, 
     hold = held(ledger)
     for seconds in (LEASE - 1, LEASE - 1, LEASE + 1):
         clock.forward(seconds)
-        ledger.resumables.extend(hold, seconds=LEASE)
+        extend(ledger, hold)
         assert other.resumables.hold("u", seconds=LEASE) is None
 
 
@@ -159,12 +162,44 @@ def test_many_are_extended_at_once(ledger: Ledger, clock: Clock) -> None:
     assert held(ledger, lost.upload).token != theirs.token
 
 
+def test_those_that_go_on_are_given_more_time_when_they_are_extended(ledger: Ledger, clock: Clock) -> None:
+    """Each its own; none that is another's by now, and none of which nothing is said."""
+    begin(ledger, clock, "u", "v", "lost", "rests")
+    before, later = clock() + timedelta(hours=1), clock() + timedelta(days=1)
+    holds = {upload: held(ledger, upload) for upload in ("u", "v", "lost", "rests")}
+    ledger.resumables.let_go(holds["lost"])
+    expires = {holds["u"].token: later, holds["v"].token: later + timedelta(seconds=1), holds["lost"].token: later}
+    ledger.resumables.extend_all(holds.values(), seconds=LEASE, expires=expires)
+    found = {each.upload: each.expires_at for each in ledger.resumables.expired(later + timedelta(days=1))}
+    assert found == {"u": later, "v": later + timedelta(seconds=1), "lost": before, "rests": before}
+
+
+def test_who_is_not_asked_hears_nothing(ledger: Ledger, clock: Clock, place: Place) -> None:
+    """Nor does the next one. What is free is had without asking."""
+    begin(ledger, clock, "u")
+    other = place.ledger(now=clock)
+    hold = held(ledger)
+    assert other.resumables.hold("u", seconds=LEASE, asks=False) is None
+    assert extend(ledger, hold) is False
+    ledger.resumables.let_go(hold)
+    theirs = other.resumables.hold("u", seconds=LEASE, asks=False)
+    assert theirs is not None
+    assert ledger.resumables.hold("u", seconds=LEASE, asks=False) is None
+    with pytest.raises(RecordMissing):
+        ledger.resumables.hold("x", seconds=LEASE, asks=False)
+
+
 def test_more_are_extended_than_one_statement_takes(ledger: Ledger, clock: Clock) -> None:
     """In one transaction all the same."""
     begin(ledger, clock, "u")
     hold = held(ledger)
     many = [*(Hold(upload=f"x{number}", token=f"{number}", until=hold.until) for number in range(2500)), hold]
-    assert ledger.resumables.wanted(many) == ledger.resumables.extend_all(many, seconds=LEASE) == {hold.token: False}
+    expires = {each.token: clock() for each in many}
+    assert ledger.resumables.wanted(many) == {hold.token: False}
+    assert ledger.resumables.extend_all(many, seconds=LEASE, expires=expires) == {hold.token: False}
+    found = ledger.resumables.get("u")
+    assert found is not None
+    assert found.expires_at == clock()
 
 
 def test_what_is_known_changes_under_a_hold(ledger: Ledger, clock: Clock) -> None:
@@ -218,9 +253,8 @@ def test_all_are_let_go_where_all_are_known_to_be_dead(ledger: Ledger, clock: Cl
     hold = held(ledger)
     assert ledger.resumables.hold("u", seconds=LEASE) is None
     ledger.release()
-    with pytest.raises(UploadChanged):
-        ledger.resumables.extend(hold, seconds=LEASE)
-    assert ledger.resumables.extend(held(ledger), seconds=LEASE) is False
+    assert ledger.resumables.extend_all([hold], seconds=LEASE) == {}
+    assert extend(ledger, held(ledger)) is False
     assert ledger.resumables.get("u") == known
 
 
@@ -231,10 +265,10 @@ def test_a_hold_that_was_taken_since_is_not_let_go(ledger: Ledger, clock: Clock)
     alive = held(ledger, "alive")
     clock.forward(1)
     began = clock()
-    ledger.resumables.extend(alive, seconds=LEASE)
+    extend(ledger, alive)
     new = held(ledger, "new")
     ledger.release(began)
-    assert [ledger.resumables.extend(each, seconds=LEASE) for each in (alive, new)] == [False, False]
+    assert [extend(ledger, each) for each in (alive, new)] == [False, False]
     held(ledger, "dead")
 
 
@@ -246,7 +280,7 @@ def test_one_of_twenty_threads_holds_it(ledger: Ledger, clock: Clock, place: Pla
     ledgers = [place.ledger(now=clock) for _ in range(RACERS)] if own else [place.ledger(now=clock)] * RACERS
     holds = at_once(lambda number: ledgers[number].resumables.hold("u", seconds=LEASE))
     [hold] = [hold for hold in holds if hold is not None]
-    assert ledger.resumables.extend(hold, seconds=LEASE) is True
+    assert extend(ledger, hold) is True
 
 
 @several
@@ -333,8 +367,8 @@ def _extend(ledger: Ledger, model: _Model, who: int, seconds: int) -> None:
     if who not in model.holds:
         return
     try:
-        ledger.resumables.extend(model.holds[who], seconds=seconds)
-    except UploadChanged:
+        extend(ledger, model.holds[who], seconds)
+    except KeyError:
         assert model.owner != who
     else:
         assert model.owner == who

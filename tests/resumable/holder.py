@@ -1,7 +1,7 @@
 """A process that holds an upload: `python -m tests.resumable.holder URL LEASE_SECONDS MANNER` says what happens to it.
 
-`polite`: lets go when it is told that somebody wants it. `deaf`: does not listen, and says when it may not write any
-more. `forked`: has a child, which says what that may do. `ends`: does so, and lets go of nothing.
+`polite`: lets go when it is told that somebody wants it. `deaf`: waits for a client all the same, and says when it may
+not write any more. `forked`: has a child, which says what that may do. `ends`: does so, and lets go of nothing.
 `blocked`: does nothing at all.
 """
 
@@ -27,10 +27,12 @@ def main(url: str, lease_seconds: float, manner: str) -> None:
         held.release(kept="polite")
         _say("released")
     elif manner == "deaf":
-        wanted.wait()
-        _say("wanted")
-        _wait_for_the_end(held)
-        _say("over")
+        with held.waiting():
+            wanted.wait()
+            _say("wanted")
+            _wait_for_the_end(held)
+            _say("over")
+            sys.stdin.read()
     elif manner == "forked":
         _fork(ledger, held)
     elif manner == "ends":

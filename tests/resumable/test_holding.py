@@ -102,13 +102,14 @@ def said(process: subprocess.Popen[str]) -> str:
 
 def test_one_has_it_and_the_next_when_it_is_released(ledger: Ledger) -> None:
     """What is changed with that is seen by the next one. A second release changes nothing."""
-    first = held(ledger)
+    wanted = threading.Event()
+    first = held(ledger, on_wanted=wanted.set)
     first.expect()
-    assert [first.wanted] == [False]
+    assert not wanted.is_set()
     with pytest.raises(UploadLocked) as locked:
         held(ledger)
     assert locked.value.retry_after == holding.RETRY_SECONDS
-    assert first.wanted
+    assert wanted.is_set()
     first.expect()
     first.release(kept="first")
     with pytest.raises(UploadLocked):
@@ -167,10 +168,12 @@ async def atake(ledger: Ledger, **options: Any) -> Held:
     return await adrive(steps, nothing, nothing, undo=lambda mine, error: mine.release())
 
 
-async def _follow(ledger: Ledger, first: Held) -> tuple[Held, float]:
+async def _follow(ledger: Ledger) -> tuple[Held, float]:
     """Who waits for it in an event loop, and how many seconds after its release he has it."""
+    wanted = threading.Event()
+    first = held(ledger, lease_seconds=LEASE_SECONDS, on_wanted=wanted.set)
     waiting = asyncio.create_task(atake(ledger, wait_seconds=20, lease_seconds=LEASE_SECONDS))
-    while not first.wanted:  # noqa: ASYNC110
+    while not wanted.is_set():  # noqa: ASYNC110
         await asyncio.sleep(0.005)
     begun = time.monotonic()
     await asyncio.to_thread(first.release)
@@ -181,7 +184,7 @@ def test_who_waits_in_an_event_loop_follows_at_once(ledger: Ledger) -> None:
     """And waits in no thread."""
 
     async def follow() -> float:
-        second, took = await _follow(ledger, held(ledger, lease_seconds=LEASE_SECONDS))
+        second, took = await _follow(ledger)
         second.expect()
         await asyncio.to_thread(second.release)
         return took
@@ -191,10 +194,11 @@ def test_who_waits_in_an_event_loop_follows_at_once(ledger: Ledger) -> None:
 
 def test_who_is_not_let_in_in_an_event_loop_is_told_so(ledger: Ledger) -> None:
     """After the time that he has."""
-    first = held(ledger)
+    wanted = threading.Event()
+    first = held(ledger, on_wanted=wanted.set)
     with pytest.raises(UploadLocked):
         asyncio.run(atake(ledger, wait_seconds=0.3))
-    assert first.wanted
+    assert wanted.is_set()
     first.release()
 
 
@@ -258,12 +262,13 @@ def test_a_killed_holder_keeps_nobody_longer_than_its_lease(ledger: Ledger, url:
 
 def test_a_hold_lasts_while_its_thread_is_blocked(ledger: Ledger) -> None:
     """Longer than its lease; so do others of the same process."""
-    first = held(ledger, lease_seconds=2)
-    other = take(ledger, "v", wait_seconds=0, on_wanted=lambda: None, lease_seconds=2)
+    told: list[str] = []
+    first = held(ledger, lease_seconds=2, on_wanted=lambda: told.append("wanted"))
+    other = take(ledger, "v", wait_seconds=0, on_wanted=lambda: told.append("wanted"), lease_seconds=2)
     pass_by(2.6)
+    assert told == []
     for each in (first, other):
         each.expect()
-        assert not each.wanted
         assert ledger.resumables.hold(each.hold.upload, seconds=60) is None
         each.release()
 
@@ -286,7 +291,6 @@ def test_a_hold_that_is_lost_is_told_of(ledger: Ledger) -> None:
     first = held(ledger, on_wanted=lambda: told.append("wanted"))
     ledger.resumables.forget("u")
     until(lambda: told)
-    assert first.wanted
     with pytest.raises(UploadLocked):
         first.expect()
     first.release(kept="lost")
@@ -295,8 +299,8 @@ def test_a_hold_that_is_lost_is_told_of(ledger: Ledger) -> None:
 
 def test_a_hold_is_over_here_before_it_is_for_others(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the ledger does not answer. When it does again, and nobody else has taken it, it goes on."""
-    first = held(ledger)
-    answers = threading.Event()
+    wanted, answers = threading.Event(), threading.Event()
+    first = held(ledger, on_wanted=wanted.set)
 
     def fail_until(call: Callable[..., object]) -> Callable[..., object]:
         def failing(*args: object, **options: object) -> object:
@@ -314,9 +318,37 @@ def test_a_hold_is_over_here_before_it_is_for_others(ledger: Ledger, monkeypatch
         assert time.monotonic() - begun < LEASE
         answers.set()
         until(lambda: not is_over(first))
-    assert not first.wanted
+    assert not wanted.is_set()
     first.release(kept="first")
     assert kept(ledger) == "first"
+
+
+def test_before_what_cannot_be_mended_the_ledger_is_asked(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where another one has it although it is not over by the own clock. Where the ledger does not answer, that
+    counts."""
+    told: list[str] = []
+    first = held(ledger, lease_seconds=600, on_wanted=lambda: told.append("wanted"))
+    first.confirm()
+    ledger.release()
+    second = held(ledger, lease_seconds=600)
+
+    def fail(*args: object) -> None:
+        raise LedgerFailed("it does not answer", retryable=True)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger.resumables, "wanted", fail)
+        first.confirm()
+    first.expect()
+    with pytest.raises(UploadLocked):
+        first.change(kept="first")
+    with pytest.raises(UploadLocked):
+        first.confirm()
+    assert is_over(first)
+    assert told == ["wanted"]
+    second.confirm()
+    second.release()
+    with pytest.raises(UploadLocked):
+        second.confirm()
 
 
 def test_the_time_of_a_hold_begins_before_the_ledger_is_asked(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -371,16 +371,17 @@ class Pipeline:
         if self._storages.get(storage.name) is storage:
             del self._storages[storage.name]
 
-    def refuse(self, uploads: Sequence[str], error: BaseException) -> None:
-        """These uploads were not taken. What intake could not remove is removed here, or by a sweep."""
+    def refuse(
+        self, uploads: Sequence[str], error: BaseException, *, since: Collection[State] = ALIVE | {State.RECEIVING}
+    ) -> None:
+        """These uploads were not taken. What intake could not remove is removed here, or by a sweep. One that is in no
+        state of `since` is passed over."""
         code, reason = (error.code, str(error)) if isinstance(error, UploadError) else ("failed", type(error).__name__)
         for upload in uploads:
             with _passing_over():
                 record = self.ledger.get(upload)
                 fact = FileRejected(**concerning(record), code=code, reason=reason)
-                moved = self.ledger.move(
-                    upload, State.REJECTED, since=ALIVE | {State.RECEIVING}, reason=reason, facts=[fact]
-                )
+                moved = self.ledger.move(upload, State.REJECTED, since=since, reason=reason, facts=[fact])
                 self._forwarder.wake()
                 try:
                     self.remove(moved)

@@ -263,9 +263,10 @@ def _expire_unfinished(work: _Sweep) -> None:
 
 
 def _give_up(work: _Sweep, record: UploadRecord) -> bool:
-    """It is held meanwhile, so that nobody adds to it. False where somebody has just come back."""
+    """It is held meanwhile, so that nobody adds to it. False where somebody has just come back: he is not
+    disturbed."""
     resumables = work.pipeline.ledger.resumables
-    hold = resumables.hold(record.id, seconds=LEASE_SECONDS)
+    hold = resumables.hold(record.id, seconds=LEASE_SECONDS, asks=False)
     if hold is None:
         return False
     try:

@@ -10,9 +10,23 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from secrets import token_hex
+from types import MappingProxyType
 from typing import Any, Final, Unpack
 
-from sqlalchemy import ColumnElement, Connection, Executable, Row, and_, case, delete, false, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Executable,
+    Row,
+    and_,
+    case,
+    delete,
+    false,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from ..errors import RecordExists, RecordMissing, UploadChanged
 from .database import Database
@@ -76,16 +90,17 @@ class Resumables:
             row = connection.execute(select(*_RESUMABLE).where(resumables.c.upload == upload)).one_or_none()
         return None if row is None else _resumable(row)
 
-    def hold(self, upload: str, *, seconds: float) -> Hold | None:
+    def hold(self, upload: str, *, seconds: float, asks: bool = True) -> Hold | None:
         """The right to add to it, for so many seconds. None where somebody else has it: then he is told that it is
-        wanted, when he extends it. Raises `RecordMissing` where there is no such upload."""
+        wanted, when he extends it, unless nobody `asks` him for it. Raises `RecordMissing` where there is no such
+        upload."""
         _check_id(upload)
         now, token = self._now(), token_hex(16)
         until = now + timedelta(seconds=seconds)
         free = or_(resumables.c.token.is_(None), resumables.c.held_until <= now)
-        asked = (
+        asked = (  # who waits writes once
             update(resumables)
-            .where(resumables.c.upload == upload, or_(free, resumables.c.wanted == false()))  # who waits writes once
+            .where(resumables.c.upload == upload, or_(free, resumables.c.wanted == false()) if asks else free)
             .values(
                 token=case((free, token), else_=resumables.c.token),
                 held_at=case((free, now), else_=resumables.c.held_at),
@@ -100,23 +115,18 @@ class Resumables:
                 _expect(connection, upload)
         return Hold(upload=upload, token=token, until=until) if found == token else None
 
-    def extend(self, hold: Hold, *, seconds: float) -> bool:
-        """Keeps it for so many more seconds from now. True where somebody else wants it. Raises `UploadChanged` where
-        it is another's by now, or the upload is gone."""
-        found = self.extend_all([hold], seconds=seconds)
-        if hold.token not in found:
-            raise _lost(hold)
-        return found[hold.token]
-
-    def extend_all(self, holds: Collection[Hold], *, seconds: float) -> dict[str, bool]:
-        """As `extend`, for many at once: by their tokens, whether somebody else wants them. Those that are another's by
-        now are not among them."""
+    def extend_all(
+        self, holds: Collection[Hold], *, seconds: float, expires: Mapping[str, datetime] = MappingProxyType({})
+    ) -> dict[str, bool]:
+        """Keeps them for so many more seconds from now: by their tokens, whether somebody else wants them. Those that
+        are another's by now, or of which the upload is gone, are not among them. `expires` is, by tokens too, when some
+        of the uploads are given up from now on."""
         now = self._now()
         extending = {"held_at": now, "held_until": now + timedelta(seconds=seconds)}
         found = dict[str, bool]()
         with self._database.writing() as connection:
             for these in _some(holds):
-                extended = update(resumables).where(_any_of(these)).values(extending)
+                extended = update(resumables).where(_any_of(these)).values(extending | _expiring(these, expires))
                 found.update(_wanted(connection, extended.returning(resumables.c.token, resumables.c.wanted)))
         return found
 
@@ -212,6 +222,12 @@ def _any_of(holds: Collection[Hold]) -> ColumnElement[bool]:
     return and_(
         resumables.c.upload.in_([hold.upload for hold in holds]), resumables.c.token.in_([hold.token for hold in holds])
     )
+
+
+def _expiring(holds: Collection[Hold], expires: Mapping[str, datetime]) -> dict[str, Any]:
+    column = resumables.c.expires_at
+    known = {hold.token: literal(expires[hold.token], column.type) for hold in holds if hold.token in expires}
+    return {"expires_at": case(known, value=resumables.c.token, else_=column)} if known else {}
 
 
 def _wanted(connection: Connection, asked: Executable) -> dict[str, bool]:

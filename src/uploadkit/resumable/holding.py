@@ -3,7 +3,8 @@
 A hold is a lease in the ledger (`Ledger.resumables`). While somebody has it here it is renewed, by one task in the
 library's own event loop, however long its holder is blocked; and that task looks whether somebody else wants the
 upload. In the process that asks for it the holder is told at once. Whose process has died is waited for until the lease
-is over, and no longer. So is who was told, and does not let go: a client that is dead to a worker which waits for it.
+is over, and no longer. So is who was told, and waits for his client all the same: it is dead, perhaps. Who is busy
+otherwise, such as with a check or with what the application does, keeps the upload as long as that takes.
 
 Whether the lease still lasts is judged here by a clock that cannot be set, from before the ledger was asked, and it is
 over here a fifth earlier: so a holder stops before anybody else may begin.
@@ -16,11 +17,13 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
 from typing import Final, Unpack
 from weakref import WeakValueDictionary
 
-from ..errors import LedgerFailed, UploadLocked
+from ..errors import LedgerFailed, UploadChanged, UploadLocked
 from ..intake.blocking import drive
 from ..intake.plan import Steps
 from ..intake.steps import Do, Wait
@@ -55,6 +58,8 @@ class Held:
         self, ledger: Ledger, hold: Hold, *, asked_at: float, seconds: float, on_wanted: Callable[[], None]
     ) -> None:
         self.hold: Final = hold
+        self.expires_at: datetime | None = None
+        """Where something was added: until when there is time for more. It is written down when the hold is renewed."""
         self._freed = threading.Event()
         self._ledger = ledger
         self._process = os.getpid()
@@ -63,18 +68,42 @@ class Held:
         self._on_wanted = on_wanted
         self._lock = threading.Lock()
         self._wanted_at: float | None = None
+        self._is_waiting = False
         self._is_over = False
 
-    @property
-    def wanted(self) -> bool:
-        """Whether somebody else wants the upload, or has it by now: let go soon."""
-        return self._wanted_at is not None
-
     def expect(self) -> None:
-        """Asked before anything is added. Raises `UploadLocked` where the hold was lost, or may be over soon: then
+        """Asked before anything is changed. Raises `UploadLocked` where the hold was lost, or may be over soon: then
         nothing may be written any more."""
         if self._is_over or time.monotonic() >= self._asked_at + self._seconds * _SURE or os.getpid() != self._process:
             raise UploadLocked(retry_after=RETRY_SECONDS)
+
+    def confirm(self) -> None:
+        """As `expect`, before what cannot be mended: the ledger is asked too, where it answers. Blocks. The clock of a
+        machine that slept has not seen how long, and a start may have let all go: `Ledger.release`."""
+        self.expect()
+        try:
+            found = self._ledger.resumables.wanted([self.hold])
+        except LedgerFailed:
+            return
+        _tell({self.hold.token: self}, found)
+        self.expect()
+
+    @contextmanager
+    def waiting(self) -> Generator[None]:
+        """Meanwhile its holder waits for his client. Where somebody else wants the upload, it is lost a lease later."""
+        self._is_waiting = True
+        try:
+            yield
+        finally:
+            self._is_waiting = False
+
+    def change(self, **changes: Unpack[ResumableChanges]) -> None:
+        """Changes what is known of the upload. Raises `UploadLocked` as `expect`, and `LedgerFailed`."""
+        self.expect()
+        try:
+            self._ledger.resumables.change(self.hold, **changes)
+        except UploadChanged as error:
+            raise UploadLocked(retry_after=RETRY_SECONDS) from error
 
     def release(self, **changes: Unpack[ResumableChanges]) -> None:
         """Lets go of the upload, and changes what is known of it in the same transaction, where it is still held.
@@ -114,10 +143,12 @@ class Held:
         """The ledger was asked then, and has extended it."""
         self._asked_at = asked_at
 
-    def _is_due(self, at: float) -> bool:
-        """Whether it is to be extended. Not where its holder was told long ago that it is wanted: it may be blocked."""
-        is_stale = at >= self._asked_at + self._seconds * _RENEWED
-        return is_stale and (self._wanted_at is None or at < self._wanted_at + self._seconds)
+    def _is_stale(self, at: float) -> bool:
+        return at >= self._asked_at + self._seconds * _RENEWED
+
+    def _is_given_up(self, at: float) -> bool:
+        """Whether it is to run out: its holder was told long ago that it is wanted, and is blocked by his client."""
+        return self._is_waiting and self._wanted_at is not None and at >= self._wanted_at + self._seconds
 
     def _end(self) -> bool:
         """False where it had ended before."""
@@ -222,10 +253,12 @@ class _Keeper:
         with _lock:
             held = dict(self.held)
         at = time.monotonic()
-        due = {token: each for token, each in held.items() if each._is_due(at)}
+        due = {token: each for token, each in held.items() if each._is_stale(at) and not each._is_given_up(at)}
         rest = {token: each for token, each in held.items() if token not in due}
         if due:
-            found = self._resumables.extend_all([each.hold for each in due.values()], seconds=self._seconds)
+            expires = {token: each.expires_at for token, each in due.items() if each.expires_at is not None}
+            holds = [each.hold for each in due.values()]
+            found = self._resumables.extend_all(holds, seconds=self._seconds, expires=expires)
             for token in found:
                 due[token]._renew(at)
             _tell(due, found)

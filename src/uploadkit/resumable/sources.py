@@ -4,6 +4,7 @@ of earlier ones."""
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol, TypeAlias
 
 from ..errors import SenderError
@@ -44,19 +45,23 @@ class Source(Protocol):
 
 class Body:
     """The body of a request whose bytes begin at `offset`. `check` is told how many the upload has with each chunk, and
-    raises where those are too many."""
+    raises where those are too many. In `waiting` the client is waited for."""
 
     is_whole: bool = False
     unwritten: Sequence[bytes] = ()
 
-    def __init__(self, offset: int, check: Callable[[int], None]) -> None:
+    def __init__(
+        self, offset: int, check: Callable[[int], None], waiting: Callable[[], AbstractContextManager[None]]
+    ) -> None:
         self._come = offset
         self._check = check
+        self._waiting = waiting
         self.is_too_long: bool = False
 
     def read(self) -> Reading:
         """See `Source`."""
-        chunk = yield READ
+        with self._waiting():
+            chunk = yield READ
         if chunk is END:
             return None
         if not isinstance(chunk, bytes):

@@ -272,7 +272,9 @@ class ResumableUploads:
             return
         if adding.is_last and work.length is not None:
             work.needs_last = False  # should this request break off: with what is missing it is whole
-        body = Body(adding.offset, bound(self._policy.check_room, work.length))
+        if work.has_news:
+            yield Do(work.remember)
+        body = Body(adding.offset, bound(self._policy.check_room, work.length), work.waiting)
         try:
             yield from self._take_in(adding, work, body)
         except GeneratorExit:
@@ -388,6 +390,7 @@ class ResumableUploads:
             yield Do(self._take_back, (work, received.submission, error), settles=True)
             raise error
         if self._handler is not None:
+            work.expect()
             try:
                 work.answer = yield Ask(self._handler, (received.given,))
             except GeneratorExit:
@@ -517,6 +520,7 @@ class ResumableUploads:
 
     def _open(self, upload: str, owner: str | None, held: Held) -> Work:
         record, row = self._look(upload, owner)
+        _expect_time(record, row)  # who was at it until now has given it more, perhaps
         partial = self._partial(record, row) if record.state is State.RECEIVING else None
         return Work(record, row, held, partial, self._expiry)
 
@@ -529,8 +533,6 @@ class ResumableUploads:
             raise RecordMissing("there is no such upload", upload=upload)
         if row is None or record.state in GONE:
             raise UploadGone(f"this upload is {record.state}{f': {record.reason}' if record.reason else ''}")
-        if record.state is State.RECEIVING and row.expires_at <= datetime.now(UTC):
-            raise UploadGone("the time of this upload is over; begin it again")
         return record, row
 
     def _partial(self, record: UploadRecord, row: Resumable) -> PartialObject:
@@ -552,12 +554,8 @@ class ResumableUploads:
             work.partial.extend(partial)
 
     def _refuse(self, work: Work, error: BaseException) -> None:
-        try:
-            work.partial.discard()
-        except StorageError:
-            _log.warning("what had come of upload %s stays for now", work.record.id, exc_info=True)
-        work.is_over = True
-        self.pipeline.refuse([work.record.id], error)
+        self._discard(work)
+        self.pipeline.refuse([work.record.id], error, since={State.RECEIVING})
 
     def _commit(self, work: Work, landing: Landing) -> StoredObject:
         """Under a key that no other upload has. Where nothing more was to come, what lies there was copied from staging
@@ -573,14 +571,25 @@ class ResumableUploads:
         return self._policy.rule.staging is not None and not work.is_published
 
     def _take_back(self, work: Work, submission: Submission, error: BaseException) -> None:
+        work.confirm()
         for file in submission.files:
             try:
                 file.storage.delete(file.key)
             except StorageError as also:
                 error.add_note(f"and the file could not be removed: {also!r}")
-        self._refuse(work, error)
+        self._discard(work)
+        self.pipeline.refuse([work.record.id], error)  # also one that the handler has accepted by `Pipeline.run`
+
+    def _discard(self, work: Work) -> None:
+        work.confirm()
+        try:
+            work.partial.discard()
+        except StorageError:
+            _log.warning("what had come of upload %s stays for now", work.record.id, exc_info=True)
+        work.is_over = True
 
     def _accept_now(self, work: Work, submission: Submission) -> None:
+        work.confirm()
         # Of what was put together no more has come than was reserved, and its pieces are still counted beside it.
         is_asked = work.record.owner is not None and not work.row.told["is_put_together"]
         quota = self._quota if is_asked else None
@@ -592,7 +601,7 @@ class ResumableUploads:
                 self._take_back(work, submission, error)
             raise
         if self._is_copied(work):
-            with suppress(StorageError):  # a sweep removes what stays
+            with suppress(StorageError, UploadLocked):  # a sweep removes what stays
                 work.partial.discard()
         work.is_finished = True
 
@@ -606,6 +615,7 @@ class ResumableUploads:
                 _log.warning("what had come of upload %s stays for now", piece.record.id, exc_info=True)
 
     def _delete(self, work: Work, reason: str) -> None:
+        work.confirm()
         self.pipeline.delete(work.record.id, reason=reason)
         work.is_over = True
 
@@ -644,6 +654,11 @@ class _Adding:
 
 class _Unfinished(Exception):
     """Not all of the file has come."""
+
+
+def _expect_time(record: UploadRecord, row: Resumable) -> None:
+    if record.state is State.RECEIVING and row.expires_at <= datetime.now(UTC):
+        raise UploadGone("the time of this upload is over; begin it again")
 
 
 def is_async(call: Callable[..., Any] | None) -> bool:

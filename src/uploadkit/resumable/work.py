@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..records.record import UploadRecord
 from ..records.resumable import Resumable
@@ -91,13 +92,15 @@ class Work:
         self.is_over: bool = False
         self.answer: object = None
         self._held = held
-        self._partial = None if partial is None else _Fenced(partial, held)
-        self._expiry = expiry
+        self._partial = None if partial is None else _Fenced(partial, held, expiry)
         self._size_before = self.size
+        self.expect: Callable[[], None] = held.expect
+        self.confirm: Callable[[], None] = held.confirm
+        self.waiting: Callable[[], AbstractContextManager[None]] = held.waiting
 
     @property
     def partial(self) -> PartialObject:
-        """To which nothing is added when the lock is lost. Raises `RuntimeError` where the upload is finished."""
+        """Of which nothing is changed when the lock is lost. Raises `RuntimeError` where the upload is finished."""
         if self._partial is None:
             raise RuntimeError("a finished upload has no bytes that are still to be judged")
         return self._partial
@@ -123,9 +126,16 @@ class Work:
         """Whether something was added since its lock is held."""
         return self.size != self._size_before
 
-    def expect(self) -> None:
-        """Asked before what only the holder may do. Raises `UploadLocked` where the lock is lost."""
-        self._held.expect()
+    @property
+    def has_news(self) -> bool:
+        """Whether its client has said something that nobody else knows."""
+        return (self.length, self.needs_last) != (self.row.length, self.row.told["needs_last"])
+
+    def remember(self) -> None:
+        """Writes down what its client has said. It may be answered that all is well, and not say it again."""
+        told = {**self.row.told, "needs_last": self.needs_last}
+        self._held.change(length=self.length, told=told)
+        self.row = replace(self.row, length=self.length, told=told)
 
     def set_aside(self) -> None:
         """Gives back what it has of the storage, and keeps the lock: of an upload to which nothing is added."""
@@ -143,7 +153,7 @@ class Work:
                 self._held.release()
             else:
                 # A storage, too, counts the time from when something was last added.
-                expires_at = self._expiry() if self.has_grown else self.row.expires_at
+                expires_at = self._held.expires_at or self.row.expires_at
                 self.row = replace(self.row, length=self.length, told=told, expires_at=expires_at)
                 self._held.release(length=self.length, told=told, expires_at=self.row.expires_at)
 
@@ -160,16 +170,12 @@ class Work:
 
 
 class _Fenced:
-    """A partial object that changes only while the lock is held."""
+    """A partial object that changes only while the lock is held. What is added gives its upload more time."""
 
-    def __init__(self, partial: PartialObject, held: Held) -> None:
+    def __init__(self, partial: PartialObject, held: Held, expiry: Callable[[], datetime]) -> None:
         self._partial = partial
         self._held = held
-        self.head = partial.head
-        self.keep = partial.keep
-        self.open = partial.open
-        self.close = partial.close
-        self.discard = partial.discard
+        self._expiry = expiry
 
     @property
     def size(self) -> int:
@@ -178,10 +184,29 @@ class _Fenced:
     def append(self, data: Buffer) -> None:
         self._held.expect()
         self._partial.append(data)
+        self._held.expires_at = self._expiry()
 
     def extend(self, other: PartialObject) -> None:
         self._held.expect()
         self._partial.extend(other._partial if isinstance(other, _Fenced) else other)
+        self._held.expires_at = self._expiry()
+
+    def keep(self) -> None:
+        self._held.confirm()
+        self._partial.keep()
+
+    def head(self, size: int) -> bytes:
+        return self._partial.head(size)
+
+    def open(self) -> BinaryIO:
+        return self._partial.open()
+
+    def close(self) -> None:
+        self._partial.close()
+
+    def discard(self) -> None:
+        self._held.confirm()
+        self._partial.discard()
 
     def complete(self) -> None:
         self._held.expect()

@@ -18,11 +18,12 @@ from tests.storage.s3.moto import moto_server
 from tests.storage.s3.server import BUCKET
 
 from uploadkit.errors import LedgerFailed, UploadLocked
+from uploadkit.intake.plan import Steps
 from uploadkit.policy.filters import IncomingFile
 from uploadkit.records.lifecycle import State
 from uploadkit.records.resumable import Resumable
 from uploadkit.resumable import holding, uploads
-from uploadkit.resumable.holding import Held, take
+from uploadkit.resumable.holding import Held, take, taking
 from uploadkit.resumable.work import Work
 from uploadkit.storage.s3 import S3Storage
 
@@ -38,7 +39,7 @@ Begin = Callable[..., Place]
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lease does not take so long."""
-    monkeypatch.setattr(uploads, "take", partial(take, lease_seconds=LEASE))
+    monkeypatch.setattr(uploads, "taking", partial(taking, lease_seconds=LEASE))
 
 
 @pytest.fixture(params=DRIVERS)
@@ -202,8 +203,8 @@ def test_who_has_lost_an_upload_at_once_changes_nothing(
 ) -> None:
     """Whatever was asked for."""
 
-    def take_and_lose(ledger: Any, upload: str, **options: Any) -> Held:
-        held = take(ledger, upload, **options, lease_seconds=LEASE)
+    def take_and_lose(ledger: Any, upload: str, **options: Any) -> Steps[Held]:
+        held = yield from taking(ledger, upload, **options, lease_seconds=LEASE)
         steal(place, upload)
         return held
 
@@ -211,7 +212,7 @@ def test_who_has_lost_an_upload_at_once_changes_nothing(
     location = place.talk.created(None if asks == "PATCH with a length" else len(DATA))
     place.talk.patch(location, 0, DATA[:9000])
     with monkeypatch.context() as patch:
-        patch.setattr(uploads, "take", take_and_lose)
+        patch.setattr(uploads, "taking", take_and_lose)
         talk = place.again()
         if asks == "DELETE":
             answer = talk.delete(location)

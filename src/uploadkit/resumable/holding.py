@@ -174,8 +174,9 @@ def taking(
     """Holds an upload. Who has it is asked to let go, and waited for so long.
 
     `on_wanted` is called at most once, from any thread, when another one wants the upload, or has it by now; it does
-    not block. The holder is then expected to let go soon: after `lease_seconds` it is not waited for any more. Raises
-    `UploadLocked` where it was not let go in time, `RecordMissing` where there is no such upload, and `LedgerFailed`.
+    not block. The holder is then expected to let go soon: where he waits for his client after `lease_seconds`, he has
+    lost it. Raises `UploadLocked` where it was not let go in time, `RecordMissing` where there is no such upload, and
+    `LedgerFailed`.
     """
     until = time.monotonic() + wait_seconds
     while not isinstance(found := (yield Do(_attempt, (ledger, upload, on_wanted, lease_seconds))), Held):

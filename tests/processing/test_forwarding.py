@@ -98,7 +98,8 @@ def send():
 
 
 def run_script(folder: Path, *, heard: str, last: str) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-c", SCRIPT.format(heard=heard, last=last), str(folder)]
+    script = SCRIPT.format(heard=heard, last=last)
+    words = [sys.executable, "-W", "ignore::ResourceWarning", "-c", script, str(folder)]  # it closes no connection
     return subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
 
 

@@ -565,6 +565,23 @@ def test_where_a_server_tells_checksums_they_are_sent(
     assert finish(storage, kept) == LARGE
 
 
+def test_a_part_that_was_broken_off_stands_for_nothing(storage: S3Storage) -> None:
+    """SeaweedFS lists it, as one of no bytes. What comes in its place in the same second is what counts."""
+    for number in range(3):
+        upload = f"{UPLOAD}{number}"
+        kept = storage.begin_partial(upload, INFO)
+        broken = storage.partial(upload, kept)
+        broken.append(LARGE[: 2 * PART_SIZE - 1])  # the first one is under way when it is broken off
+        broken.close()
+        seen = storage.partial(upload, kept)
+        seen.append(LARGE[seen.size :])
+        seen.keep()
+        seen.close()
+        found = storage.partial(upload, kept)
+        assert found.size == len(LARGE)
+        found.discard()
+
+
 @pytest.mark.soak
 def test_a_storage_of_other_sizes_keeps_the_contract(place: Place) -> None:
     """As it is by default: parts of uploads in several goes are smaller than its own."""

@@ -267,9 +267,13 @@ class Partial:
             self._tails.add(self._tail.parts)
 
     def _listed_parts(self, after: int = 0) -> dict[int, Mapping[str, Any]]:
-        """The last one that was sent of each number. SeaweedFS lists those in whose place it came too."""
+        """The last one that was sent of each number. SeaweedFS lists those in whose place it came too, and those that
+        were broken off, as of no bytes: in the second in which they came they would stand for what came after them."""
         parts: dict[int, Mapping[str, Any]] = {}
+        sizes = (self._kept.part_size, len(_NO_PART))
         for part in listed_parts(self._staging, self._name, self._kept.parts_id, after=after):
+            if part["Size"] not in sizes:
+                continue
             other = parts.setdefault(part["PartNumber"], part)
             if (part["LastModified"], -part["Size"]) > (other["LastModified"], -other["Size"]):
                 parts[part["PartNumber"]] = part

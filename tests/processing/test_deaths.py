@@ -149,6 +149,7 @@ def lived(folder: Path, clock: Clock, kept: list[MemoryStorage], *, until: int) 
 
 
 @pytest.mark.soak
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # the one that forwards dies too
 def test_whenever_a_process_dies_the_next_one_goes_on(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:

@@ -50,6 +50,7 @@ from ..storage.threads import in_thread
 from .database import Database
 from .lifecycle import GONE, State, states_before
 from .record import Accepted, Leftover, Move, Quota, Result, UploadRecord, Usage, WorkerRecord, concerning
+from .resumable import Resumable
 from .resumables import FREE, Resumables
 from .schema import ID_LENGTH, KEY_LENGTH, may_be, moves, objects, outbox, resumables, uploads, workers
 from .schema import results as done
@@ -315,10 +316,13 @@ class Ledger:
         """Raises `RecordMissing`, also for a text that can be no id: it may come from an address."""
         _check_id(upload)
         with self._database.reading() as connection:
-            row = connection.execute(select(*_RECORD).where(uploads.c.id == upload)).one_or_none()
-        if row is None:
-            raise RecordMissing("there is no such upload", upload=upload)
-        return _record(row)
+            return _found(connection, upload)
+
+    def get_with_resumable(self, upload: str) -> tuple[UploadRecord, Resumable | None]:
+        """As `get`, with what `resumables.get` knows, in one transaction."""
+        _check_id(upload)
+        with self._database.reading() as connection:
+            return _found(connection, upload), self.resumables.found(connection, upload)
 
     def find(
         self,
@@ -663,6 +667,7 @@ class Ledger:
     amove: Final = _twin(move)
     achange: Final = _twin(change)
     aget: Final = _twin(get)
+    aget_with_resumable: Final = _twin(get_with_resumable)
     afind: Final = _twin(find)
     ahistory: Final = _twin(history)
     aforget: Final = _twin(forget)
@@ -928,6 +933,13 @@ def _note(
     connection: Connection, upload: str, before: State | None, after: State, at: datetime, reason: str | None
 ) -> None:
     connection.execute(insert(moves).values(upload=upload, before=before, after=after, at=at, reason=reason))
+
+
+def _found(connection: Connection, upload: str) -> UploadRecord:
+    row = connection.execute(select(*_RECORD).where(uploads.c.id == upload)).one_or_none()
+    if row is None:
+        raise RecordMissing("there is no such upload", upload=upload)
+    return _record(row)
 
 
 def _record(row: Row[Any]) -> UploadRecord:

@@ -87,7 +87,11 @@ class Resumables:
         if not may_be(upload, ID_LENGTH):
             return None
         with self._database.reading() as connection:
-            row = connection.execute(select(*_RESUMABLE).where(resumables.c.upload == upload)).one_or_none()
+            return self.found(connection, upload)
+
+    def found(self, connection: Connection, upload: str) -> Resumable | None:
+        """As `get`, in a transaction of the ledger's."""
+        row = connection.execute(select(*_RESUMABLE).where(resumables.c.upload == upload)).one_or_none()
         return None if row is None else _resumable(row)
 
     def hold(self, upload: str, *, seconds: float, asks: bool = True) -> Hold | None:

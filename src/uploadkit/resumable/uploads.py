@@ -526,7 +526,7 @@ class ResumableUploads:
 
     def _look(self, upload: str, owner: str | None) -> tuple[UploadRecord, Resumable]:
         """What is another's is not told apart from what is not there."""
-        record, row = self._ledger.get(upload), self._ledger.resumables.get(upload)
+        record, row = self._ledger.get_with_resumable(upload)
         if row is not None and DIRECT in row.told:  # it goes from its client straight into the storage
             row = None
         if record.owner != owner or (row is None and record.state not in GONE):

@@ -19,6 +19,7 @@ from uploadkit.intake.plan import Gate, plan
 from uploadkit.intake.spec import Spec
 from uploadkit.intake.steps import (
     END,
+    Accept,
     Ask,
     Begin,
     Commit,
@@ -135,8 +136,8 @@ def named(step: Step) -> str:
             return f"{type(step).__name__.lower()} {file}"
         case Do(call):
             return f"do {call.__name__}"
-        case Wait():
-            return "wait"
+        case Wait() | Accept():
+            return type(step).__name__.lower()
         case Examine(landing):
             return f"examine {cast(StandIn, landing).key}"
         case _:

@@ -317,7 +317,8 @@ def test_pieces_stay_until_what_they_are_put_together_to_is_accepted(tmp_path: P
         with pytest.MonkeyPatch.context() as patched:
             if fails != "check":
                 asked = place.ledger if fails == "accept" else place.pipeline
-                patched.setattr(asked, fails, calls.before(getattr(asked, fails)))
+                for name in ("accept", "aaccept") if fails == "accept" else (fails,):
+                    patched.setattr(asked, name, calls.before(getattr(asked, name)))
             answer = place.talk.put_together(*pieces)
             assert answer.status == (201 if fails == "delete" else 503)
             if answer.status == 503:
@@ -464,6 +465,31 @@ def test_pieces_may_be_put_together_after_a_cancellation_wherever_it_waits(tmp_p
             if number >= cancelled[0].reached:
                 assert client.failures == []
                 return
+
+
+def test_many_that_are_finished_at_once_do_not_wait_for_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a queue an upload is processed while it is accepted, which needs threads of its own."""
+    count, all_accept = 2 * MAX_THREADS, threading.Barrier(MAX_THREADS)
+
+    async def main(place: Place) -> None:
+        async def upload() -> int:
+            request, body = place.talk.request(
+                "POST", "/files/", b"hello", upload_length=5, content_type="application/offset+octet-stream"
+            )
+            return (await place.talk.server.arespond(request, arriving(body))).status
+
+        answers = asyncio.gather(*(upload() for _ in range(count)))
+        assert await asyncio.wait_for(answers, 60) == count * [201]
+
+    def together(*args: Any, **options: Any) -> None:
+        all_accept.wait(10)
+        raise RuntimeError("all threads wait, and none is left for what they wait for")
+
+    with place_in(tmp_path) as place:
+        monkeypatch.setattr(place.pipeline, "accept", together)
+        asyncio.run(main(place))
 
 
 # Clients that go away

@@ -786,7 +786,8 @@ def test_a_service_that_fails_lets_the_client_come_back(open_talk: Opens, monkey
         raise LedgerFailed("the ledger does not answer")
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "accept", failing)
+        for name in ("accept", "aaccept"):
+            patch.setattr(pipeline, name, failing)
         answer = talk.append(upload, 0, [PNG], complete=True)
     assert (answer.status, "Upload-Complete" in answer.headers) == (503, False)
     assert talk("HEAD", upload).headers["Upload-Complete"] == "?1"

@@ -24,7 +24,25 @@ from .blocking import NOT_ACCEPTED, perform, register_of, take_back
 from .capacity import BUFFER_SIZE, Place
 from .plan import Gate, OnProgress, Steps, plan
 from .spec import Received, Spec
-from .steps import END, READ, Ask, Commit, Delete, Discard, Do, End, Keep, Open, Refuse, Stage, Step, Takes, Wait, Write
+from .steps import (
+    END,
+    READ,
+    Accept,
+    Ask,
+    Commit,
+    Delete,
+    Discard,
+    Do,
+    End,
+    Keep,
+    Open,
+    Refuse,
+    Stage,
+    Step,
+    Takes,
+    Wait,
+    Write,
+)
 
 T = TypeVar("T")
 Answer = TypeVar("Answer")
@@ -134,7 +152,7 @@ class akept_if_handled:
         register = register_of(self._submission)
         if register is None or self._accepted:
             return
-        failure, cancelled = await _finished(register.aaccept(self._submission.files))
+        failure, cancelled = await finished(register.aaccept(self._submission.files))
         try:
             if failure is not None:
                 self._failure = failure
@@ -162,7 +180,7 @@ class akept_if_handled:
             error.add_note(f"and the files of the request could not be removed: {also!r}")
 
 
-async def _finished(
+async def finished(
     coroutine: Coroutine[Any, Any, None],
 ) -> tuple[BaseException | None, asyncio.CancelledError | None]:
     """Waits for the end of a coroutine: what it raised, and the cancellation that came meanwhile."""
@@ -351,7 +369,7 @@ class _Driver(Generic[T]):
         """Carries out a step in the event loop, where that is a matter of microseconds, else it is `_LATER`."""
         if isinstance(step, Write):
             return self._hold(step)
-        if isinstance(step, Do | Wait | Keep):
+        if isinstance(step, Do | Accept | Wait | Keep):
             return _LATER
         if isinstance(step, Open):
             blocks = step.rule.lands_in.may_block or bool(step.rule.stream_checks)
@@ -372,6 +390,8 @@ class _Driver(Generic[T]):
             return await ask(step)
         if isinstance(step, Wait):
             return await _waited(step)
+        if isinstance(step, Accept):
+            return await self._accepted(step)
         if isinstance(step, Stage | Keep):
             await self._written()
             return await self._finish(Work(_perform_all, self._ended(step)))
@@ -464,6 +484,12 @@ class _Driver(Generic[T]):
     def _empty(self) -> None:
         self._few, self._few_size, self._filled = [], 0, 0
 
+    async def _accepted(self, step: Accept) -> None:
+        failure, cancelled = await finished(step.aaccept())
+        self._cancelled = cancelled or self._cancelled
+        if failure is not None:
+            raise failure
+
     async def _finish(self, work: Work[Answer]) -> Answer:
         try:
             answer, cancelled = await work.finish()
@@ -479,7 +505,7 @@ class _Driver(Generic[T]):
 
 
 def _settles(step: Step | None) -> bool:
-    return isinstance(step, (*_WITHDRAWING, Keep)) or (isinstance(step, Do) and step.settles)
+    return isinstance(step, (*_WITHDRAWING, Accept, Keep)) or (isinstance(step, Do) and step.settles)
 
 
 async def _waited(step: Wait) -> None:

@@ -16,6 +16,7 @@ from .spec import Received, Spec
 from .steps import (
     END,
     READ,
+    Accept,
     Ask,
     Begin,
     Commit,
@@ -217,6 +218,8 @@ def perform(step: Step) -> Any:
         step.landing.write(step.data)
     elif isinstance(step, Do):
         return step.call(*step.args)
+    elif isinstance(step, Accept):
+        step.accept()
     elif isinstance(step, Wait):
         step.event.wait(step.seconds)
     elif isinstance(step, Keep):

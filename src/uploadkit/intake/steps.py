@@ -7,7 +7,7 @@ received is told by a `Refuse`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol, TypeAlias
@@ -115,6 +115,15 @@ class Happens(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Accept:
+    """Have a register take files for good: by `accept` or, in an event loop, by its async twin. Who waited for that in
+    a worker thread would hold one of those in which it works. Nobody could tell how far it came: it is waited for."""
+
+    accept: Callable[[], object]
+    aaccept: Callable[[], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """Until `event` is set, by any thread, and no longer than so many seconds. In an event loop it takes no thread."""
 
@@ -177,5 +186,20 @@ class Refuse:
 
 
 Step: TypeAlias = (
-    Read | Ask | Do | Wait | Begin | Open | Write | Keep | Stage | Examine | Move | Commit | Discard | Delete | Refuse
+    Read
+    | Ask
+    | Do
+    | Accept
+    | Wait
+    | Begin
+    | Open
+    | Write
+    | Keep
+    | Stage
+    | Examine
+    | Move
+    | Commit
+    | Discard
+    | Delete
+    | Refuse
 )

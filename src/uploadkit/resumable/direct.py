@@ -8,7 +8,6 @@ is kept by the pipeline that is to work on what arrives (`resumable.remembered`)
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import hmac
@@ -19,6 +18,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, astuple, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..errors import (
@@ -42,7 +42,7 @@ from ..intake import asynchronous, blocking
 from ..intake.landing import begin_watches
 from ..intake.plan import check_agreed, shown_name, uploaded
 from ..intake.spec import Spec, check_spec
-from ..intake.steps import Ask
+from ..intake.steps import Accept, Ask, Do
 from ..multipart.headers import declared_type
 from ..policy.accept import foresee, resolve
 from ..policy.accounting import exceeded
@@ -254,7 +254,7 @@ class DirectUploads:
         After every `ServiceError`, as where the ledger or a scanner does not answer, it may be called again.
         """
         self._spec.check_blocking()
-        return _carry_out(self._finishing(token))
+        return blocking.drive(self._finishing(token), iter(()))
 
     async def abegin(
         self, filename: str, content_type: str | None = None, size: int | None = None, *, sha256: str | None = None
@@ -414,36 +414,36 @@ class DirectUploads:
     # What has arrived
 
     def _finishing(self, token: str) -> _Steps:
-        claim, parts_id = yield _Do(self._claim, (token,))
+        claim, parts_id = yield Do(self._claim, (token,))
         kept = self._kept
         if kept is None:
-            yield _Do(self._check_unfinished, (claim,))
+            yield Do(self._check_unfinished, (claim,))
             return (yield from self._judging(claim, None))
-        held: Held = yield _Do(kept.hold, (claim.id,))
+        held: Held = yield Do(kept.hold, (claim.id,))
         try:
-            file: UploadedFile | None = yield _Do(kept.stored, (claim.id,))
+            file: UploadedFile | None = yield Do(kept.stored, (claim.id,))
             if file is None:
-                seen: str | None = yield _Do(kept.seen, (claim.id,))
+                seen: str | None = yield Do(kept.seen, (claim.id,))
                 file = yield from self._judging(claim, seen)
             yield from self._accepting(kept, file)
-            yield _Do(self._settle, (kept, file, claim, parts_id))
+            yield Do(self._settle, (kept, file, claim, parts_id))
         except GeneratorExit:
             raise
         except BaseException:
-            yield _Do(held.release, ())
+            yield Do(held.release)
             raise
-        yield _Do(held.release, ())
+        yield Do(held.release)
         return file
 
     def _judging(self, claim: _Claim, seen: str | None) -> _Steps:
         rule, kept = self._rule, self._kept
-        arrived: DirectObject = yield _Do(self._arrived, (claim,))
+        arrived: DirectObject = yield Do(self._arrived, (claim,))
         try:
-            incoming: IncomingFile = yield _Do(self._incoming, (claim, arrived))
+            incoming: IncomingFile = yield Do(self._incoming, (claim, arrived))
             if rule.filter is not None:
                 agreed = yield Ask(rule.filter, (incoming,))
                 check_agreed(agreed, rule.filter, incoming)
-            sha256: str | None = yield _Do(self._checked, (claim, arrived, incoming))
+            sha256: str | None = yield Do(self._checked, (claim, arrived, incoming))
             if rule.key_maker is not None:
                 key = yield Ask(rule.key_maker, (incoming,))
             elif kept is None:
@@ -452,9 +452,9 @@ class DirectUploads:
                 key = self._spec.new_key(extension_of(incoming.content_type))
             if kept is not None:
                 own = key if rule.key_maker is None else None
-                yield _Do(kept.place, (incoming, own, arrived.size, sha256, seen))
+                yield Do(kept.place, (incoming, own, arrived.size, sha256, seen))
             info = ObjectInfo(content_type=incoming.content_type, filename=incoming.filename, max_size=arrived.size)
-            yield _Do(arrived.commit, (key, info))
+            yield Do(arrived.commit, (key, info))
         except GeneratorExit:
             raise
         except BaseException as error:
@@ -463,7 +463,7 @@ class DirectUploads:
                 raise
             yield from _discarding(arrived, error)
             if kept is not None:
-                yield _Do(kept.refuse, (claim.id, error))
+                yield Do(kept.refuse, (claim.id, error))
             raise
         register = None if kept is None else kept.register
         return uploaded(incoming, key, rule.storage, size=arrived.size, sha256=sha256, register=register)
@@ -478,7 +478,7 @@ class DirectUploads:
     def _check_open(self, claim: _Claim, arrived: DirectObject) -> Generator[_Step, Any, None]:
         """Raises where somebody else has ended it meanwhile. Then what this one has is of no use to anybody."""
         try:
-            yield _Do(self._check_unfinished, (claim,))
+            yield Do(self._check_unfinished, (claim,))
         except UploadError as error:
             if self._kept is not None and not isinstance(error, LedgerFailed):
                 yield from _discarding(arrived, error)
@@ -487,13 +487,13 @@ class DirectUploads:
     def _accepting(self, kept: Remembered, file: UploadedFile) -> Generator[_Step, Any, None]:
         """Where the ledger does not answer the file stays where its record says, for another call or for a sweep."""
         try:
-            yield _Accept(kept.register, file)
+            yield Accept(partial(kept.register.accept, [file]), partial(kept.register.aaccept, [file]))
         except (SenderError, UploadChanged, RecordMissing) as error:
             try:
-                yield _Do(file.storage.delete, (file.key,))
+                yield Do(file.storage.delete, (file.key,))
             except Exception as also:
                 error.add_note(f"and what was stored could not be removed: {also!r}")
-            yield _Do(kept.refuse, (file.id, error))
+            yield Do(kept.refuse, (file.id, error))
             raise
 
     def _settle(self, kept: Remembered, file: UploadedFile, claim: _Claim, parts_id: str | None) -> None:
@@ -642,56 +642,16 @@ def _most(allowed: int | None) -> int:
 # Finishing is decided once and carried out twice, as a form is.
 
 
-@dataclass(frozen=True, slots=True)
-class _Do:
-    """Call something that may block."""
-
-    call: Callable[..., Any]
-    args: tuple[object, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Accept:
-    """Have the register accept a file."""
-
-    register: Register
-    file: UploadedFile
-
-
-_Step: TypeAlias = _Do | Ask | _Accept
+_Step: TypeAlias = Do | Ask | Accept
 
 _Steps: TypeAlias = Generator[_Step, Any, UploadedFile]
 
 
 def _discarding(arrived: DirectObject, error: BaseException) -> Generator[_Step, Any, None]:
     try:
-        yield _Do(arrived.discard, ())
+        yield Do(arrived.discard)
     except Exception as also:
         error.add_note(f"and what has arrived could not be removed: {also!r}")
-
-
-def _carry_out(steps: _Steps) -> UploadedFile:
-    try:
-        step = next(steps)
-        while True:
-            try:
-                answer = _done(step)
-            except BaseException as error:
-                step = steps.throw(error)
-            else:
-                step = steps.send(answer)
-    except StopIteration as done:
-        file: UploadedFile = done.value
-        return file
-
-
-def _done(step: _Step) -> object:
-    if isinstance(step, Ask):
-        return blocking.ask(step)
-    if isinstance(step, _Accept):
-        step.register.accept([step.file])
-        return None
-    return step.call(*step.args)
 
 
 async def _acarry_out(steps: _Steps) -> UploadedFile:
@@ -706,9 +666,11 @@ async def _acarry_out(steps: _Steps) -> UploadedFile:
                     raise pending
                 if isinstance(step, Ask):
                     answer = await asynchronous.ask(step)
-                elif isinstance(step, _Accept):
-                    cancelled = await _accepted(step)
-                    answer = None
+                elif isinstance(step, Accept):
+                    failure, late = await asynchronous.finished(step.aaccept())
+                    if failure is not None:
+                        raise failure
+                    answer, cancelled = None, late
                 else:
                     answer, cancelled = await Work(step.call, *step.args).finish()
             except BaseException as error:
@@ -726,15 +688,3 @@ async def _acarry_out(steps: _Steps) -> UploadedFile:
             await in_thread(file.delete)
         raise cancelled
     return file
-
-
-async def _accepted(step: _Accept) -> BaseException | None:
-    """It is waited for, since nobody could tell how far it came. Returns the cancellation that came meanwhile."""
-    accepting, cancelled = asyncio.ensure_future(step.register.aaccept([step.file])), None
-    while not accepting.done():
-        try:
-            await asyncio.wait({accepting})
-        except asyncio.CancelledError as error:
-            cancelled = error
-    accepting.result()
-    return cancelled

@@ -36,7 +36,7 @@ from ..errors import (
 from ..intake.landing import Landing
 from ..intake.plan import Steps, shown_name
 from ..intake.spec import Received, Spec, check_spec
-from ..intake.steps import END, READ, Ask, Commit, Discard, Do, Keep, Open, Refuse, Stage, Step, Write
+from ..intake.steps import END, READ, Accept, Ask, Commit, Discard, Do, Keep, Open, Refuse, Stage, Step, Write
 from ..policy.filters import IncomingFile
 from ..policy.media_types import OCTET_STREAM
 from ..policy.signatures import HEAD_SIZE
@@ -398,7 +398,31 @@ class ResumableUploads:
             except Exception as error:
                 yield Do(self._take_back, (work, received.submission, error), settles=True)
                 raise
-        yield Do(self._accept_now, (work, received.submission), settles=True)
+        yield from self._accept_now(work, received.submission)
+
+    def _accept_now(self, work: Work, submission: Submission) -> Steps[None]:
+        """Whatever has happened: a cancellation comes too late for what is published."""
+        yield Do(work.confirm, settles=True)
+        # Of what was put together no more has come than was reserved, and its pieces are still counted beside it.
+        is_asked = work.record.owner is not None and not work.row.told["is_put_together"]
+        quota = self._quota if is_asked else None
+        try:
+            said = yield Do(self._policy.said, (submission.fields,), settles=True)
+            accept, aaccept = self.pipeline.accept, self.pipeline.aaccept
+            yield Accept(
+                bound(accept, submission.files, quota=quota, **said),
+                bound(aaccept, submission.files, quota=quota, **said),
+            )
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            # Under a name of the application's own nobody would find what is published when the next request comes.
+            if isinstance(error, QuotaExceeded | RecordError) or self._policy.rule.key_maker is not None:
+                yield Do(self._take_back, (work, submission, error), settles=True)
+            raise
+        work.is_finished = True
+        if self._is_copied(work):
+            yield Do(self._discard_waiting, (work,), settles=True)
 
     def _verified(self, checksum: Checksum, body: Source) -> Generator[Step, Any, Source]:
         """All of a body, when it is what was sent: before that nothing of it is added to the upload."""
@@ -588,22 +612,10 @@ class ResumableUploads:
             _log.warning("what had come of upload %s stays for now", work.record.id, exc_info=True)
         work.is_over = True
 
-    def _accept_now(self, work: Work, submission: Submission) -> None:
-        work.confirm()
-        # Of what was put together no more has come than was reserved, and its pieces are still counted beside it.
-        is_asked = work.record.owner is not None and not work.row.told["is_put_together"]
-        quota = self._quota if is_asked else None
-        try:
-            self.pipeline.accept(submission.files, quota=quota, **self._policy.said(submission.fields))
-        except BaseException as error:
-            # Under a name of the application's own nobody would find what is published when the next request comes.
-            if isinstance(error, QuotaExceeded | RecordError) or self._policy.rule.key_maker is not None:
-                self._take_back(work, submission, error)
-            raise
-        if self._is_copied(work):
-            with suppress(StorageError, UploadLocked):  # a sweep removes what stays
-                work.partial.discard()
-        work.is_finished = True
+    def _discard_waiting(self, work: Work) -> None:
+        """What was copied from there. A sweep removes what stays."""
+        with suppress(StorageError, UploadLocked):
+            work.partial.discard()
 
     def _use_up(self, pieces: Sequence[Work], work: Work) -> None:
         """What they were put together to is judged: a piece that stays now expires by itself."""

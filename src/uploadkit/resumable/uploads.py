@@ -163,23 +163,16 @@ class ResumableUploads:
         if body_length is not None:  # asked before: an upload of no bytes is finished when it is made
             self._policy.check_room(announced.length, body_length)
         standing = yield from self.create(announced, owner=owner)
-        try:
-            return (
-                yield from self.append(
-                    standing.upload,
-                    owner=owner,
-                    offset=0,
-                    body_length=body_length,
-                    is_last=is_last,
-                    checksum=checksum,
-                    interrupt=interrupt,
-                )
-            )
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            yield Do(self.pipeline.refuse, ([standing.upload], error), settles=True)
-            raise
+        appending = self.append(
+            standing.upload,
+            owner=owner,
+            offset=0,
+            body_length=body_length,
+            is_last=is_last,
+            checksum=checksum,
+            interrupt=interrupt,
+        )
+        return (yield from _undoing(appending, bound(self.pipeline.refuse, [standing.upload])))
 
     def find(self, upload: str, *, owner: str | None, interrupt: Callable[[], None] | None = None) -> Steps[Standing]:
         """How far an upload has come. A request that is at it is asked to let go, and is waited for: its client has
@@ -451,14 +444,8 @@ class ResumableUploads:
         counted = sum(work.size for work in works.values())  # of the owner's quota, each of them once
         announced = self._policy.checked(replace(announced, length=size, is_put_together=True))
         standing: Standing = yield Do(self._begin, (announced, owner, size - counted))
-        try:
-            use = bound(self._use, [works[piece] for piece in pieces])
-            return (yield from self._at(standing.upload, owner, None, use))
-        except GeneratorExit:
-            raise
-        except BaseException as error:  # as in `receive`
-            yield Do(self.pipeline.refuse, ([standing.upload], error), settles=True)
-            raise
+        using = self._at(standing.upload, owner, None, bound(self._use, [works[piece] for piece in pieces]))
+        return (yield from _undoing(using, bound(self.pipeline.refuse, [standing.upload])))
 
     def _use(self, pieces: Sequence[Work], work: Work) -> Steps[None]:
         try:
@@ -686,15 +673,20 @@ def _is_verdict(error: BaseException) -> bool:
 
 def _closing(steps: Steps[T], close: Callable[[], None]) -> Steps[T]:
     """These steps, and then the one that gives back what they had, whatever has happened."""
+    result = yield from _undoing(steps, lambda _: close())
+    yield Do(close, settles=True)
+    return result
+
+
+def _undoing(steps: Steps[T], undo: Callable[[BaseException], object]) -> Steps[T]:
+    """These steps, and where they fail, whatever that is, the one that takes back what they had: it is told why."""
     try:
-        result = yield from steps
+        return (yield from steps)
     except GeneratorExit:
         raise
-    except BaseException:
-        yield Do(close, (), settles=True)
+    except BaseException as error:
+        yield Do(undo, (error,), settles=True)
         raise
-    yield Do(close, (), settles=True)
-    return result
 
 
 def _kept(target: Landing | Tail, error: BaseException) -> Steps[None]:

@@ -293,7 +293,7 @@ def partials(names: Iterable[str]) -> list[str]:
 def _common() -> Ledger:
     """A ledger that the tests of a process have in turn: to make its tables, and to have SQLAlchemy think of every
     statement anew, takes longer than most of them."""
-    folder = tempfile.mkdtemp()
+    folder = tempfile.mkdtemp(prefix="uploads.db-")
     ledger = Ledger(f"sqlite:///{folder}/uploads.db")
     ledger.migrate()
     atexit.register(shutil.rmtree, folder)

@@ -138,11 +138,9 @@ def test_five_photos_are_sent_and_their_thumbnails_seen(
     for name in names:
         done = wait_for(page, name, "completed")
         assert done.locator(".state").inner_text().endswith(f"JPEG · 900 {TIMES} 600")
-        shown = done.locator(".thumb img")
-        shown.scroll_into_view_if_needed()
-        page.wait_for_function(
-            "image => image.src.includes('/files/') && image.naturalWidth === 200", arg=shown.element_handle()
-        )
+        done.scroll_into_view_if_needed()
+        shown = done.locator('.thumb img[src*="/files/"]')
+        page.wait_for_function("image => image.naturalWidth === 200", arg=shown.element_handle())
     picture_of(page, "done", tmp_path)
     page.emulate_media(color_scheme="dark")
     picture_of(page, "done-dark", tmp_path)

@@ -8,12 +8,13 @@ import json
 import threading
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.resumable.bucket import Bucket, ClientRefused, Seen
+from tests.resumable.conftest import Finish
 
 from uploadkit.errors import (
     FileRefused,
@@ -49,22 +50,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-class Finish(Protocol):
-    """Finishes an upload by one of the drivers."""
-
-    def __call__(self, direct: DirectUploads, token: str) -> UploadedFile: ...
-
-
-def by_afinish(direct: DirectUploads, token: str) -> UploadedFile:
-    return asyncio.run(direct.afinish(token))
-
-
-@pytest.fixture(params=[DirectUploads.finish, by_afinish], ids=["finish", "afinish"])
-def finish(request: pytest.FixtureRequest) -> Finish:
-    drive: Finish = request.param
-    return drive
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.storage.s3.moto import moto_server
 from tests.storage.s3.server import BUCKET
 
 from uploadkit.errors import LedgerFailed, UploadLocked
-from uploadkit.intake.plan import Steps
+from uploadkit.intake.steps import Steps
 from uploadkit.policy.filters import IncomingFile
 from uploadkit.records.lifecycle import State
 from uploadkit.records.resumable import Resumable

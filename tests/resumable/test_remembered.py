@@ -11,10 +11,11 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 from tests.resumable.bucket import Bucket, Seen
+from tests.resumable.conftest import Finish
 
 from uploadkit.errors import (
     CheckFailed,
@@ -50,22 +51,6 @@ from uploadkit.uploads import UploadedFile
 PNG = sample("image/png")
 JPEG = sample("image/jpeg")
 DAY = 86400
-
-
-class Finish(Protocol):
-    """Finishes an upload by one of the drivers."""
-
-    def __call__(self, direct: DirectUploads, token: str) -> UploadedFile: ...
-
-
-def by_afinish(direct: DirectUploads, token: str) -> UploadedFile:
-    return asyncio.run(direct.afinish(token))
-
-
-@pytest.fixture(params=[DirectUploads.finish, by_afinish], ids=["finish", "afinish"])
-def finish(request: pytest.FixtureRequest) -> Finish:
-    drive: Finish = request.param
-    return drive
 
 
 @dataclass(eq=False)

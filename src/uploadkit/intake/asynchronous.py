@@ -22,7 +22,7 @@ from ..storage.threads import Work, in_thread
 from ..uploads import Submission
 from .blocking import NOT_ACCEPTED, perform, register_of, take_back
 from .capacity import BUFFER_SIZE, Place
-from .plan import Gate, OnProgress, Steps, plan
+from .plan import Gate, OnProgress, plan
 from .spec import Received, Spec
 from .steps import (
     END,
@@ -39,6 +39,7 @@ from .steps import (
     Refuse,
     Stage,
     Step,
+    Steps,
     Takes,
     Wait,
     Write,

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from ..multipart.events import FormParser
 from ..uploads import Register, Submission, remove_stored
 from .landing import Landing
-from .plan import Gate, OnProgress, OnRefused, Steps, plan
+from .plan import Gate, OnProgress, OnRefused, plan
 from .spec import Received, Spec
 from .steps import (
     END,
@@ -31,6 +31,7 @@ from .steps import (
     Refuse,
     Stage,
     Step,
+    Steps,
     Wait,
     Write,
 )

@@ -13,9 +13,9 @@ and the rest is looked through for further errors, which are told together.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 from ..errors import (
     MAX_ERRORS,
@@ -50,11 +50,9 @@ from ..storage.contract import Storage, StoredObject
 from ..uploads import FieldValues, Register, Submission, UploadedFile
 from .landing import Landing
 from .spec import Received, Spec
-from .steps import END, READ, Ask, Begin, Commit, Delete, Discard, Examine, Move, Open, Refuse, Stage, Step, Write
+from .steps import END, READ, Ask, Begin, Commit, Delete, Discard, Examine, Move, Open, Refuse, Stage, Steps, Write
 
 T = TypeVar("T")
-
-Steps: TypeAlias = Generator[Step, Any, T]
 
 
 OnProgress: TypeAlias = Callable[[int, int | None], object]

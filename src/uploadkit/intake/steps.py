@@ -7,16 +7,18 @@ received is told by a `Refuse`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from ..policy.fields import FileRule
 from ..policy.filters import IncomingFile, StagedCheck
 from ..storage.contract import Buffer, Storage
 from ..uploads import Register
 from .landing import Landing
+
+T = TypeVar("T")
 
 
 class End(Enum):
@@ -203,3 +205,36 @@ Step: TypeAlias = (
     | Delete
     | Refuse
 )
+
+Steps: TypeAlias = Generator[Step, Any, T]
+"""A plan, or a part of one, which comes to a result."""
+
+
+def undoing(steps: Steps[T], undo: Callable[[BaseException], object]) -> Steps[T]:
+    """These steps, and where they fail, whatever that is, the one that takes back what they had: it is told why. What
+    that raises itself is noted on the error."""
+    try:
+        return (yield from steps)
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        yield from undone(undo, error)
+        raise
+
+
+def undone(undo: Callable[[BaseException], object], error: BaseException) -> Steps[None]:
+    """The one that takes back what others had, which have failed by this error: see `undoing`."""
+    try:
+        yield Do(undo, (error,), settles=True)
+    except GeneratorExit:
+        raise
+    except Exception as also:
+        if also is not error:
+            error.add_note(f"and not all could be taken back: {also!r}")
+
+
+def releasing(steps: Steps[T], release: Callable[[], object]) -> Steps[T]:
+    """These steps, and then the one that gives back what they had, whatever has happened."""
+    result = yield from undoing(steps, lambda _: release())
+    yield Do(release, settles=True)
+    return result

@@ -25,8 +25,7 @@ from weakref import WeakValueDictionary
 
 from ..errors import LedgerFailed, UploadChanged, UploadLocked
 from ..intake.blocking import drive
-from ..intake.plan import Steps
-from ..intake.steps import Do, Wait
+from ..intake.steps import Do, Steps, Wait
 from ..records.ledger import Ledger
 from ..records.resumable import Hold, ResumableChanges
 from ..storage import event_loop

@@ -39,7 +39,7 @@ from ..errors import (
     UnsupportedMediaType,
     UploadError,
 )
-from ..intake.plan import Steps
+from ..intake.steps import Steps
 from ..multipart.headers import disposition_filename, media_type
 from .checksums import Checksum, sha256_in
 from .protocol import Answer, Request, joined, problem

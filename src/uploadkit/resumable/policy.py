@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import FieldMissing, InvalidForm, LimitExceeded, quoted
-from ..intake.plan import Steps, plan
+from ..intake.plan import plan
 from ..intake.spec import Received, Spec
+from ..intake.steps import Steps
 from ..multipart.events import PartBegin
 from ..multipart.headers import check_names, declared_type
 from ..policy.accept import foresee

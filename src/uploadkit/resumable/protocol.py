@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from ..adapters.problem import problem_body, problem_headers
 from ..errors import MalformedUpload, UploadError
-from ..intake.plan import Steps
+from ..intake.steps import Steps
 from .uploads import Standing
 
 __all__ = ["Answer", "Request", "Speaks"]

@@ -13,7 +13,7 @@ from ..errors import ClientDisconnected, UploadError, UploadLocked
 from ..intake.asynchronous import Paced, adrive
 from ..intake.blocking import drive
 from ..intake.capacity import Capacity
-from ..intake.plan import Steps
+from ..intake.steps import Steps
 from ..policy.pace import Pace
 from .ietf import PARTIAL_TYPE, Ietf
 from .protocol import Answer, Request, Speaks, joined, problem

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Final
 
 from ..errors import MalformedUpload, UnsupportedMediaType, UploadError
-from ..intake.plan import Steps
+from ..intake.steps import Steps
 from ..multipart.headers import media_type
 from .checksums import ALGORITHMS, Checksum
 from .protocol import Answer, Request, expiry, problem, whole_number

@@ -34,9 +34,26 @@ from ..errors import (
     UploadLocked,
 )
 from ..intake.landing import Landing
-from ..intake.plan import Steps, shown_name
+from ..intake.plan import shown_name
 from ..intake.spec import Received, Spec, check_spec
-from ..intake.steps import END, READ, Accept, Ask, Commit, Discard, Do, Keep, Open, Refuse, Stage, Step, Write
+from ..intake.steps import (
+    END,
+    READ,
+    Accept,
+    Ask,
+    Commit,
+    Discard,
+    Do,
+    Keep,
+    Open,
+    Refuse,
+    Stage,
+    Step,
+    Steps,
+    Write,
+    releasing,
+    undoing,
+)
 from ..policy.filters import IncomingFile
 from ..policy.media_types import OCTET_STREAM
 from ..policy.signatures import HEAD_SIZE
@@ -172,7 +189,7 @@ class ResumableUploads:
             checksum=checksum,
             interrupt=interrupt,
         )
-        return (yield from _undoing(appending, bound(self.pipeline.refuse, [standing.upload])))
+        return (yield from undoing(appending, bound(self.pipeline.refuse, [standing.upload])))
 
     def find(self, upload: str, *, owner: str | None, interrupt: Callable[[], None] | None = None) -> Steps[Standing]:
         """How far an upload has come. A request that is at it is asked to let go, and is waited for: its client has
@@ -219,7 +236,7 @@ class ResumableUploads:
         finished. After every `ServiceError` the pieces are there, and it may be called again."""
         works: dict[str, Work] = {}
         putting_together = self._put_together(announced, pieces, works, owner)
-        return (yield from _closing(putting_together, bound(_release, works.values())))
+        return (yield from releasing(putting_together, bound(_release, works.values())))
 
     # While the lock is held
 
@@ -232,7 +249,7 @@ class ResumableUploads:
     ) -> Steps[Standing]:
         work = yield from self._taken(upload, owner, interrupt)
         try:
-            yield from _closing(act(work), work.release)
+            yield from releasing(act(work), work.release)
         except StorageError:
             if not work.is_over:  # who has deleted it meanwhile has taken the bytes from beneath
                 yield Do(self._look, (upload, owner))
@@ -287,7 +304,7 @@ class ResumableUploads:
             taking = self._append(work, body)
         else:
             taking = self._begin_to_judge(work, body, is_last=adding.is_last)
-        yield from _closing(taking, body.close)
+        yield from releasing(taking, body.close)
 
     def _append(self, work: Work, body: Source) -> Steps[None]:
         """What comes goes to the end of what is there. Nothing of it is looked at before all has come."""
@@ -320,7 +337,7 @@ class ResumableUploads:
             return
         yield Do(work.partial.complete)
         replay: Replay = yield Do(Replay, (work.partial,))
-        received = yield from _closing(self._judge(work, replay, work.size), replay.close)
+        received = yield from releasing(self._judge(work, replay, work.size), replay.close)
         if received is not None:
             yield from self._accept(work, received)
 
@@ -445,7 +462,7 @@ class ResumableUploads:
         announced = self._policy.checked(replace(announced, length=size, is_put_together=True))
         standing: Standing = yield Do(self._begin, (announced, owner, size - counted))
         using = self._at(standing.upload, owner, None, bound(self._use, [works[piece] for piece in pieces]))
-        return (yield from _undoing(using, bound(self.pipeline.refuse, [standing.upload])))
+        return (yield from undoing(using, bound(self.pipeline.refuse, [standing.upload])))
 
     def _use(self, pieces: Sequence[Work], work: Work) -> Steps[None]:
         try:
@@ -669,24 +686,6 @@ def _is_verdict(error: BaseException) -> bool:
     """Whether it says that the file is none that is taken, and not that it could not be taken now. Under a key that is
     taken, or that is none, it is never stored."""
     return isinstance(error, SenderError | ObjectExists | KeyRefused) and not isinstance(error, UploadLocked)
-
-
-def _closing(steps: Steps[T], close: Callable[[], None]) -> Steps[T]:
-    """These steps, and then the one that gives back what they had, whatever has happened."""
-    result = yield from _undoing(steps, lambda _: close())
-    yield Do(close, settles=True)
-    return result
-
-
-def _undoing(steps: Steps[T], undo: Callable[[BaseException], object]) -> Steps[T]:
-    """These steps, and where they fail, whatever that is, the one that takes back what they had: it is told why."""
-    try:
-        return (yield from steps)
-    except GeneratorExit:
-        raise
-    except BaseException as error:
-        yield Do(undo, (error,), settles=True)
-        raise
 
 
 def _kept(target: Landing | Tail, error: BaseException) -> Steps[None]:

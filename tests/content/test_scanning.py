@@ -329,7 +329,7 @@ def test_a_cancelled_upload_ends_its_scan(tmp_path: Path) -> None:
         daemon.pause()
         mine = len(os.listdir("/proc/self/fd"))
         asyncio.run(main(Examined(daemon.unix, silent_seconds=0.2)))
-        assert len(os.listdir("/proc/self/fd")) == mine
+        assert len(os.listdir("/proc/self/fd")) <= mine
     assert left_in(storage) == []
 
 

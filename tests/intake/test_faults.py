@@ -50,7 +50,7 @@ def inner(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
     """A storage that works, and keeps no file open. The durable one is called in threads by the async driver."""
     open_before = descriptors()
     yield INNER[request.param](tmp_path)
-    assert descriptors() == open_before
+    assert descriptors() <= open_before
 
 
 @pytest.mark.parametrize("call", ["open", "write", "stage", "commit"])

@@ -35,7 +35,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]
     """A storage, which in the end has no file open."""
     before = descriptors()
     yield MemoryStorage() if request.param == "memory" else DiskStorage(tmp_path)
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 def uploaded(
@@ -118,7 +118,8 @@ def test_a_closed_file_holds_nothing_open(storage: Storage) -> None:
     opened.read(10)
     opened.close()
     opened.close()
-    assert (descriptors(), opened.closed) == (before, True)
+    assert descriptors() <= before
+    assert opened.closed
     for use in (opened.read, opened.tell, opened.readline):
         with pytest.raises(ValueError, match="closed"):
             use()

@@ -299,7 +299,7 @@ def test_a_process_that_cannot_be_begun_again_ends_the_service(
         asyncio.run(asyncio.wait_for(_Tree(settings, 0, listening, print).run(), SECONDS))
     assert "process ended 5 times in 30 s, before it began: Resource temporarily unavailable" in str(failed.value)
     assert "web process ended before it began: Resource temporarily unavailable, and another one begins" in caplog.text
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 @pytest.mark.needs("tmpfs")

@@ -65,5 +65,5 @@ def files_below(root: Path) -> set[str]:
 
 
 def descriptors() -> int:
-    """How many files this process has open."""
+    """How many files this process has open. They may become fewer: what others have left is collected."""
     return len(os.listdir("/dev/fd"))

@@ -37,7 +37,7 @@ def root(tmp_path: Path) -> Path:
 def _no_descriptor_is_lost() -> Iterator[None]:
     before = descriptors()
     yield
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 def test_a_copy_is_a_file_of_its_own(disk: DiskStorage, root: Path) -> None:
@@ -165,7 +165,7 @@ def test_whichever_call_fails_the_copy_is_whole_or_not_there(
             failures += 1
         if fault.raised_at is None:
             break
-        assert descriptors() == before, f"{fault.raised_at}, call {at}"
+        assert descriptors() <= before, f"{fault.raised_at}, call {at}"
         if fault.raised_at == "unlink":  # what a clean-up could not remove is the next sweep's
             disk.sweep()
         if copied:

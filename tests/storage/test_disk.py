@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import stat
 import subprocess
@@ -48,7 +49,7 @@ def open_umask() -> Iterator[None]:
 def _no_descriptor_is_lost() -> Iterator[None]:
     before = descriptors()
     yield
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 # Before the first object
@@ -313,12 +314,13 @@ def test_a_commit_does_not_replace_what_came_in_since_open(disk: DiskStorage, ro
 def test_a_reader_that_is_dropped_closes_its_file(disk: DiskStorage) -> None:
     """Blocks that nobody takes, some or none, hold no descriptor."""
     put(disk, "key", b"x" * (2**20 + 1))
+    gc.collect()  # what other tests have left
     before = descriptors()
     not_begun, begun = disk.read("key"), disk.read("key")
     assert len(next(begun)) == 2**20
     assert descriptors() == before + 2
     del not_begun, begun
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 def test_a_reader_reads_on_after_the_object_is_deleted(disk: DiskStorage) -> None:

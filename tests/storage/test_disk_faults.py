@@ -115,7 +115,7 @@ def test_whichever_call_fails_nothing_is_left_behind(
         failure = upload(disk, fault)
         if fault.raised_at is None:
             break
-        assert descriptors() == before, f"{fault.raised_at}, call {at}"
+        assert descriptors() <= before, f"{fault.raised_at}, call {at}"
         if failure is None:  # a probe whose failure decides something, or a sweep that lost a race
             assert get(disk, "a/b/key") == b"data"
             disk.delete("a/b/key")
@@ -156,7 +156,7 @@ def test_a_discard_that_fails_says_so_and_leaves_its_file_to_the_sweep(tmp_path:
         patch.setattr(os, "unlink", failing(errno.EIO))
         with pytest.raises(StorageFailed, match="could not discard a file"):
             sink.discard()
-    assert descriptors() == before - 1
+    assert descriptors() <= before - 1
     sink.discard()
     assert len(leftovers(disk)) == 1
     assert disk.sweep() == 1
@@ -247,7 +247,7 @@ def test_a_process_without_descriptors_leaves_nothing_behind(disk: DiskStorage, 
         before = descriptors()
         with few_descriptors(free):
             outcomes.append(failure := upload(disk, Fault(0, OSError(), after=False)))
-        assert descriptors() == before
+        assert descriptors() <= before
         if failure is not None:
             assert isinstance(failure, StorageFailed)
             assert failure.retryable

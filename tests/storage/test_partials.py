@@ -45,7 +45,7 @@ def root(tmp_path: Path) -> Path:
 def _no_descriptor_is_lost() -> Iterator[None]:
     before = descriptors()
     yield
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 def add(disk: DiskStorage, upload: str, data: bytes) -> None:
@@ -208,7 +208,7 @@ def test_whichever_call_fails_what_was_kept_is_there(
         fault = Fault(at, error, after=when == "after")
         before = descriptors()
         failure = go_through(disk, fault, kept)
-        assert descriptors() == before, f"{fault.raised_at}, call {at}"
+        assert descriptors() <= before, f"{fault.raised_at}, call {at}"
         if fault.raised_at is None:
             break
         failures += failure is not None

@@ -34,7 +34,7 @@ MAKE: dict[str, Callable[[Path], Storage]] = {
 def _no_descriptor_is_lost() -> Iterator[None]:
     before = descriptors()
     yield
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 @pytest.mark.parametrize("source", MAKE)
@@ -147,7 +147,7 @@ def test_a_reading_that_is_given_up_is_closed(tmp_path: Path) -> None:
     before = descriptors()
     with pytest.raises(StorageFailed) as raised:
         copy_object("object", source=source, target=FailingStorage(MemoryStorage(), after=1, on="write"))
-    assert descriptors() == before
+    assert descriptors() <= before
     assert raised.traceback
 
 

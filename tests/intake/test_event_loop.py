@@ -15,8 +15,9 @@ from tests.intake.called import CalledStorage, Hold, turns
 from tests.intake.receiving import Body, arriving, in_chunks, left_in
 
 from uploadkit.errors import FieldRefused, StorageFailed
-from uploadkit.intake.asynchronous import areceive
+from uploadkit.intake.asynchronous import acarry_out, areceive
 from uploadkit.intake.capacity import BUFFER_SIZE
+from uploadkit.intake.steps import END, READ, Keep, Steps, Write
 from uploadkit.policy.fields import File, Text
 from uploadkit.policy.filters import IncomingFile
 from uploadkit.storage.contract import Buffer
@@ -277,3 +278,29 @@ def test_whatever_a_write_raises_its_file_is_discarded() -> None:
     with pytest.raises(Ends):
         asyncio.run(areceive(Uploader(storage).any(), LARGE.content_type, arriving(in_chunks(LARGE.body[:-100]))))
     assert left_in(storage.inner) == []
+
+
+def test_steps_that_have_no_body_are_carried_out_too() -> None:
+    """There is nothing to read. What they write is written as it is, in no memory of an upload's share."""
+
+    class Taken:
+        may_block = False
+
+        def __init__(self) -> None:
+            self.blocks: list[bytes] = []
+
+        def write(self, data: Buffer) -> None:
+            self.blocks.append(bytes(data))
+
+        def keep(self) -> None:
+            self.blocks.append(b"kept")
+
+    def steps(taken: Taken) -> Steps[list[bytes]]:
+        assert (yield READ) is END
+        yield Write(taken, large)
+        yield Write(taken, b"small")
+        yield Keep(taken)
+        return taken.blocks
+
+    large = bytes(BUFFER_SIZE + 1)
+    assert asyncio.run(acarry_out(steps(Taken()))) == [large, b"small", b"kept"]

@@ -111,6 +111,12 @@ async def adrive(
     return await _Driver(steps, body, place, undo).drive()
 
 
+async def acarry_out(steps: Steps[T], *, undo: Callable[[T, BaseException], None] | None = None) -> T:
+    """As `adrive`, for steps that have no body."""
+    nothing = _NoBody()
+    return await _Driver(steps, nothing, nothing, undo).drive()
+
+
 def _take_back(received: Received[Any], error: BaseException) -> None:
     take_back(received.submission, error)
 
@@ -258,6 +264,16 @@ class Paced:
         task.cancel()
 
 
+class _NoBody:
+    """Nothing to read, and no memory to hold what is written."""
+
+    async def read(self) -> End:
+        return END
+
+    def buffer(self) -> None:
+        return None
+
+
 class _Patrol:
     """Looks after all waits of an event loop by one timer: it is set for the first that may take too long. A timer for
     each wait would be set and cancelled thousands of times for one that rings."""
@@ -312,7 +328,11 @@ through all of them."""
 
 class _Driver(Generic[T]):
     def __init__(
-        self, steps: Steps[T], body: Paced, place: Place, undo: Callable[[T, BaseException], None] | None
+        self,
+        steps: Steps[T],
+        body: Paced | _NoBody,
+        place: Place | _NoBody,
+        undo: Callable[[T, BaseException], None] | None,
     ) -> None:
         self._steps = steps
         self._undo = undo

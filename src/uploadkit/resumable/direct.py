@@ -15,11 +15,11 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, astuple, dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from functools import partial as bound
+from typing import TYPE_CHECKING, Any
 
 from ..errors import (
     ChecksumMismatch,
@@ -38,11 +38,12 @@ from ..errors import (
     UploadError,
     UploadLocked,
 )
-from ..intake import asynchronous, blocking
+from ..intake.asynchronous import acarry_out
+from ..intake.blocking import drive, take_back
 from ..intake.landing import begin_watches
 from ..intake.plan import check_agreed, shown_name, uploaded
 from ..intake.spec import Spec, check_spec
-from ..intake.steps import Accept, Ask, Do
+from ..intake.steps import Accept, Ask, Do, Steps, releasing, undone
 from ..multipart.headers import declared_type
 from ..policy.accept import foresee, resolve
 from ..policy.accounting import exceeded
@@ -53,8 +54,8 @@ from ..policy.media_types import OCTET_STREAM, canonical, extension_of
 from ..policy.rules import largest
 from ..policy.signatures import HEAD_SIZE
 from ..storage.contract import AcceptsDirectUploads, DirectObject, ListsObjects, ObjectInfo, Storage, StoredPart
-from ..storage.threads import Work, in_thread
-from ..uploads import Register, UploadedFile
+from ..storage.threads import in_thread
+from ..uploads import Register, Submission, UploadedFile
 from .onefile import as_in_a_form, check_size, named_file
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class DirectUploads:
         check_spec(spec, taker="DirectUploads", example="upload.single('video')")
         self._spec: Spec[Any] = spec
         self._field, self._rule = _only_file(spec)
-        _accepting(self._rule.storage)
+        _direct_storage(self._rule.storage)
         self._kept = None if spec.register is None else _remembered(spec.register, self._rule.storage)
         if (secret is None) is (self._kept is None):
             raise TypeError("DirectUploads signs its tokens with a secret=, and needs none with a pipeline")
@@ -254,7 +255,7 @@ class DirectUploads:
         After every `ServiceError`, as where the ledger or a scanner does not answer, it may be called again.
         """
         self._spec.check_blocking()
-        return blocking.drive(self._finishing(token), iter(()))
+        return drive(self._finishing(token), iter(()))
 
     async def abegin(
         self, filename: str, content_type: str | None = None, size: int | None = None, *, sha256: str | None = None
@@ -285,15 +286,18 @@ class DirectUploads:
         await in_thread(self.abort, token)
 
     async def afinish(self, token: str) -> UploadedFile:
-        """The async twin of `finish`. Its filter and its `filename=` may be async. Cancelled, it leaves no upload; with
-        a pipeline it may be called again."""
-        return await _acarry_out(self._finishing(token))
+        """The async twin of `finish`. Its filter and its `filename=` may be async.
+
+        Cancelled, it leaves no upload. With a pipeline one that is stored by then is accepted all the same; else it may
+        be called again.
+        """
+        return await acarry_out(self._finishing(token), undo=_take_back if self._kept is None else None)
 
     # What the client says, and what it is given
 
     @property
     def _taking(self) -> AcceptsDirectUploads:
-        return _accepting(self._rule.storage)
+        return _direct_storage(self._rule.storage)
 
     def _new_claim(self, filename: str, content_type: str | None, size: int | None, sha256: str | None) -> _Claim:
         name = self._said("the name of a file", filename, self._spec.limits.filename_size, "filename_size")
@@ -413,58 +417,61 @@ class DirectUploads:
 
     # What has arrived
 
-    def _finishing(self, token: str) -> _Steps:
+    def _finishing(self, token: str) -> Steps[UploadedFile]:
         claim, parts_id = yield Do(self._claim, (token,))
         kept = self._kept
         if kept is None:
             yield Do(self._check_unfinished, (claim,))
             return (yield from self._judging(claim, None))
         held: Held = yield Do(kept.hold, (claim.id,))
-        try:
-            file: UploadedFile | None = yield Do(kept.stored, (claim.id,))
-            if file is None:
-                seen: str | None = yield Do(kept.seen, (claim.id,))
-                file = yield from self._judging(claim, seen)
-            yield from self._accepting(kept, file)
-            yield Do(self._settle, (kept, file, claim, parts_id))
-        except GeneratorExit:
-            raise
-        except BaseException:
-            yield Do(held.release)
-            raise
-        yield Do(held.release)
+        return (yield from releasing(self._ending(kept, claim, parts_id), held.release))
+
+    def _ending(self, kept: Remembered, claim: _Claim, parts_id: str | None) -> Steps[UploadedFile]:
+        """While it is held. What is stored is accepted, also where a cancellation has come."""
+        file: UploadedFile | None = yield Do(kept.stored, (claim.id,))
+        if file is None:
+            seen: str | None = yield Do(kept.seen, (claim.id,))
+            file = yield from self._judging(claim, seen)
+        yield from self._accepting(kept, file)
+        yield Do(self._settle, (kept, file, claim, parts_id), settles=True)
         return file
 
-    def _judging(self, claim: _Claim, seen: str | None) -> _Steps:
-        rule, kept = self._rule, self._kept
+    def _judging(self, claim: _Claim, seen: str | None) -> Steps[UploadedFile]:
         arrived: DirectObject = yield Do(self._arrived, (claim,))
         try:
-            incoming: IncomingFile = yield Do(self._incoming, (claim, arrived))
-            if rule.filter is not None:
-                agreed = yield Ask(rule.filter, (incoming,))
-                check_agreed(agreed, rule.filter, incoming)
-            sha256: str | None = yield Do(self._checked, (claim, arrived, incoming))
-            if rule.key_maker is not None:
-                key = yield Ask(rule.key_maker, (incoming,))
-            elif kept is None:
-                key = claim.key + extension_of(incoming.content_type)
-            else:
-                key = self._spec.new_key(extension_of(incoming.content_type))
-            if kept is not None:
-                own = key if rule.key_maker is None else None
-                yield Do(kept.place, (incoming, own, arrived.size, sha256, seen))
-            info = ObjectInfo(content_type=incoming.content_type, filename=incoming.filename, max_size=arrived.size)
-            yield Do(arrived.commit, (key, info))
+            return (yield from self._storing(claim, arrived, seen))
         except GeneratorExit:
             raise
         except BaseException as error:
-            if self._may_be_tried_again(error):  # what has arrived is still there, for another call or for a sweep
-                yield from self._check_open(claim, arrived)
+            if not self._may_be_tried_again(error):
+                yield from undone(bound(self._remove, claim, arrived), error)
                 raise
-            yield from _discarding(arrived, error)
-            if kept is not None:
-                yield Do(kept.refuse, (claim.id, error))
+            # What has arrived is still there, for another call or for a sweep.
+            try:
+                yield Do(self._check_open, (claim, arrived), settles=True)
+            except Exception:
+                if isinstance(error, Exception):  # else it is a cancellation, which is told in any case
+                    raise
             raise
+
+    def _storing(self, claim: _Claim, arrived: DirectObject, seen: str | None) -> Steps[UploadedFile]:
+        rule, kept = self._rule, self._kept
+        incoming: IncomingFile = yield Do(self._incoming, (claim, arrived))
+        if rule.filter is not None:
+            agreed = yield Ask(rule.filter, (incoming,))
+            check_agreed(agreed, rule.filter, incoming)
+        sha256: str | None = yield Do(self._checked, (claim, arrived, incoming))
+        if rule.key_maker is not None:
+            key = yield Ask(rule.key_maker, (incoming,))
+        elif kept is None:
+            key = claim.key + extension_of(incoming.content_type)
+        else:
+            key = self._spec.new_key(extension_of(incoming.content_type))
+        if kept is not None:
+            own = key if rule.key_maker is None else None
+            yield Do(kept.place, (incoming, own, arrived.size, sha256, seen))
+        info = ObjectInfo(content_type=incoming.content_type, filename=incoming.filename, max_size=arrived.size)
+        yield Do(arrived.commit, (key, info))
         register = None if kept is None else kept.register
         return uploaded(incoming, key, rule.storage, size=arrived.size, sha256=sha256, register=register)
 
@@ -475,25 +482,32 @@ class DirectUploads:
             return isinstance(error, StorageFailed)
         return isinstance(error, ServiceError | UploadLocked) or not isinstance(error, Exception)
 
-    def _check_open(self, claim: _Claim, arrived: DirectObject) -> Generator[_Step, Any, None]:
+    def _remove(self, claim: _Claim, arrived: DirectObject, error: BaseException) -> None:
+        """It is no upload, and is none any more."""
+        try:
+            arrived.discard()
+        finally:
+            if self._kept is not None:
+                self._kept.refuse(claim.id, error)
+
+    def _check_open(self, claim: _Claim, arrived: DirectObject) -> None:
         """Raises where somebody else has ended it meanwhile. Then what this one has is of no use to anybody."""
         try:
-            yield Do(self._check_unfinished, (claim,))
+            self._check_unfinished(claim)
         except UploadError as error:
             if self._kept is not None and not isinstance(error, LedgerFailed):
-                yield from _discarding(arrived, error)
+                try:
+                    arrived.discard()
+                except Exception as also:
+                    error.add_note(f"and what has arrived could not be removed: {also!r}")
             raise
 
-    def _accepting(self, kept: Remembered, file: UploadedFile) -> Generator[_Step, Any, None]:
+    def _accepting(self, kept: Remembered, file: UploadedFile) -> Steps[None]:
         """Where the ledger does not answer the file stays where its record says, for another call or for a sweep."""
         try:
-            yield Accept(partial(kept.register.accept, [file]), partial(kept.register.aaccept, [file]))
+            yield Accept(bound(kept.register.accept, [file]), bound(kept.register.aaccept, [file]))
         except (SenderError, UploadChanged, RecordMissing) as error:
-            try:
-                yield Do(file.storage.delete, (file.key,))
-            except Exception as also:
-                error.add_note(f"and what was stored could not be removed: {also!r}")
-            yield Do(kept.refuse, (file.id, error))
+            yield from undone(bound(_take_back, file), error)
             raise
 
     def _settle(self, kept: Remembered, file: UploadedFile, claim: _Claim, parts_id: str | None) -> None:
@@ -629,62 +643,17 @@ def _only_file(spec: Spec[Any]) -> tuple[str, FileRule]:
     raise TypeError("DirectUploads takes a spec of one file: upload.single('video', ...)")
 
 
-def _accepting(storage: Storage) -> AcceptsDirectUploads:
+def _direct_storage(storage: Storage) -> AcceptsDirectUploads:
+    """Raises `TypeError` for one to which no client can send."""
     if not isinstance(storage, AcceptsDirectUploads):
         raise TypeError(f"storage {storage.name!r} takes nothing from clients themselves; S3Storage does")
     return storage
 
 
+def _take_back(file: UploadedFile, error: BaseException) -> None:
+    """It was stored, and nobody is given it."""
+    take_back(Submission(files=(file,)), error)
+
+
 def _most(allowed: int | None) -> int:
     return _LARGEST if allowed is None else allowed
-
-
-# Finishing is decided once and carried out twice, as a form is.
-
-
-_Step: TypeAlias = Do | Ask | Accept
-
-_Steps: TypeAlias = Generator[_Step, Any, UploadedFile]
-
-
-def _discarding(arrived: DirectObject, error: BaseException) -> Generator[_Step, Any, None]:
-    try:
-        yield Do(arrived.discard)
-    except Exception as also:
-        error.add_note(f"and what has arrived could not be removed: {also!r}")
-
-
-async def _acarry_out(steps: _Steps) -> UploadedFile:
-    """A cancellation is thrown in where the steps go on: nothing that was begun is lost."""
-    cancelled: BaseException | None = None
-    try:
-        step = next(steps)
-        while True:
-            try:
-                if cancelled is not None:
-                    pending, cancelled = cancelled, None
-                    raise pending
-                if isinstance(step, Ask):
-                    answer = await asynchronous.ask(step)
-                elif isinstance(step, Accept):
-                    failure, late = await asynchronous.finished(step.aaccept())
-                    if failure is not None:
-                        raise failure
-                    answer, cancelled = None, late
-                else:
-                    answer, cancelled = await Work(step.call, *step.args).finish()
-            except BaseException as error:
-                step = steps.throw(error)
-            else:
-                step = steps.send(answer)
-    except StopIteration as done:
-        file: UploadedFile = done.value
-    except BaseException as error:
-        if cancelled is not None:
-            raise cancelled from error
-        raise
-    if cancelled is not None:
-        if file.register is None:  # else it is accepted
-            await in_thread(file.delete)
-        raise cancelled
-    return file

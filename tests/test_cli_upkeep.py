@@ -98,7 +98,7 @@ def left_two_days_ago(folder: Path) -> dict[str, str]:
         clock.forward(1)
         [expired] = [file.id for file in sent(upload, b"two")]
         pipeline.describe(expired, expires_at=clock.now)
-        eventually(lambda: pipeline._forwarder._process is None)
+        eventually(lambda: not pipeline._forwarder.is_running)
         ledger.add("cut", field="f", filename="a", content_type="text/plain", storage="media", key=put(media, "cut"))
         put(media, "orphan")
         for path in (folder / "media").iterdir():

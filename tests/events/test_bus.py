@@ -10,6 +10,7 @@ from contextvars import ContextVar
 
 import pytest
 from tests.events.told import FACTS_TOLD, UPLOADED, progress
+from tests.storage.processes import held_elsewhere, in_a_fork
 
 from uploadkit.events.bus import Events
 from uploadkit.events.facts import (
@@ -349,3 +350,18 @@ def test_a_fact_that_nobody_asked_for_is_published_all_the_same(publish: Publish
     events.on("file.failed")(heard.append)
     publish(events, UPLOADED)
     assert heard == []
+
+
+def test_a_fork_subscribes_though_another_thread_was_at_it() -> None:
+    """Who had subscribed before hears in the child too."""
+    events = Events()
+    heard: list[str] = []
+    events.on()(lambda fact: heard.append("before"))
+
+    def work() -> str:
+        events.on()(lambda fact: heard.append("child"))
+        events.publish(UPLOADED)
+        return ", ".join(heard)
+
+    with held_elsewhere(events._lock):
+        assert in_a_fork(work) == "before, child"

@@ -6,12 +6,15 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from tests.processing.pipelines import sent, sqlite
-from tests.processing.servers import ROOT
+from tests.processing.servers import ROOT, eventually
+from tests.storage.processes import held_elsewhere, in_a_fork
 
 from uploadkit.processing import forwarding
 from uploadkit.processing.forwarding import Forwarder
@@ -19,6 +22,20 @@ from uploadkit.processing.pipeline import Pipeline
 from uploadkit.storage import event_loop
 from uploadkit.storage.memory import MemoryStorage
 from uploadkit.uploader import Uploader
+
+SOON = 10
+"""Seconds after which a test has failed."""
+
+
+@pytest.fixture
+def others() -> Iterator[ThreadPoolExecutor]:
+    """Other threads."""
+    with ThreadPoolExecutor() as pool:
+        yield pool
+
+
+def is_forwarders(thread: threading.Thread) -> bool:
+    return thread.name.endswith("-forward")
 
 
 def test_one_that_is_stopped_asks_nobody_any_more() -> None:
@@ -38,6 +55,142 @@ def test_one_that_is_stopped_asks_nobody_any_more() -> None:
         assert forwarder.is_running
         forwarder.stop()
         assert not forwarder.is_running
+
+
+def test_one_is_stopped_at_its_very_beginning(monkeypatch: pytest.MonkeyPatch, others: ThreadPoolExecutor) -> None:
+    """While its thread is being begun. What it was woken for is told all the same."""
+    told: list[int] = []
+    stopped: list[Future[None]] = []
+    start = threading.Thread.start
+
+    def begin(thread: threading.Thread) -> None:
+        if is_forwarders(thread):
+            stopped.append(others.submit(forwarder.stop))
+            wait(stopped, timeout=0.1)  # it must not end, and cannot do so before the thread does
+        start(thread)
+
+    def forward() -> int:
+        told.append(1)
+        return 0
+
+    monkeypatch.setattr(forwarding, "FIRST_WAIT", 60.0)
+    monkeypatch.setattr(threading.Thread, "start", begin)
+    forwarder = Forwarder(forward, lambda: 1)
+    forwarder.wake()
+    stopped[0].result(SOON)
+    assert not forwarder.is_running
+    assert told == [1]
+
+
+def test_what_comes_while_it_stops_is_told(monkeypatch: pytest.MonkeyPatch, others: ThreadPoolExecutor) -> None:
+    """It does not wait for what takes so long. Who stops it then waits for both."""
+    untold = [1]
+    working, stopping, go_on, told = (threading.Event() for _ in range(4))
+    join = event_loop.wait_for_thread
+
+    def wait_for_thread(thread: threading.Thread) -> None:
+        stopping.set()
+        join(thread)
+
+    def forward() -> int:
+        if not working.is_set():
+            working.set()
+            assert go_on.wait(SOON)
+        elif untold:
+            untold.clear()
+            told.set()
+            return 1
+        return 0
+
+    monkeypatch.setattr(event_loop, "wait_for_thread", wait_for_thread)
+    forwarder = Forwarder(forward, lambda: len(untold))
+    forwarder.wake()
+    assert working.wait(SOON)
+    stopped = [others.submit(forwarder.stop)]
+    assert stopping.wait(SOON)
+    forwarder.wake()
+    was_told = told.wait(SOON / 4)
+    stopped.append(others.submit(forwarder.stop))
+    go_on.set()
+    for each in stopped:
+        each.result(SOON)
+    assert was_told
+    assert not forwarder.is_running
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["told", "failed"])
+def test_one_that_is_woken_all_the_time_is_stopped(fails: bool, others: ThreadPoolExecutor) -> None:
+    """By what it tells, for example, which is always followed by more."""
+    asked, quiet = threading.Event(), threading.Event()
+
+    def forward() -> int:
+        asked.set()
+        if not quiet.is_set():
+            forwarder.wake()
+            if fails:
+                raise ConnectionError
+        return 0
+
+    forwarder = Forwarder(forward, lambda: 0)
+    forwarder.wake()
+    assert asked.wait(SOON)
+    try:
+        others.submit(forwarder.stop).result(SOON / 4)
+    finally:
+        quiet.set()
+    eventually(lambda: not forwarder.is_running)  # one that it was woken for last may have begun
+
+
+def test_where_no_thread_can_be_begun_it_tells_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the end of the process. What it tells may be followed by more, and may close all."""
+    untold = ["one"]
+    told: list[tuple[str, threading.Thread]] = []
+    start = threading.Thread.start
+
+    def begin(thread: threading.Thread) -> None:
+        if is_forwarders(thread):
+            raise RuntimeError("can't create new thread at interpreter shutdown")
+        start(thread)
+
+    def forward() -> int:
+        if not untold:
+            return 0
+        told.append((untold.pop(), threading.current_thread()))
+        if told == [("one", threading.current_thread())]:
+            untold.append("two")
+            forwarder.wake()
+        forwarder.stop()
+        return 1
+
+    monkeypatch.setattr(threading.Thread, "start", begin)
+    forwarder = Forwarder(forward, lambda: len(untold))
+    forwarder.wake()
+    assert told == [("one", threading.current_thread()), ("two", threading.current_thread())]
+    assert not forwarder.is_running
+
+
+def test_a_fork_tells_itself() -> None:
+    """Also where the parent's forwarder is at work, and another thread had the lock in its hand."""
+    told = [threading.Event()]
+
+    def forward() -> int:
+        told[-1].set()
+        return 0
+
+    def work() -> str:
+        told.append(threading.Event())  # the parent's thread may have had the other one in its hand
+        was_running = forwarder.is_running
+        forwarder.wake()
+        assert told[-1].wait(SOON)
+        forwarder.stop()
+        return f"{was_running}, {forwarder.is_running}"
+
+    forwarder = Forwarder(forward, lambda: 1)
+    forwarder.wake()
+    with held_elsewhere(forwarder._changed):
+        assert in_a_fork(work) == "False, False"
+    assert forwarder.is_running
+    forwarder.stop()
 
 
 def test_what_is_new_does_not_wait_with_what_could_not_be_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 
 import pytest
 from tests.processing.jobs import job
 from tests.processing.test_contract import broken, counted, nothing, run
+from tests.storage.processes import held_elsewhere, in_a_fork
 
 from uploadkit.processing.inline import InlineQueue
 from uploadkit.processing.queue import Backoff, Counts, Running
@@ -104,3 +106,40 @@ def test_a_worker_that_is_cancelled_begins_nothing_else() -> None:
 
     run(main())
     assert seen == ["1"]
+
+
+def test_a_fork_does_its_own_jobs() -> None:
+    """Also where another thread had the lock in its hand. What the parent is at is the parent's, and may be added in
+    the child once more: nobody there would end it."""
+    parent = os.getpid()
+    begun, go_on = threading.Event(), threading.Event()
+    done: list[str] = []
+
+    async def handler(running: Running) -> None:
+        if os.getpid() == parent:
+            begun.set()
+            await asyncio.to_thread(go_on.wait, 10)
+        done.append(running.job.upload)
+
+    def work() -> str:
+        was_at = queue.is_at("1")
+        queue.add(job(1), job(2))
+        return f"{was_at}, {done}"
+
+    queue = InlineQueue(handler)
+    thread = threading.Thread(target=queue.add, args=[job(1)])
+    thread.start()
+    assert begun.wait(10)
+    with held_elsewhere(queue._lock):
+        assert in_a_fork(work) == "False, ['1', '2']"
+    assert queue.is_at("1")
+    go_on.set()
+    thread.join()
+    assert done == ["1"]
+
+
+def test_what_waits_is_known_in_a_fork() -> None:
+    """Where nobody was at it."""
+    queue = InlineQueue()
+    queue.add(job(1))
+    assert in_a_fork(lambda: str(asyncio.run(counted(queue)))) == str(Counts(waiting=1))

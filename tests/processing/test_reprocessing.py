@@ -24,7 +24,7 @@ def pipeline(ledger: Ledger, media: DiskStorage, *processors: Copies, **more: ob
 
 def taken(media: DiskStorage, made: Pipeline, *contents: bytes) -> list[str]:
     uploads = [file.id for file in sent(Uploader(media, pipeline=made), *contents)]
-    eventually(lambda: made._forwarder._process is None)  # else it would tell of what others do
+    eventually(lambda: not made._forwarder.is_running)  # else it would tell of what others do
     return uploads
 
 

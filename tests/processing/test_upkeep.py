@@ -133,7 +133,7 @@ def would(site: Site) -> Swept:
 
 def idle(pipeline: Pipeline) -> None:
     """It has told everything, and tells nothing of what other pipelines do."""
-    eventually(lambda: pipeline._forwarder._process is None and not pipeline.ledger.untold())
+    eventually(lambda: not pipeline._forwarder.is_running and not pipeline.ledger.untold())
 
 
 def described(site: Site, pipeline: Pipeline, *contents: bytes, **said: Any) -> list[str]:

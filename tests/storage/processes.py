@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -85,3 +87,23 @@ def in_a_fork(work: Callable[[], str]) -> str:
         text = file.read().decode()
     os.waitpid(process, 0)
     return text
+
+
+@contextmanager
+def held_elsewhere(lock: AbstractContextManager[object]) -> Iterator[None]:
+    """Another thread has it meanwhile, which a fork has not."""
+    taken, let_go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock:
+            taken.set()
+            let_go.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    taken.wait()
+    try:
+        yield
+    finally:
+        let_go.set()
+        thread.join()

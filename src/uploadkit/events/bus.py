@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import os
 import threading
+import weakref
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar, overload
@@ -60,6 +62,7 @@ class Events:
     def __init__(self) -> None:
         self._subscribers: tuple[_Subscriber, ...] = ()
         self._lock = threading.Lock()
+        _all.add(self)
 
     @overload
     def on(self, /, *, retried: bool = ...) -> Subscribing[Fact]: ...
@@ -199,3 +202,16 @@ def _raise(failed: Iterable[Exception | None]) -> None:
     errors = [error for error in failed if error is not None]
     if errors:
         raise ExceptionGroup("subscribers failed to hear a fact", errors)
+
+
+_all: weakref.WeakSet[Events] = weakref.WeakSet()
+
+
+def _forget_parent() -> None:
+    """After a fork the child has none of its parent's threads, and nobody to release the locks."""
+    for events in tuple(_all):
+        events._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_parent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import weakref
 from collections.abc import Callable
 
 from ..errors import LedgerFailed
@@ -22,76 +23,81 @@ class Forwarder:
     `LedgerFailed`. Nothing runs before the first `wake`, and when nothing is left.
 
     It is a thread that begins with the `wake`: at the end of the process none can be begun any more, and what was
-    accepted last would not be told.
+    accepted last would not be told. While one that was stopped comes to its end, another one may be at work already:
+    `forward` has to bear that, as a ledger's does.
     """
 
     def __init__(self, forward: Callable[[], int], untold: Callable[[], int]) -> None:
         self._forward = forward
         self._untold = untold
-        self._changed = threading.Condition()
-        self._process: int | None = None  # in which it runs: a fork's copy does not
-        self._thread: threading.Thread | None = None
-        self._asked = False
-        self._ends = False
+        self._begin()
+        _forwarders.add(self)
 
     @property
     def is_running(self) -> bool:
         """In this process."""
-        return self._process == os.getpid()
+        return bool(self._runs)
 
     def wake(self) -> None:
         """There is something to tell."""
         with self._changed:
-            self._asked = True
-            self._changed.notify()
-            if self.is_running:
+            for run in self._runs:
+                if not run.ends:
+                    run.is_asked = True
+                    self._changed.notify_all()
+                    return
+            run = _Run(self._tell)
+            try:
+                run.start()  # before anybody else knows of it, and could wait for it
+            except RuntimeError:  # the process ends already
+                run.ends = True
+            else:
+                self._runs.add(run)
+                event_loop.at_exit(self.stop)
                 return
-            self._process, self._ends = os.getpid(), False
-            self._thread = threading.Thread(target=self._run, name=f"{event_loop.THREAD_NAME}-forward", daemon=True)
-        event_loop.at_exit(self.stop)
-        try:
-            self._thread.start()
-        except RuntimeError:  # the process ends already
-            self._ends = True
-            self._run()
+        self._is_emptied(run)
 
     def stop(self) -> None:
-        """Returns when nothing runs in this process; what is being told is told. The next `wake` begins anew."""
+        """Returns when all has ended that ran in this process; what is being told is told. The next `wake` begins anew,
+        also one that comes meanwhile: that is not waited for."""
         with self._changed:
-            self._ends = True
-            self._changed.notify()
-            thread = self._thread if self.is_running else None
-        if thread is not None:
-            event_loop.wait_for_thread(thread)
+            runs = tuple(self._runs)
+            for run in runs:
+                run.ends = True
+            self._changed.notify_all()
+        for run in runs:
+            event_loop.wait_for_thread(run)
 
-    def _run(self) -> None:
+    def _begin(self) -> None:
+        self._changed = threading.Condition()
+        self._runs: set[_Run] = set()  # at most one of them does not end yet
+
+    def _tell(self, run: _Run) -> None:
         wait = FIRST_WAIT
         try:
-            while self._goes_on():
-                wait = FIRST_WAIT if self._is_emptied() else self._waited(wait)
-        except BaseException:
-            self._process = None
-            raise
+            while self._goes_on(run):
+                wait = FIRST_WAIT if self._is_emptied(run) else self._waited(run, wait)
         finally:
-            event_loop.not_at_exit(self.stop)
+            with self._changed:
+                self._runs.discard(run)
+                event_loop.not_at_exit(self.stop)
 
-    def _goes_on(self) -> bool:
+    def _goes_on(self, run: _Run) -> bool:
         with self._changed:
-            if not self._asked:
-                self._process = None
-            asked, self._asked = self._asked, False
+            asked, run.is_asked = run.is_asked, False
+            run.ends = run.ends or not asked
             return asked
 
-    def _waited(self, seconds: float) -> float:
+    def _waited(self, run: _Run, seconds: float) -> float:
         """How long to wait the next time."""
         with self._changed:
-            self._changed.wait_for(lambda: self._asked or self._ends, seconds)
-            self._asked = not self._ends
+            self._changed.wait_for(lambda: run.is_asked or run.ends, seconds)
+            run.is_asked = run.is_asked or not run.ends
         return min(LONGEST_WAIT, 2 * seconds)
 
-    def _is_emptied(self) -> bool:
+    def _is_emptied(self, run: _Run) -> bool:
         try:
-            while self._forward() and not self._ends:
+            while self._forward() and not run.ends:
                 pass
             return self._untold() == 0
         except LedgerFailed:
@@ -100,3 +106,25 @@ class Forwarder:
         except Exception:
             _log.exception("what is to be told could not be told, and is tried again")
             return False
+
+
+class _Run(threading.Thread):
+    """From a `wake` on until nothing is left, or until it is stopped. Once it `ends` it can be woken no more."""
+
+    def __init__(self, tell: Callable[[_Run], None]) -> None:
+        super().__init__(target=tell, args=[self], name=f"{event_loop.THREAD_NAME}-forward", daemon=True)
+        self.is_asked = True
+        self.ends = False
+
+
+_forwarders: weakref.WeakSet[Forwarder] = weakref.WeakSet()
+
+
+def _forget_parent() -> None:
+    """After a fork the child has none of its parent's threads, and nobody to release the locks."""
+    for forwarder in tuple(_forwarders):
+        forwarder._begin()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_parent)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import threading
 import time
+import weakref
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
@@ -43,6 +45,7 @@ class InlineQueue:
         self._entries: dict[tuple[str, str], _Entry] = {}  # those that have not ended, by queue and id
         self._completed: Counter[str] = Counter()
         self._dead: dict[str, deque[DeadJob]] = {}
+        _queues.add(self)
 
     def add(self, *jobs: Job) -> None:
         if self._hands is None:
@@ -189,8 +192,13 @@ class InlineQueue:
                 pass
         with self._lock:
             entry.is_gone = True
-            del self._entries[entry.job.queue, entry.job.id]
+            self._entries.pop((entry.job.queue, entry.job.id), None)  # forgotten where the job itself has forked
         return False
+
+    def _forget_parent(self) -> None:
+        """In the child after a fork, where nobody releases the lock, or ends the jobs that the parent is at."""
+        self._lock = threading.Lock()
+        self._entries = {key: entry for key, entry in self._entries.items() if not entry.is_claimed}
 
     def _counted(self, queue: str) -> Counts:
         entries = [entry for entry in self._entries.values() if entry.job.queue == queue]
@@ -247,3 +255,15 @@ def _run(coroutine: Coroutine[object, object, None]) -> None:
     else:
         coroutine.close()
         raise RuntimeError("add() would block the event loop: await aadd() there")
+
+
+_queues: weakref.WeakSet[InlineQueue] = weakref.WeakSet()
+
+
+def _forget_parent() -> None:
+    for queue in tuple(_queues):
+        queue._forget_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_parent)

@@ -237,7 +237,7 @@ def test_plain_callables_leave_the_event_loop_and_async_ones_stay() -> None:
 
     for one in (note, anote):
         asynchronous(Uploader(MemoryStorage(), filter=one).any(), form().content_type, [form().body])
-    assert seen == [("uploadkit", "this one")] * 2 + [("MainThread", "this one")] * 2
+    assert seen == [("uploadkit-own", "this one")] * 2 + [("MainThread", "this one")] * 2
 
 
 def by_name(file: IncomingFile) -> str:

@@ -5,6 +5,7 @@ what he would have been told without it, or what became of the upload. `Cancelle
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
 from itertools import count
@@ -128,14 +129,13 @@ def storage_fails(course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def ledger_fails(course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file is stored by then."""
-    accept = course.place.ledger.aaccept
+    accept = course.place.ledger.accept
 
-    async def fail_once(*args: Any, **said: Any) -> Any:
-        await turns(2)
+    def fail_once(*args: Any, **said: Any) -> Any:
         course.fail()
-        return await accept(*args, **said)
+        return accept(*args, **said)
 
-    monkeypatch.setattr(course.place.ledger, "aaccept", fail_once)
+    monkeypatch.setattr(course.place.ledger, "accept", fail_once)
     course.fails(LedgerFailed("the ledger does not answer"))
 
 
@@ -227,15 +227,21 @@ def test_a_deadline_that_passes_while_the_ledger_fails_is_told(place: Place, mon
     """As a deadline: who has set it hears of nothing else."""
 
     async def main() -> None:
-        async def fail(*_: object, **__: object) -> None:
-            deadline.reschedule(asyncio.get_running_loop().time())
-            await turns(3)
+        loop, is_over = asyncio.get_running_loop(), threading.Event()
+
+        def end() -> None:
+            deadline.reschedule(loop.time())
+            loop.call_later(0.01, is_over.set)
+
+        def fail(*_: object, **__: object) -> None:
+            loop.call_soon_threadsafe(end)
+            is_over.wait(10)
             raise LedgerFailed("the ledger does not answer")
 
         direct = place.direct()
         token = place.send(direct, PNG)
         with monkeypatch.context() as patched:
-            patched.setattr(place.ledger, "aaccept", fail)
+            patched.setattr(place.ledger, "accept", fail)
             with pytest.raises(TimeoutError) as raised:
                 async with asyncio.timeout(None) as deadline:
                     await direct.afinish(token)
@@ -246,6 +252,27 @@ def test_a_deadline_that_passes_while_the_ledger_fails_is_told(place: Place, mon
 
     asyncio.run(main())
     assert place.left() == {}
+
+
+@pytest.mark.parametrize("driver", ["finish", "afinish"])
+def test_where_the_application_names_it_and_the_ledger_fails_nothing_is_left(
+    place: Place, driver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No record says where it is, so neither another call nor a sweep would find it."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise LedgerFailed("the ledger does not answer")
+
+    direct = place.direct(accept=IMAGES, filename=lambda file: "me.png")
+    token = place.send(direct, PNG)
+    with monkeypatch.context() as patched:
+        patched.setattr(place.ledger, "accept", fail)
+        with pytest.raises(LedgerFailed):
+            direct.finish(token) if driver == "finish" else asyncio.run(direct.afinish(token))
+    assert place.left() == {}
+    assert [record.state for record in place.ledger.find()] == [State.REJECTED]
+    with pytest.raises(UploadGone):
+        direct.finish(token)
 
 
 # Without one

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar, overload
 
 from ..storage import event_loop
-from ..storage.threads import in_thread
+from ..storage.threads import in_own_thread
 from .facts import (
     FACTS,
     Fact,
@@ -146,8 +146,8 @@ class Events:
 
 async def heard_by(call: Callable[[F], object], fact: F) -> None:
     """Tells a fact to a function in the way that does not block this event loop: an async one is awaited in it, a sync
-    one runs in a worker thread."""
-    answer = call(fact) if _is_async(call) else await in_thread(call, fact)
+    one runs in a thread of its own, since it may wait for what is done in worker threads."""
+    answer = call(fact) if _is_async(call) else await in_own_thread(call, fact)
     if inspect.isawaitable(answer):
         await answer
 

@@ -18,7 +18,7 @@ from typing import Any, Generic, Self, TypeVar
 from weakref import WeakKeyDictionary
 
 from ..policy.pace import Pace
-from ..storage.threads import Work, in_thread
+from ..storage.threads import OwnWork, Work, in_thread
 from ..uploads import Submission
 from .blocking import NOT_ACCEPTED, perform, register_of, take_back
 from .capacity import BUFFER_SIZE, Place
@@ -408,7 +408,7 @@ class _Driver(Generic[T]):
         if isinstance(step, Write):
             return await self._write(step)
         if isinstance(step, Ask):
-            return await ask(step)
+            return await self._asked(step)
         if isinstance(step, Wait):
             return await _waited(step)
         if isinstance(step, Accept):
@@ -511,6 +511,20 @@ class _Driver(Generic[T]):
         if failure is not None:
             raise failure
 
+    async def _asked(self, step: Ask) -> object:
+        """Calls the user: a coroutine function here, anything else in a thread, since it may block; in one of its own,
+        since it may wait for what is done in the others."""
+        if inspect.iscoroutinefunction(step.call):
+            return await step.call(*step.args)
+        answer = await self._finish(OwnWork(step.call, *step.args))
+        if not inspect.isawaitable(answer):
+            return answer
+        if self._cancelled is not None:
+            if inspect.iscoroutine(answer):
+                answer.close()  # it is never begun
+            raise self._cancelled
+        return await answer
+
     async def _finish(self, work: Work[Answer]) -> Answer:
         try:
             answer, cancelled = await work.finish()
@@ -533,14 +547,6 @@ async def _waited(step: Wait) -> None:
     end = time.monotonic() + step.seconds
     while not step.event.is_set() and time.monotonic() < end:  # noqa: ASYNC110  # any thread sets it
         await asyncio.sleep(_LOOK_SECONDS)
-
-
-async def ask(step: Ask) -> object:
-    """Calls the user: a coroutine function here, anything else in a thread, since it may block."""
-    if inspect.iscoroutinefunction(step.call):
-        return await step.call(*step.args)
-    answer = await in_thread(step.call, *step.args)
-    return await answer if inspect.isawaitable(answer) else answer
 
 
 def _perform_all(steps: list[Step]) -> None:

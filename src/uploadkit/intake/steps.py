@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol, TypeAlias, TypeVar
 
+from ..errors import UploadLocked
 from ..policy.fields import FileRule
 from ..policy.filters import IncomingFile, StagedCheck
 from ..storage.contract import Buffer, Storage
@@ -212,7 +213,8 @@ Steps: TypeAlias = Generator[Step, Any, T]
 
 def undoing(steps: Steps[T], undo: Callable[[BaseException], object]) -> Steps[T]:
     """These steps, and where they fail, whatever that is, the one that takes back what they had: it is told why. What
-    that raises itself is noted on the error."""
+    that raises itself is noted on the error, but for `UploadLocked`: what is another's by now is for him to take back,
+    and to say what became of it."""
     try:
         return (yield from steps)
     except GeneratorExit:
@@ -226,7 +228,7 @@ def undone(undo: Callable[[BaseException], object], error: BaseException) -> Ste
     """The one that takes back what others had, which have failed by this error: see `undoing`."""
     try:
         yield Do(undo, (error,), settles=True)
-    except GeneratorExit:
+    except (GeneratorExit, UploadLocked):
         raise
     except Exception as also:
         if also is not error:

@@ -42,7 +42,7 @@ from ..records.record import Accepted, Leftover, Quota, UploadRecord, concerning
 from ..records.resumable import DIRECT
 from ..storage import event_loop
 from ..storage.contract import AcceptsDirectUploads, KeepsPartial, Storage
-from ..storage.threads import in_own_thread, in_thread
+from ..storage.threads import Work, in_own_thread, in_thread
 from ..uploads import UploadedFile
 from .course import ALIVE, Course
 from .forwarding import Forwarder
@@ -67,6 +67,9 @@ FORWARD_SECONDS = 20.0
 
 SOON_SECONDS = 0.1
 """How often a request looks whether a step is done that a worker is at."""
+
+_PROCESSED = frozenset({State.COMPLETED, State.FAILED})
+"""All steps of such an upload were tried: it is rejected no more."""
 
 _log = logging.getLogger("uploadkit.processing")
 
@@ -243,13 +246,19 @@ class Pipeline:
         it can be tried again. Where the handler raises after that, the upload is deleted all the same.
         """
         self.ledger.accept([_accepted(file)])
-        event_loop.wait_for(self._run_here([file.id]))
+        try:
+            event_loop.wait_for(self._run_here([file.id]))
+        finally:
+            self._forwarder.wake()
         return _taken(self.status(file.id))
 
     async def arun(self, file: UploadedFile) -> Status:
         """The async twin of `run`."""
-        await self.ledger.aaccept([_accepted(file)])
-        await event_loop.awaited(self._run_here([file.id]))
+        try:
+            await self.ledger.aaccept([_accepted(file)])
+            await event_loop.awaited(self._run_here([file.id]))
+        finally:
+            self._forwarder.wake()
         return _taken(await self.astatus(file.id))
 
     def describe(self, upload: str, **said: Unpack[Description]) -> UploadRecord:
@@ -356,13 +365,17 @@ class Pipeline:
                 self._forwarder.wake()
 
     async def aaccept(self, files: Sequence[UploadedFile], *, quota: Quota | None = None, **said: Unpack[Said]) -> None:
-        """The async twin of `accept`. Cancelled, it waits for the end first."""
+        """The async twin of `accept`. Cancelled when it has begun, such as by a loop that ends, it goes on and returns:
+        what is accepted stays, and who asks is not told otherwise."""
         if files:
-            accepted = await self.ledger.aaccept([_accepted(file) for file in files], quota=quota, **said)
-            if len(accepted) < len(files):
-                await in_thread(self._clear_gone, files, accepted)
+            taking = partial(self.ledger.accept, [_accepted(file) for file in files], quota=quota, **said)
+            accepted, _ = await Work(taking).finish()
+            with suppress(asyncio.CancelledError):
+                if len(accepted) < len(files):
+                    await in_thread(self._clear_gone, files, accepted)
             try:
-                await event_loop.awaited(self._run_here(self._of_here(files)))
+                with suppress(asyncio.CancelledError):
+                    await event_loop.awaited(self._run_here(self._of_here(files)))
             finally:
                 self._forwarder.wake()
 
@@ -374,14 +387,20 @@ class Pipeline:
     def refuse(
         self, uploads: Sequence[str], error: BaseException, *, since: Collection[State] = ALIVE | {State.RECEIVING}
     ) -> None:
-        """These uploads were not taken. What intake could not remove is removed here, or by a sweep. One that is in no
-        state of `since` is passed over."""
+        """These uploads were not taken. What intake could not remove is removed here, or by a sweep. One that was
+        processed meanwhile, by `run`, is deleted; one that is in no state of `since` is passed over else."""
         code, reason = (error.code, str(error)) if isinstance(error, UploadError) else ("failed", type(error).__name__)
         for upload in uploads:
             with _passing_over():
                 record = self.ledger.get(upload)
                 fact = FileRejected(**concerning(record), code=code, reason=reason)
-                moved = self.ledger.move(upload, State.REJECTED, since=since, reason=reason, facts=[fact])
+                try:
+                    moved = self.ledger.move(upload, State.REJECTED, since=since, reason=reason, facts=[fact])
+                except UploadChanged as changed:
+                    if changed.state not in _PROCESSED or ALIVE.isdisjoint(since):
+                        raise
+                    gone = FileDeleted(**concerning(record), reason=reason)
+                    moved = self.ledger.move(upload, State.DELETED, since=_PROCESSED, reason=reason, facts=[gone])
                 self._forwarder.wake()
                 try:
                     self.remove(moved)

@@ -28,13 +28,13 @@ from ..errors import (
     MalformedForm,
     ObjectExists,
     ObjectMissing,
+    RecordError,
     RecordMissing,
     SenderError,
     ServiceError,
     StorageFailed,
     TokenRefused,
     TruncatedForm,
-    UploadChanged,
     UploadError,
     UploadLocked,
 )
@@ -503,11 +503,13 @@ class DirectUploads:
             raise
 
     def _accepting(self, kept: Remembered, file: UploadedFile) -> Steps[None]:
-        """Where the ledger does not answer the file stays where its record says, for another call or for a sweep."""
+        """Where the ledger does not answer the file stays where its record says, for another call or for a sweep; of a
+        key of the application's own it says nothing."""
         try:
             yield Accept(bound(kept.register.accept, [file]), bound(kept.register.aaccept, [file]))
-        except (SenderError, UploadChanged, RecordMissing) as error:
-            yield from undone(bound(_take_back, file), error)
+        except Exception as error:
+            if isinstance(error, SenderError | RecordError) or self._rule.key_maker is not None:
+                yield from undone(bound(_take_back, file), error)
             raise
 
     def _settle(self, kept: Remembered, file: UploadedFile, claim: _Claim, parts_id: str | None) -> None:

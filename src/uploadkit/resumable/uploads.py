@@ -157,13 +157,11 @@ class ResumableUploads:
     def create(self, announced: Announced, *, owner: str | None) -> Steps[Standing]:
         """Begins an upload. Raises what no bytes could mend: a length that is too long, a name or a type that the field
         does not accept, text values that break a rule; and `QuotaExceeded`."""
-        announced = self._policy.checked(announced)
-        if announced.length is None and owner is not None and self._quota is not None and self._quota.bytes is not None:
-            raise MalformedUpload("there is a quota of bytes: say how many the upload has", status=411)
-        standing: Standing = yield Do(self._begin, (announced, owner, announced.length))
-        if announced.length == 0 and not announced.is_piece and not announced.needs_last:
-            return (yield from self._at(standing.upload, owner, None, self._ended))
-        return standing
+        standing = yield from self._created(announced, owner)
+        if standing.length != 0 or announced.is_piece or announced.needs_last:
+            return standing
+        ending = self._at(standing.upload, owner, None, self._ended)
+        return (yield from undoing(ending, bound(self._forget, standing.upload)))
 
     def receive(
         self,
@@ -177,9 +175,9 @@ class ResumableUploads:
     ) -> Steps[Standing]:
         """Begins an upload by a request that brings its first bytes. Raises what `create` and `append` raise: nothing
         is left then, since nobody was told where the upload is."""
-        if body_length is not None:  # asked before: an upload of no bytes is finished when it is made
+        if body_length is not None:
             self._policy.check_room(announced.length, body_length)
-        standing = yield from self.create(announced, owner=owner)
+        standing = yield from self._created(announced, owner)
         appending = self.append(
             standing.upload,
             owner=owner,
@@ -189,7 +187,7 @@ class ResumableUploads:
             checksum=checksum,
             interrupt=interrupt,
         )
-        return (yield from undoing(appending, bound(self.pipeline.refuse, [standing.upload])))
+        return (yield from undoing(appending, bound(self._forget, standing.upload)))
 
     def find(self, upload: str, *, owner: str | None, interrupt: Callable[[], None] | None = None) -> Steps[Standing]:
         """How far an upload has come. A request that is at it is asked to let go, and is waited for: its client has
@@ -237,6 +235,13 @@ class ResumableUploads:
         works: dict[str, Work] = {}
         putting_together = self._put_together(announced, pieces, works, owner)
         return (yield from releasing(putting_together, bound(_release, works.values())))
+
+    def _created(self, announced: Announced, owner: str | None) -> Steps[Standing]:
+        announced = yield Do(self._policy.checked, (announced,))
+        if announced.length is None and owner is not None and self._quota is not None and self._quota.bytes is not None:
+            raise MalformedUpload("there is a quota of bytes: say how many the upload has", status=411)
+        standing: Standing = yield Do(self._begin, (announced, owner, announced.length))
+        return standing
 
     # While the lock is held
 
@@ -393,46 +398,33 @@ class ResumableUploads:
             raise
 
     def _accept(self, work: Work, received: Received[Any]) -> Steps[None]:
-        """All is published: the application has its say, and the pipeline takes it. Where the ledger does not answer,
-        the next request goes on from here."""
+        """All is published: the application has its say, and the pipeline takes it."""
+        submission = received.submission
+        yield from undoing(self._handle(work, received), bound(self._unhandled, work, submission))
+        yield from undoing(self._take(work, submission), bound(self._untaken, work, submission))
+        work.is_finished = True
+        if self._is_copied(work):
+            yield Do(self._discard_waiting, (work,), settles=True)
+
+    def _handle(self, work: Work, received: Received[Any]) -> Steps[None]:
         if work.sha256 is not None and received.submission.files[0].sha256 != work.sha256:
-            error = ChecksumMismatch(algorithm="sha256")
-            yield Do(self._take_back, (work, received.submission, error), settles=True)
-            raise error
+            raise ChecksumMismatch(algorithm="sha256")
         if self._handler is not None:
             work.expect()
-            try:
-                work.answer = yield Ask(self._handler, (received.given,))
-            except GeneratorExit:
-                raise
-            except Exception as error:
-                yield Do(self._take_back, (work, received.submission, error), settles=True)
-                raise
-        yield from self._accept_now(work, received.submission)
+            work.answer = yield Ask(self._handler, (received.given,))
 
-    def _accept_now(self, work: Work, submission: Submission) -> Steps[None]:
-        """Whatever has happened: a cancellation comes too late for what is published."""
+    def _take(self, work: Work, submission: Submission) -> Steps[None]:
+        """Whatever has happened: a cancellation comes too late for what is published, and was handled."""
         yield Do(work.confirm, settles=True)
         # Of what was put together no more has come than was reserved, and its pieces are still counted beside it.
         is_asked = work.record.owner is not None and not work.row.told["is_put_together"]
         quota = self._quota if is_asked else None
-        try:
-            said = yield Do(self._policy.said, (submission.fields,), settles=True)
-            accept, aaccept = self.pipeline.accept, self.pipeline.aaccept
-            yield Accept(
-                bound(accept, submission.files, quota=quota, **said),
-                bound(aaccept, submission.files, quota=quota, **said),
-            )
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            # Under a name of the application's own nobody would find what is published when the next request comes.
-            if isinstance(error, QuotaExceeded | RecordError) or self._policy.rule.key_maker is not None:
-                yield Do(self._take_back, (work, submission, error), settles=True)
-            raise
-        work.is_finished = True
-        if self._is_copied(work):
-            yield Do(self._discard_waiting, (work,), settles=True)
+        said = yield Do(self._policy.said, (submission.fields,), settles=True)
+        accept, aaccept = self.pipeline.accept, self.pipeline.aaccept
+        yield Accept(
+            bound(accept, submission.files, quota=quota, **said),
+            bound(aaccept, submission.files, quota=quota, **said),
+        )
 
     def _verified(self, checksum: Checksum, body: Source) -> Generator[Step, Any, Source]:
         """All of a body, when it is what was sent: before that nothing of it is added to the upload."""
@@ -462,7 +454,7 @@ class ResumableUploads:
         announced = self._policy.checked(replace(announced, length=size, is_put_together=True))
         standing: Standing = yield Do(self._begin, (announced, owner, size - counted))
         using = self._at(standing.upload, owner, None, bound(self._use, [works[piece] for piece in pieces]))
-        return (yield from undoing(using, bound(self.pipeline.refuse, [standing.upload])))
+        return (yield from undoing(using, bound(self._forget, standing.upload)))
 
     def _use(self, pieces: Sequence[Work], work: Work) -> Steps[None]:
         try:
@@ -583,7 +575,11 @@ class ResumableUploads:
 
     def _refuse(self, work: Work, error: BaseException) -> None:
         self._discard(work)
-        self.pipeline.refuse([work.record.id], error, since={State.RECEIVING})
+        self._forget(work.record.id, error)
+
+    def _forget(self, upload: str, error: BaseException) -> None:
+        """Nothing becomes of it, where it was not accepted."""
+        self.pipeline.refuse([upload], error, since={State.RECEIVING})
 
     def _commit(self, work: Work, landing: Landing) -> StoredObject:
         """Under a key that no other upload has. Where nothing more was to come, what lies there was copied from staging
@@ -598,8 +594,26 @@ class ResumableUploads:
         """Whether it waits in a storage in which it does not stay."""
         return self._policy.rule.staging is not None and not work.is_published
 
+    def _unhandled(self, work: Work, submission: Submission, error: BaseException) -> None:
+        """The handler has raised, or was broken off: then the next request has it called again, where that can find
+        what is published, and where it has not accepted that itself, by `Pipeline.run`."""
+        is_refused = isinstance(error, Exception) and not isinstance(error, UploadLocked)
+        if is_refused or not self._is_found_again or self._ledger.get(work.record.id).state is not State.RECEIVING:
+            self._take_back(work, submission, error)
+
+    def _untaken(self, work: Work, submission: Submission, error: BaseException) -> None:
+        """The pipeline does not take it. Where it could not, the next request goes on from here."""
+        if isinstance(error, QuotaExceeded | RecordError) or not self._is_found_again:
+            self._take_back(work, submission, error)
+
+    @property
+    def _is_found_again(self) -> bool:
+        """Whether the next request finds what is published: under a name of the application's own nobody would."""
+        return self._policy.rule.key_maker is None
+
     def _take_back(self, work: Work, submission: Submission, error: BaseException) -> None:
-        work.confirm()
+        if self._is_found_again:  # else it is nobody's but this request's, also when the lock is lost
+            work.confirm()
         for file in submission.files:
             try:
                 file.storage.delete(file.key)

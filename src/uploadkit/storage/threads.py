@@ -40,7 +40,7 @@ async def in_thread(call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) 
 async def in_own_thread(call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """As `in_thread`, for a call that may itself wait for one in a worker thread, as the application's code does: were
     all of those taken by such calls, none would ever end."""
-    result, cancelled = await _OwnWork(call, *args, **kwargs).finish()
+    result, cancelled = await OwnWork(call, *args, **kwargs).finish()
     if cancelled is not None:
         raise cancelled
     return result
@@ -107,13 +107,16 @@ class Work(Generic[T]):
             self._waiter.set_result(None)
 
 
-class _OwnWork(Work[T]):
+class OwnWork(Work[T]):
     """In a thread that ends with the call."""
 
     __slots__ = ()
 
     def _begin(self, context: contextvars.Context, call: Callable[[], T]) -> None:
-        threading.Thread(target=self._run, args=(context, call), name=f"{THREAD_NAME}-own").start()
+        try:
+            threading.Thread(target=self._run, args=(context, call), name=f"{THREAD_NAME}-own").start()
+        except RuntimeError:  # as above
+            self._run(context, call)
 
 
 @dataclass(frozen=True, slots=True)

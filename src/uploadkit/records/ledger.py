@@ -29,6 +29,7 @@ try:
         Table,
         Update,
         and_,
+        bindparam,
         delete,
         func,
         insert,
@@ -63,6 +64,8 @@ T = TypeVar("T")
 _logger = logging.getLogger("uploadkit")
 
 _RECORD = [column for column in uploads.columns if column.name not in ("previous", "reserved")]
+
+_RECORD_OF = select(*_RECORD).where(uploads.c.id == bindparam("of"))
 
 # What an upload that is to be accepted may have become meanwhile, without anything being wrong.
 _PASSED_OVER = frozenset(State) - {State.RECEIVING, State.REJECTED, State.EXPIRED}
@@ -936,7 +939,7 @@ def _note(
 
 
 def _found(connection: Connection, upload: str) -> UploadRecord:
-    row = connection.execute(select(*_RECORD).where(uploads.c.id == upload)).one_or_none()
+    row = connection.execute(_RECORD_OF, {"of": upload}).one_or_none()
     if row is None:
         raise RecordMissing("there is no such upload", upload=upload)
     return _record(row)

@@ -14,11 +14,11 @@ from types import MappingProxyType
 from typing import Any, Final, Unpack
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Executable,
     Row,
     and_,
+    bindparam,
     case,
     delete,
     false,
@@ -39,6 +39,38 @@ _RESUMABLE = [resumables.c[name] for name in Resumable.__annotations__]
 
 FREE: Final[Mapping[str, Any]] = {"token": None, "held_at": None, "held_until": None, "wanted": False}
 """The values of one that nobody holds."""
+
+# What every request asks is made once: to make a statement takes as long as to carry it out.
+
+_RESUMABLE_OF = select(*_RESUMABLE).where(resumables.c.upload == bindparam("of"))
+
+_THEIRS = and_(
+    resumables.c.upload.in_(bindparam("uploads", expanding=True)),
+    resumables.c.token.in_(bindparam("tokens", expanding=True)),
+)
+"""Those that are still held by these. A token is of one hold alone; the rows are found by the uploads."""
+
+_WANTED = select(resumables.c.token, resumables.c.wanted).where(_THEIRS)
+
+
+def _holding(*, asks: bool) -> Executable:
+    row = resumables.c
+    free = or_(row.token.is_(None), row.held_until <= bindparam("free_at"))
+    return (  # who waits writes once
+        update(resumables)
+        .where(row.upload == bindparam("of"), or_(free, row.wanted == false()) if asks else free)
+        .values(
+            token=case((free, bindparam("by", type_=row.token.type)), else_=row.token),
+            held_at=case((free, bindparam("since", type_=row.held_at.type)), else_=row.held_at),
+            held_until=case((free, bindparam("until", type_=row.held_until.type)), else_=row.held_until),
+            wanted=case((free, False), else_=True),
+        )
+        .returning(row.token)
+    )
+
+
+_HOLDING: Final[Mapping[bool, Executable]] = {asks: _holding(asks=asks) for asks in (False, True)}
+"""By whether somebody else is told that it is wanted."""
 
 # How many holds one statement asks for: each is two of the values of which databases take some 32 000.
 _HOLDS_AT_ONCE = 1000
@@ -91,7 +123,7 @@ class Resumables:
 
     def found(self, connection: Connection, upload: str) -> Resumable | None:
         """As `get`, in a transaction of the ledger's."""
-        row = connection.execute(select(*_RESUMABLE).where(resumables.c.upload == upload)).one_or_none()
+        row = connection.execute(_RESUMABLE_OF, {"of": upload}).one_or_none()
         return None if row is None else _resumable(row)
 
     def hold(self, upload: str, *, seconds: float, asks: bool = True) -> Hold | None:
@@ -101,20 +133,9 @@ class Resumables:
         _check_id(upload)
         now, token = self._now(), token_hex(16)
         until = now + timedelta(seconds=seconds)
-        free = or_(resumables.c.token.is_(None), resumables.c.held_until <= now)
-        asked = (  # who waits writes once
-            update(resumables)
-            .where(resumables.c.upload == upload, or_(free, resumables.c.wanted == false()) if asks else free)
-            .values(
-                token=case((free, token), else_=resumables.c.token),
-                held_at=case((free, now), else_=resumables.c.held_at),
-                held_until=case((free, until), else_=resumables.c.held_until),
-                wanted=case((free, False), else_=True),
-            )
-            .returning(resumables.c.token)
-        )
+        values = {"of": upload, "free_at": now, "by": token, "since": now, "until": until}
         with self._database.writing() as connection:
-            found = connection.execute(asked).scalar_one_or_none()
+            found = connection.execute(_HOLDING[asks], values).scalar_one_or_none()
             if found is None:
                 _expect(connection, upload)
         return Hold(upload=upload, token=token, until=until) if found == token else None
@@ -130,8 +151,8 @@ class Resumables:
         found = dict[str, bool]()
         with self._database.writing() as connection:
             for these in _some(holds):
-                extended = update(resumables).where(_any_of(these)).values(extending | _expiring(these, expires))
-                found.update(_wanted(connection, extended.returning(resumables.c.token, resumables.c.wanted)))
+                extended = update(resumables).where(_THEIRS).values(extending | _expiring(these, expires))
+                found.update(_wanted(connection, extended.returning(resumables.c.token, resumables.c.wanted), these))
         return found
 
     def wanted(self, holds: Collection[Hold]) -> dict[str, bool]:
@@ -139,18 +160,16 @@ class Resumables:
         found = dict[str, bool]()
         with self._database.reading() as connection:
             for these in _some(holds):
-                asked = select(resumables.c.token, resumables.c.wanted).where(_any_of(these))
-                found.update(_wanted(connection, asked))
+                found.update(_wanted(connection, _WANTED, these))
         return found
 
     def change(self, hold: Hold, **changes: Unpack[ResumableChanges]) -> Resumable:
         """Changes what is known of it, under the hold or not at all. Raises `UploadChanged` where that is another's by
         now, or the upload is gone."""
-        changed = (
-            update(resumables).where(_any_of([hold])).values(_checked(changes) | {"token": hold.token})
-        )  # of no changes too
+        values = _checked(changes) | {"token": hold.token}  # of no changes too
+        changed = update(resumables).where(_THEIRS).values(values)
         with self._database.writing() as connection:
-            row = connection.execute(changed.returning(*_RESUMABLE)).one_or_none()
+            row = connection.execute(changed.returning(*_RESUMABLE), _of([hold])).one_or_none()
         if row is None:
             raise _lost(hold)
         return _resumable(row)
@@ -158,9 +177,9 @@ class Resumables:
     def let_go(self, hold: Hold, **changes: Unpack[ResumableChanges]) -> None:
         """Changes what is known of it, and may be held by others at once. Nothing happens where it is another's by
         now."""
-        freed = update(resumables).where(_any_of([hold])).values({**_checked(changes), **FREE})
+        freed = update(resumables).where(_THEIRS).values({**_checked(changes), **FREE})
         with self._database.writing() as connection:
-            connection.execute(freed)
+            connection.execute(freed, _of([hold]))
 
     def forget(self, upload: str) -> None:
         """Its record stays. No error where there is none. Who holds it has lost it."""
@@ -221,11 +240,9 @@ def _some(holds: Collection[Hold]) -> Iterator[list[Hold]]:
         yield every[begin : begin + _HOLDS_AT_ONCE]
 
 
-def _any_of(holds: Collection[Hold]) -> ColumnElement[bool]:
-    """Those that are still theirs. A token is of one hold alone; the rows are found by the uploads."""
-    return and_(
-        resumables.c.upload.in_([hold.upload for hold in holds]), resumables.c.token.in_([hold.token for hold in holds])
-    )
+def _of(holds: Collection[Hold]) -> dict[str, Any]:
+    """Whose `_THEIRS` are."""
+    return {"uploads": [hold.upload for hold in holds], "tokens": [hold.token for hold in holds]}
 
 
 def _expiring(holds: Collection[Hold], expires: Mapping[str, datetime]) -> dict[str, Any]:
@@ -234,8 +251,8 @@ def _expiring(holds: Collection[Hold], expires: Mapping[str, datetime]) -> dict[
     return {"expires_at": case(known, value=resumables.c.token, else_=column)} if known else {}
 
 
-def _wanted(connection: Connection, asked: Executable) -> dict[str, bool]:
-    return {row.token: row.wanted for row in connection.execute(asked)}
+def _wanted(connection: Connection, asked: Executable, holds: Collection[Hold]) -> dict[str, bool]:
+    return {row.token: row.wanted for row in connection.execute(asked, _of(holds))}
 
 
 def _resumable(row: Row[Any]) -> Resumable:

@@ -161,7 +161,7 @@ class ResumableUploads:
         if standing.length != 0 or announced.is_piece or announced.needs_last:
             return standing
         ending = self._at(standing.upload, owner, None, self._ended)
-        return (yield from undoing(ending, bound(self._forget, standing.upload)))
+        return (yield from undoing(ending, bound(self._reject, standing.upload)))
 
     def receive(
         self,
@@ -187,7 +187,7 @@ class ResumableUploads:
             checksum=checksum,
             interrupt=interrupt,
         )
-        return (yield from undoing(appending, bound(self._forget, standing.upload)))
+        return (yield from undoing(appending, bound(self._reject, standing.upload)))
 
     def find(self, upload: str, *, owner: str | None, interrupt: Callable[[], None] | None = None) -> Steps[Standing]:
         """How far an upload has come. A request that is at it is asked to let go, and is waited for: its client has
@@ -401,7 +401,7 @@ class ResumableUploads:
         """All is published: the application has its say, and the pipeline takes it."""
         submission = received.submission
         yield from undoing(self._handle(work, received), bound(self._unhandled, work, submission))
-        yield from undoing(self._take(work, submission), bound(self._untaken, work, submission))
+        yield from undoing(self._accept_now(work, submission), bound(self._unaccepted, work, submission))
         work.is_finished = True
         if self._is_copied(work):
             yield Do(self._discard_waiting, (work,), settles=True)
@@ -413,7 +413,7 @@ class ResumableUploads:
             work.expect()
             work.answer = yield Ask(self._handler, (received.given,))
 
-    def _take(self, work: Work, submission: Submission) -> Steps[None]:
+    def _accept_now(self, work: Work, submission: Submission) -> Steps[None]:
         """Whatever has happened: a cancellation comes too late for what is published, and was handled."""
         yield Do(work.confirm, settles=True)
         # Of what was put together no more has come than was reserved, and its pieces are still counted beside it.
@@ -454,7 +454,7 @@ class ResumableUploads:
         announced = self._policy.checked(replace(announced, length=size, is_put_together=True))
         standing: Standing = yield Do(self._begin, (announced, owner, size - counted))
         using = self._at(standing.upload, owner, None, bound(self._use, [works[piece] for piece in pieces]))
-        return (yield from undoing(using, bound(self._forget, standing.upload)))
+        return (yield from undoing(using, bound(self._reject, standing.upload)))
 
     def _use(self, pieces: Sequence[Work], work: Work) -> Steps[None]:
         try:
@@ -575,10 +575,10 @@ class ResumableUploads:
 
     def _refuse(self, work: Work, error: BaseException) -> None:
         self._discard(work)
-        self._forget(work.record.id, error)
+        self._reject(work.record.id, error)
 
-    def _forget(self, upload: str, error: BaseException) -> None:
-        """Nothing becomes of it, where it was not accepted."""
+    def _reject(self, upload: str, error: BaseException) -> None:
+        """Nothing came of it; of one that was accepted something did."""
         self.pipeline.refuse([upload], error, since={State.RECEIVING})
 
     def _commit(self, work: Work, landing: Landing) -> StoredObject:
@@ -601,7 +601,7 @@ class ResumableUploads:
         if is_refused or not self._is_found_again or self._ledger.get(work.record.id).state is not State.RECEIVING:
             self._take_back(work, submission, error)
 
-    def _untaken(self, work: Work, submission: Submission, error: BaseException) -> None:
+    def _unaccepted(self, work: Work, submission: Submission, error: BaseException) -> None:
         """The pipeline does not take it. Where it could not, the next request goes on from here."""
         if isinstance(error, QuotaExceeded | RecordError) or not self._is_found_again:
             self._take_back(work, submission, error)

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from tests.adapters.servers import Server, running, uvicorn
 from tests.postgres import PostgresServer
-from tests.resumable.talking import DRIVERS, OFFSET_TYPE, place_in
+from tests.resumable.talking import DRIVERS, OFFSET_TYPE, id_of, place_in
 from tests.small_disk import small_disk
 from tests.soak import mostly_soaked
 
@@ -307,10 +307,12 @@ def test_on_a_full_disk_nothing_is_begun_and_nothing_left(tmp_path: Path, driver
         answer = place.talk.create(3_000_000, bytes(3_000_000))
         assert (answer.status, answer.code) == (503, "storage_failed")
         place.expect_nothing()
-        one = place.talk.upload(bytes(1_200_000), upload_concat="partial")
-        answer = place.talk.put_together(one, one)
+        pieces = [place.talk.upload(bytes(700_000), upload_concat="partial") for _ in range(2)]
+        answer = place.talk.put_together(*pieces)
         assert (answer.status, answer.code) == (503, "storage_failed")
-        place.expect_partial(one, 1_200_000)
-        assert [name for name in place.left() if one.rpartition("/")[2] not in name] == []
-        place.talk.delete(one)
+        for piece in pieces:
+            place.expect_partial(piece, 700_000)
+        assert {name for name in place.left() if not any(id_of(piece) in name for piece in pieces)} == set()
+        for piece in pieces:
+            place.talk.delete(piece)
         assert place.left() == []

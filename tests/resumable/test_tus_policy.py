@@ -596,32 +596,20 @@ def test_pieces_count_once(begin: Begin) -> None:
     assert place.ledger.usage("ann").bytes == 0
 
 
-def test_a_piece_that_is_there_twice_is_more_than_was_counted(begin: Begin) -> None:
-    """Put together it is too much: that is known before anything is copied, and the piece stays."""
-    place = begin(owner="ann", quota=Quota(bytes=100))
-    one = place.talk.upload(bytes(60), upload_concat="partial")
-    answer = place.talk.put_together(one, one)
-    assert (answer.status, answer.code) == (413, "quota_exceeded")
-    assert [record.id for record in place.records()] == [one.rpartition("/")[2]]
-    place.expect_partial(one, 60)
-    assert place.ledger.usage("ann").bytes == 60
-
-
-def test_what_is_put_together_of_a_piece_twice_counts_from_the_beginning(begin: Begin) -> None:
-    """Nobody is given its room while it is copied and judged."""
+def test_nobody_is_given_the_room_of_what_is_put_together(begin: Begin) -> None:
+    """Also while it is copied and judged."""
     asked: list[int] = []
 
     def handler(file: UploadedFile) -> None:
-        asked.append(place.again().create(11).status)
+        asked.append(place.again().create(41).status)
 
     place: Place = begin(owner="ann", quota=Quota(bytes=100), handler=handler)
     one, two = (place.talk.upload(bytes(30), upload_concat="partial") for _ in range(2))
-    answer = place.talk.put_together(one, two, one)
+    answer = place.talk.put_together(one, two)
     assert (answer.status, asked) == (201, [413])
-    place.expect_whole(answer.location, bytes(90))
-    assert place.ledger.usage("ann").bytes == 90
-    assert place.talk.create(11).status == 413
-    assert place.talk.create(10).status == 201
+    assert place.ledger.usage("ann").bytes == 60
+    assert place.talk.create(41).status == 413
+    assert place.talk.create(40).status == 201
 
 
 # Handlers

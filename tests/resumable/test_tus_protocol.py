@@ -733,13 +733,12 @@ def test_pieces_are_known_by_whole_addresses_and_by_paths(place: Place) -> None:
     place.expect_whole(answer.location, b"1234567890")
 
 
-def test_a_piece_may_be_there_twice(place: Place) -> None:
-    """Then its bytes are."""
+def test_a_piece_is_there_once(place: Place) -> None:
+    """A thousand times what was sent is nobody's upload."""
     (one,) = pieces(place, b"12345")
-    answer = place.talk.put_together(one, one)
-    assert answer.status == 201
-    place.expect_whole(answer.location, b"1234512345")
-    place.expect_gone(one, State.DELETED)
+    expect_problem(place.talk.put_together(one, one), 400, "malformed_upload")
+    place.expect_partial(one, 5)
+    assert place.talk.put_together(one).status == 201
 
 
 def test_empty_pieces_are_pieces(place: Place) -> None:

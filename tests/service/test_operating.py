@@ -186,6 +186,7 @@ def test_who_has_the_token_reads_them(serve: Serve) -> None:
         {"host": "192.0.2.1", "open": True},
         {"host": "example.org", "open": True},
         {"tokens": [{"owner": "ann", "sha256": "0" * 64}]},
+        {"hosts": ["uploads.example.org", "testserver", "127.0.0.1"]},
     ],
 )
 def test_without_a_token_a_service_for_others_tells_nobody(serve: Serve, settings: dict[str, Any]) -> None:

@@ -42,7 +42,7 @@ CONFIGURATION = ROOT / "examples" / "service" / "nginx.conf"
 SECONDS = 120
 """Six processes begin at the same time: on a busy machine that takes half a minute."""
 
-RATE = 100
+RATE = 400
 
 FILES = 10
 
@@ -329,8 +329,7 @@ def _nginx(folder: Path, ports: list[int]) -> Iterator[Door]:
         port = _free_port()
         text = CONFIGURATION.read_text(encoding="utf-8")
         for was, now in (
-            ("127.0.0.1:8000", f"127.0.0.1:{ports[0]}"),
-            ("127.0.0.1:8001", f"127.0.0.1:{ports[1]}"),
+            ("server 127.0.0.1:8000;", f"server 127.0.0.1:{ports[0]}; server 127.0.0.1:{ports[1]};"),
             ("listen 8080", f"listen 127.0.0.1:{port}"),
             ("/var/log/nginx/uploads.log", str(folder / "nginx.log")),
         ):

@@ -240,7 +240,7 @@ class ResumableUploads:
         announced = yield Do(self._policy.checked, (announced,))
         if announced.length is None and owner is not None and self._quota is not None and self._quota.bytes is not None:
             raise MalformedUpload("there is a quota of bytes: say how many the upload has", status=411)
-        standing: Standing = yield Do(self._begin, (announced, owner, announced.length))
+        standing: Standing = yield Do(self._begin, (announced, owner))
         return standing
 
     # While the lock is held
@@ -416,7 +416,7 @@ class ResumableUploads:
     def _accept_now(self, work: Work, submission: Submission) -> Steps[None]:
         """Whatever has happened: a cancellation comes too late for what is published, and was handled."""
         yield Do(work.confirm, settles=True)
-        # Of what was put together no more has come than was reserved, and its pieces are still counted beside it.
+        # The pieces of what was put together are still counted beside it.
         is_asked = work.record.owner is not None and not work.row.told["is_put_together"]
         quota = self._quota if is_asked else None
         said = yield Do(self._policy.said, (submission.fields,), settles=True)
@@ -444,15 +444,16 @@ class ResumableUploads:
     def _put_together(
         self, announced: Announced, pieces: Sequence[str], works: dict[str, Work], owner: str | None
     ) -> Steps[Standing]:
-        for piece in sorted(set(pieces)):
+        if len(set(pieces)) != len(pieces):
+            raise MalformedUpload("a piece is named once: what is put together has no more bytes than were sent")
+        for piece in sorted(pieces):
             works[piece] = yield from self._taken(piece, owner, None)
             yield Do(works[piece].set_aside)  # its lock is held, and no more: there may be a thousand of them
         if any(not work.is_piece or work.size != work.length for work in works.values()):
             raise MalformedUpload("what is put together are pieces, of which all bytes are there")
-        size = sum(works[piece].size for piece in pieces)
-        counted = sum(work.size for work in works.values())  # of the owner's quota, each of them once
-        announced = self._policy.checked(replace(announced, length=size, is_put_together=True))
-        standing: Standing = yield Do(self._begin, (announced, owner, size - counted))
+        size = sum(work.size for work in works.values())
+        announced = yield Do(self._policy.checked, (replace(announced, length=size, is_put_together=True),))
+        standing: Standing = yield Do(self._begin, (announced, owner))
         using = self._at(standing.upload, owner, None, bound(self._use, [works[piece] for piece in pieces]))
         return (yield from undoing(using, bound(self._reject, standing.upload)))
 
@@ -482,7 +483,7 @@ class ResumableUploads:
 
     # What may block
 
-    def _begin(self, announced: Announced, owner: str | None, reserved: int | None) -> Standing:
+    def _begin(self, announced: Announced, owner: str | None) -> Standing:
         """The record stands before anything else is there, and the row before anybody knows of the upload."""
         policy, upload, key = self._policy, self.spec.new_key(""), self.spec.new_key("")
         incoming = IncomingFile(
@@ -502,7 +503,7 @@ class ResumableUploads:
             batch=self.spec.new_key(""),
             owner=owner,
             quota=self._quota if owner is not None else None,
-            reserved=reserved,
+            reserved=0 if announced.is_put_together else announced.length,  # of its pieces all is counted
             expires_at=None if self._keep_seconds is None else _from_now(self._keep_seconds),
         )
         told = {
@@ -637,7 +638,7 @@ class ResumableUploads:
 
     def _use_up(self, pieces: Sequence[Work], work: Work) -> None:
         """What they were put together to is judged: a piece that stays now expires by itself."""
-        for piece in {piece.record.id: piece for piece in pieces}.values():
+        for piece in pieces:
             try:
                 self._delete(piece, f"it is part of {work.record.id}")
             except UploadError:

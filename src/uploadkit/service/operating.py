@@ -217,8 +217,9 @@ _NOT_KEPT: Final[Mapping[str, str]] = {"Cache-Control": "no-store"}
 
 
 def _is_for_this_machine(parts: Parts) -> bool:
-    """Whether nobody has to say who he is, and none but this machine's programs are meant."""
-    return parts.callers.is_open and is_loopback(parts.settings.host) and not parts.settings.open
+    """Whether nobody has to say who he is, and none but this machine's programs are meant: `hosts` are a proxy's."""
+    settings = parts.settings
+    return parts.callers.is_open and is_loopback(settings.host) and not settings.open and not settings.hosts
 
 
 async def _asked(check: Callable[[], Awaitable[object]]) -> object:

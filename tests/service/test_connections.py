@@ -1,20 +1,27 @@
-"""What a connection may send before anybody is asked who it is, and how long it may take."""
+"""What a connection may send before anybody is asked who it is, how long it may take, and what is left when it ends."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import select
 import socket
+import struct
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 from starlette.applications import Starlette
+from starlette.types import Receive, Scope, Send
 
 from uploadkit.service import connections
 from uploadkit.service.connections import HEAD_SIZE, Bounded
 from uploadkit.testing import FormBuilder
 
 from .listening import Listening, app_of, listening
+from .processes import eventually
 from .test_callers import rule
 
 HEAD = b"POST /uploads HTTP/1.1\r\nHost: 127.0.0.1\r\n"
@@ -50,13 +57,13 @@ def sent(connection: socket.socket, data: bytes, *, most: int) -> int:
 
 def rest(connection: socket.socket) -> bytes:
     """All that comes to the end of the connection, which the server makes."""
-    came = b""
+    came = bytearray()
     try:
         while more := connection.recv(65536):
             came += more
     except ConnectionResetError:  # it had sent more than was read
         pass
-    return came
+    return bytes(came)
 
 
 MOST = 64 << 20
@@ -169,3 +176,115 @@ def test_a_request_may_take_longer_than_its_head(server: Listening, monkeypatch:
             assert rest(other) == b""
         connection.sendall(form)
         assert connection.recv(65536).startswith(b"HTTP/1.1 202 ")
+
+
+LARGE = b"x" * (32 << 20)
+"""More than the buffers of the kernel take, which are some megabytes."""
+
+GET_LARGE = b"GET /large HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+
+
+async def large(scope: Scope, receive: Receive, send: Send) -> None:
+    """An answer that is over for the application before anybody has read it."""
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(LARGE))]})
+    await send({"type": "http.response.body", "body": LARGE, "more_body": False})
+
+
+class Unpaused(Bounded):
+    """Whose answers are never waited for: what is left of one when it is over is less than that."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        transport.set_write_buffer_limits(high=2 * len(LARGE))
+
+
+@pytest.mark.parametrize(
+    ("asked", "http"),
+    [
+        (GET_LARGE + b"\r\n", Bounded),
+        ((GET_LARGE + b"\r\n") * 200, Bounded),
+        (GET_LARGE + b"Connection: close\r\n\r\n", Bounded),
+        (GET_LARGE + b"Connection: close\r\n\r\n", Unpaused),
+    ],
+    ids=["one", "many at once", "the last", "the rest of one"],
+)
+def test_who_takes_nothing_of_an_answer_is_ended(
+    asked: bytes, http: type[Bounded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And by a reset: the kernel would keep its megabytes for a client that takes nothing of those either."""
+    monkeypatch.setattr(connections, "TAKE_SECONDS", 0.05)
+    with listening(large, http=http) as server, connected(server) as connection:
+        connection.sendall(asked)
+        waiting = select.poll()
+        waiting.register(connection, 0)  # no matter that there is something to read
+        assert waiting.poll(10_000), "it was not ended"
+        eventually(lambda: not server.open_connections)
+
+
+RECEIVED = 65_536
+"""Bytes that wait in the client's kernel, which makes twice that of it: who takes more has waited for the server."""
+
+
+@pytest.mark.needs("linux")
+def test_who_takes_an_answer_slowly_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though what he takes comes from the kernel, whose buffers hold more than he takes in the time."""
+    monkeypatch.setattr(connections, "TAKE_SECONDS", 0.02)
+    came = bytearray()
+    enough = threading.Event()
+
+    class Slow(Bounded):
+        """Whose client takes a little before each look."""
+
+        def _look(self) -> None:
+            if self.flow.write_paused and not enough.is_set():
+                untaken = self.transport.get_write_buffer_size()
+                came.extend(connection.recv(4 * RECEIVED, socket.MSG_WAITALL))
+                assert self.transport.get_write_buffer_size() == untaken
+                if len(came) >= 20 * RECEIVED:
+                    monkeypatch.setattr(connections, "TAKE_SECONDS", 60.0)
+                    enough.set()
+            super()._look()
+
+    with listening(large, http=Slow) as server, socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED)
+        connection.settimeout(10)
+        connection.connect(("127.0.0.1", server.port))
+        connection.sendall(GET_LARGE + b"Connection: close\r\n\r\n")
+        assert enough.wait(10)
+        came.extend(rest(connection))
+    assert came.endswith(b"\r\n\r\n" + LARGE)
+
+
+def test_a_request_behind_another_does_not_hide_that_the_client_is_gone() -> None:
+    """The one that runs is told so; the one that waits is never begun."""
+    begun, gone = threading.Event(), threading.Event()
+    paths = []
+
+    async def following(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http"
+        paths.append(scope["path"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b":\n\n", "more_body": True})
+        begun.set()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+
+    with listening(following, http=Bounded, grace_seconds=0) as server:
+        with connected(server) as connection:
+            connection.sendall(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" + (ASK + b"\r\n") * 2)
+            assert begun.wait(10)
+        assert gone.wait(10)
+    assert paths == ["/events"]
+
+
+def test_a_connection_that_is_reset_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever is asked on it: one answer is on its way, one waits for that, and the next has not begun."""
+    with listening(large, http=Bounded) as server:
+        with connected(server) as connection:
+            connection.sendall((GET_LARGE + b"\r\n") * 3)
+            assert connection.recv(1) == b"H"
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        eventually(lambda: not server.open_connections)
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []

@@ -109,7 +109,7 @@ def main(url: str, names: Sequence[str]) -> None:
             print(f"{told['filename']}: {told['status']}")
             for name, variant in told["variants"].items():
                 path = Path(f"{Path(told['filename']).stem}-{name}{guess_extension(variant['content_type'])}")
-                fetch(service, variant["url"], path)
+                fetch(service, f"/files/{each}/{name}", path)
                 print(f"  {path}: {variant['width']} x {variant['height']}, {variant['size']} bytes")
 
 

@@ -313,6 +313,24 @@ def a_model_from_the_body(app: FastAPI) -> None:
     async def endpoint(title: Pet, avatar: Annotated[UploadedFile, receive(single)]) -> None: ...
 
 
+def a_forgotten_receive(app: FastAPI) -> None:
+    @app.post("/profile")
+    async def endpoint(avatar: Annotated[UploadedFile, single]) -> None: ...
+
+
+def a_forgotten_receive_of_a_default(app: FastAPI) -> None:
+    @app.post("/profile")
+    async def endpoint(avatar: UploadedFile | None = optional) -> None: ...  # type: ignore[assignment]  # found so too
+
+
+def takes_it_without_receive(photos: Annotated[list[UploadedFile], "all of them", array]) -> None: ...
+
+
+def a_forgotten_receive_below(app: FastAPI) -> None:
+    @app.post("/profile", dependencies=[Depends(takes_it_without_receive)])
+    async def endpoint(avatar: Annotated[UploadedFile, receive(single)]) -> None: ...
+
+
 MISTAKES: list[tuple[Callable[[FastAPI], None], type[Exception], str]] = [
     (a_list_for_one, TypeError, "'avatar' is annotated as list[UploadedFile], and its spec gives UploadedFile. Write "),
     (a_forgotten_none, TypeError, "avatar: Annotated[UploadedFile | None, receive(...)]"),
@@ -323,13 +341,22 @@ MISTAKES: list[tuple[Callable[[FastAPI], None], type[Exception], str]] = [
     (a_form_parameter, RuntimeError, "'title' is read from the body, by Form(), File() or Body(), and so is receive"),
     (a_file_parameter_below, RuntimeError, "with one receive(upload.fields(...)), or as a model with receive(upload."),
     (a_model_from_the_body, RuntimeError, "'title' is read from the body"),
+    (a_forgotten_receive_below, TypeError, "Write photos: Annotated[list[UploadedFile], receive(...)]"),
 ]
+FORGOTTEN: list[tuple[Callable[[FastAPI], None], type[Exception], str]] = [
+    (a_forgotten_receive, TypeError, "'avatar' has a spec without receive, which FastAPI knows nothing of, and waits"),
+    (a_forgotten_receive, TypeError, "Write avatar: Annotated[UploadedFile, receive(...)]"),
+    (a_forgotten_receive_of_a_default, TypeError, "Write avatar: Annotated[UploadedFile | None, receive(...)]"),
+]
+"""Where nothing of ours is called at a request."""
 EVERY_MISTAKE = pytest.mark.parametrize(
     ("declare", "kind", "message"), MISTAKES, ids=[declare.__name__ for declare, *_ in MISTAKES]
 )
 
+EVERY_MISTAKE_AND_FORGETTING = pytest.mark.parametrize(("declare", "kind", "message"), [*MISTAKES, *FORGOTTEN])
 
-@EVERY_MISTAKE
+
+@EVERY_MISTAKE_AND_FORGETTING
 def test_a_mistake_is_found_when_it_is_installed(
     declare: Callable[[FastAPI], None], kind: type[Exception], message: str
 ) -> None:
@@ -342,7 +369,8 @@ def test_a_mistake_is_found_when_it_is_installed(
     assert message in str(raised.value)
 
 
-@EVERY_MISTAKE
+@pytest.mark.filterwarnings("ignore:Default value Spec")  # pydantic's: it is no JSON either
+@EVERY_MISTAKE_AND_FORGETTING
 def test_a_mistake_that_is_declared_later_is_found_when_the_document_is_made(
     declare: Callable[[FastAPI], None], kind: type[Exception], message: str
 ) -> None:
@@ -370,6 +398,9 @@ def test_a_mistake_is_found_by_the_first_request_without_install(
     expect_nothing_left(storage)
 
 
+async def unreadable(request: Request) -> Missing: ...  # type: ignore[name-defined]  # noqa: F821  # so it is meant
+
+
 def test_what_is_wider_than_what_is_given_is_no_mistake() -> None:
     """Nor what says nothing at all."""
     app = FastAPI()
@@ -387,8 +418,15 @@ def test_what_is_wider_than_what_is_given_is_no_mistake() -> None:
     async def wrapped(*args: Any, **kwargs: Any) -> None: ...
 
     app.post("/wrapped")(wrapped)
+
+    @app.post("/noted")
+    async def noted(avatar: Annotated[UploadedFile, single, receive(single)]) -> None: ...
+
+    @app.get("/unreadable", dependencies=[Depends(unreadable)])
+    async def after_it() -> None: ...
+
     install(app)
-    assert len(document_of(app)["paths"]) == 4
+    assert len(document_of(app)["paths"]) == 6
     assert ask(app, AVATAR, path="/wrapped").status == 200
 
 

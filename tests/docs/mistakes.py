@@ -193,6 +193,25 @@ def _() -> str:
     return _fastapi(profile, install=True)
 
 
+@mistake("receive is forgotten, in FastAPI")
+def _() -> str:
+    async def profile(photo: Annotated[UploadedFile, photo_form]) -> None: ...
+
+    return _fastapi(profile, install=True)
+
+
+@mistake("@receive above the route, in Flask")
+def _() -> str:
+    """What `@app.post` is given is what Flask calls, whatever is made of it above."""
+
+    def profile(photo: UploadedFile) -> str:
+        return photo.filename
+
+    profile.__qualname__ = "profile"  # as in a module
+    flask_adapter.receive(photo_form)(profile)
+    return _flask(profile)
+
+
 @mistake("The body was read before, in Starlette")
 def _() -> str:
     @starlette_adapter.receive(photo_form)

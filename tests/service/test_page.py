@@ -61,6 +61,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def mounted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Another one, below `/svc`."""
+    service = uvicorn("tests.service.whole:mounted", "--factory", adapter="starlette")
+    with running(service, tmp_path_factory.mktemp("mounted"), **SETTINGS) as server:
+        yield server
+
+
 @pytest.fixture(autouse=True)
 def clean(server: Server) -> Iterator[None]:
     """Each test finds an empty service."""
@@ -426,6 +434,25 @@ def test_the_page_works_below_a_prefix(page: Page, server: Server, photo: Callab
     choose(page, photo("below.jpg"))
     shown = wait_for(page, "below.jpg", "completed").locator(".thumb img[src*='/inbox/files/']")
     page.wait_for_function("image => image.naturalWidth === 200", arg=shown.element_handle())
+
+
+@pytest.mark.parametrize("prefix", ["", "/inbox", "/svc"])
+def test_the_page_works_where_an_application_mounts_the_service(
+    page: Page, mounted: Server, photo: Callable[..., Path], prefix: str
+) -> None:
+    """Behind a proxy too, which takes off a prefix that nobody tells the application: be that the same."""
+    here = f"http://127.0.0.1:{mounted.port}"
+    if prefix:
+        page.route("**/*", lambda route: route.abort())
+        page.route(
+            f"{here}{prefix}/**",
+            lambda route: route.continue_(url=route.request.url.replace(f"{here}{prefix}/", f"{here}/")),
+        )
+    page.goto(f"{here}{prefix}/svc/")
+    choose(page, photo(f"mounted {len(prefix)}.jpg", seed=len(prefix)))
+    shown = wait_for(page, f"mounted {len(prefix)}.jpg", "completed")
+    thumbnail = shown.locator(f".thumb img[src^='{here}{prefix}/svc/files/']")
+    page.wait_for_function("image => image.naturalWidth === 200", arg=thumbnail.element_handle())
 
 
 def test_who_is_asked_to_wait_waits(page: Page, server: Server, photo: Callable[..., Path]) -> None:

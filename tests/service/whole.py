@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from uploadkit.processing.pipeline import Pipeline
 from uploadkit.processing.processor import JobContext
@@ -40,6 +41,18 @@ def app() -> Starlette:
 
     service.router.lifespan_context = lifespan
     return service
+
+
+def mounted() -> Starlette:
+    """The same below a path of an application."""
+    service = app()
+
+    @asynccontextmanager
+    async def lifespan(outer: Starlette) -> AsyncIterator[None]:
+        async with service.router.lifespan_context(service):
+            yield
+
+    return Starlette(routes=[Mount("/svc", service)], lifespan=lifespan)
 
 
 def slow(pipeline: Pipeline) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
@@ -19,6 +19,20 @@ def annotation_of(call: Callable[..., object], parameter: str) -> object:
         return get_type_hints(_function(call)).get(parameter, Any)
     except (NameError, TypeError, AttributeError):  # names that are there for type checkers alone
         return Any
+
+
+def beside(call: Callable[..., object]) -> Iterator[tuple[str, object]]:
+    """What stands beside the types of the parameters, each with its parameter: in their `Annotated`, and as defaults.
+    Nothing of types that cannot be read."""
+    for parameter in inspect.signature(call).parameters.values():
+        yield parameter.name, parameter.default
+    try:
+        annotations = get_type_hints(_function(call), include_extras=True)
+    except (NameError, TypeError, AttributeError):
+        return
+    for name, annotation in annotations.items():
+        if get_origin(annotation) is Annotated:
+            yield from ((name, each) for each in get_args(annotation)[1:])
 
 
 def fits(annotation: object, gives: object) -> bool:

@@ -31,7 +31,7 @@ from ..errors import InvalidForm, UploadError
 from ..intake.asynchronous import akept_if_handled
 from ..intake.plan import OnProgress
 from ..intake.spec import Spec, check_spec
-from .annotations import annotation_of, fits, spelled
+from .annotations import annotation_of, beside, fits, spelled
 from .openapi import Json, add_description, describe
 from .starlette import ProblemResponse, receive_request
 
@@ -96,7 +96,8 @@ def install(app: FastAPI) -> None:
     /docs and /redoc have file pickers. What a route says itself, by `openapi_extra` or `responses`, stays.
 
     It may be called before or after the routes are declared, but after an `app.openapi` of your own is set. Routes
-    that are there are checked at once, others when the document is made: see `receive` for what is raised.
+    that are there are checked at once, others when the document is made: see `receive` for what is raised. So is
+    `TypeError` where `receive` is forgotten, and a spec stands in a parameter by itself.
     """
     if not isinstance(app, FastAPI):
         raise TypeError(f"install takes the FastAPI application, as in install(app), and not {app!r}")
@@ -192,6 +193,8 @@ def _check_route(methods: Iterable[str] | None, path: str, dependant: Dependant)
     not be given what its parameter says."""
     where = f"{'/'.join(sorted(methods or ()))} {path}"
     tree = [(dependant, dependant), *_tree(dependant)]
+    for _, child in tree:
+        _check_none_is_forgotten(where, child)
     receiving = [(parent, child, made) for parent, child in tree if (made := _receive_of(child)) is not None]
     if not receiving:
         return None
@@ -215,6 +218,19 @@ def _check_route(methods: Iterable[str] | None, path: str, dependant: Dependant)
 def _receive_of(dependant: Dependant) -> _Receive | None:
     call = dependant.call
     return _receives[call] if call is not None and call in _receives else None
+
+
+def _check_none_is_forgotten(where: str, dependant: Dependant) -> None:
+    """FastAPI takes such a parameter for one of the body, and answers every form with its own 422."""
+    if dependant.call is None:
+        return
+    given = {child.name for child in dependant.dependencies}
+    for parameter, spec in beside(dependant.call):
+        if isinstance(spec, Spec) and parameter not in given:
+            raise TypeError(
+                f"{where}: the parameter {parameter!r} has a spec without receive, which FastAPI knows nothing of, and "
+                f"waits for JSON. Write {parameter}: Annotated[{spelled(spec.gives)}, receive(...)]"
+            )
 
 
 def _check_annotation(where: str, taker: Callable[..., Any] | None, parameter: str | None, spec: Spec[Any]) -> None:

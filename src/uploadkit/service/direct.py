@@ -33,6 +33,7 @@ from ..processing.owned import Owned
 from ..records.ledger import Said
 from ..resumable.direct import DirectUploads, as_parts
 from ..uploads import FieldValues, UploadedFile
+from .addresses import address
 from .callers import Caller
 from .parts import Parts, parts_of
 from .problems import Refused, not_found
@@ -79,7 +80,7 @@ async def form(request: Request, caller: Caller) -> Response:
         "headers": {},
         "expires": parts_of(request).settings.direct_seconds,
         "id": begun.id,
-        "status_url": f"/uploads/{begun.id}",
+        "status_url": address(request, f"/uploads/{begun.id}"),
     }
     return JSONResponse(answer, headers=_NOT_KEPT)
 
@@ -89,7 +90,7 @@ async def finish(request: Request, caller: Caller) -> Response:
     upload = _of_form(request.query_params.get("key", ""))
     known = parts_of(request)
     await owned(known, caller, upload)
-    return await _finished(known, caller, upload, in_parts=False)
+    return await _finished(request, caller, upload, in_parts=False)
 
 
 async def begin(request: Request, caller: Caller) -> Response:
@@ -133,8 +134,8 @@ async def parts(request: Request, caller: Caller) -> Response:
 async def complete(request: Request, caller: Caller) -> Response:
     """202 when what the parts have brought was judged and is taken. May be asked again. Which parts there are the
     bucket knows: of the body nothing is read."""
-    known, upload = await _named(request, caller)
-    return await _finished(known, caller, upload, in_parts=True)
+    _, upload = await _named(request, caller)
+    return await _finished(request, caller, upload, in_parts=True)
 
 
 async def abort(request: Request, caller: Caller) -> Response:
@@ -199,8 +200,9 @@ def _beginning(request: Request, caller: Caller, asked: _Asked) -> DirectUploads
     return direct
 
 
-async def _finished(known: Parts, caller: Caller, upload: str, *, in_parts: bool) -> Response:
+async def _finished(request: Request, caller: Caller, upload: str, *, in_parts: bool) -> Response:
     """To judge a file takes as long as to read it: so it counts as an upload that is under way."""
+    known = parts_of(request)
     direct = _direct(known, caller)
     async with known.turns.uploading(caller):
         with suppress(ObjectExists):  # it was taken before, and its answer got lost
@@ -210,7 +212,8 @@ async def _finished(known: Parts, caller: Caller, upload: str, *, in_parts: bool
                 await direct.afinish(upload)
             except ObjectMissing:
                 raise _not_arrived() from None
-    answer = taken(known, [await owned(known, caller, upload)]) | {"location": f"/uploads/{upload}", "key": upload}
+    accepted = taken(request, [await owned(known, caller, upload)])
+    answer = accepted | {"location": address(request, f"/uploads/{upload}"), "key": upload}
     return JSONResponse(answer, status_code=202, headers=_NOT_KEPT)
 
 

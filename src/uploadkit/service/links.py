@@ -68,7 +68,8 @@ class Links:
         return cls(secret, seconds=settings.link_seconds, old_secrets=old_secrets)
 
     def path(self, upload: str, variant: str | None = None) -> str:
-        """Of a file, with its signature. The same for some minutes, so that browsers keep what they have fetched."""
+        """Of a file, with its signature, as a path of the service: what stands before that is not signed, and a proxy
+        may take it off. The same for some minutes, so that browsers keep what they have fetched."""
         end = int(self._clock()) + self._seconds
         until = -(-end // self._step) * self._step
         path = "/".join(quote(part, safe="") for part in _parts(upload, variant))

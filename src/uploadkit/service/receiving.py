@@ -20,6 +20,7 @@ from ..processing.owned import Owned
 from ..records.lifecycle import GONE, State
 from ..records.record import UploadRecord
 from ..storage.threads import in_thread
+from .addresses import address
 from .callers import Caller
 from .parts import Parts, parts_of
 from .problems import Refused
@@ -45,7 +46,7 @@ async def receive(request: Request, caller: Caller) -> Response:
     """
     parts, key = parts_of(request), _idempotency_key(request)
     if key is not None and (earlier := await _earlier(parts, caller, key)):
-        return _answer(parts, earlier)
+        return _answer(request, earlier)
     _, size = form_headers(request.scope["headers"])
     if parts.quota is not None and parts.quota.bytes is not None and size is None:
         raise Refused(411, "length_required", "there is a quota: send the Content-Length")
@@ -66,7 +67,7 @@ async def receive(request: Request, caller: Caller) -> Response:
             raise _conflict() from None
         async with akept_if_handled(spec, received.submission):
             owner.say(**said(received.submission.fields))
-    return _answer(parts, await of_batch(parts, caller, owner.batch or ""))
+    return _answer(request, await of_batch(parts, caller, owner.batch or ""))
 
 
 def _idempotency_key(request: Request) -> str | None:
@@ -157,15 +158,15 @@ def expiry(settings: Settings) -> datetime | None:
     return None if seconds is None else datetime.now(UTC) + timedelta(seconds=seconds)
 
 
-def taken(parts: Parts, records: Sequence[UploadRecord]) -> dict[str, Any]:
+def taken(request: Request, records: Sequence[UploadRecord]) -> dict[str, Any]:
     """What is told of the files of a request that were taken."""
     return {
         "batch": records[0].batch,
-        "batch_url": f"/batches/{records[0].batch}",
-        "uploads": [accepted(parts, record) for record in records],
+        "batch_url": address(request, f"/batches/{records[0].batch}"),
+        "uploads": [accepted(request, record) for record in records],
         "total": len(records),
     }
 
 
-def _answer(parts: Parts, records: Sequence[UploadRecord]) -> Response:
-    return JSONResponse(taken(parts, records), status_code=202, headers={"Cache-Control": "no-store"})
+def _answer(request: Request, records: Sequence[UploadRecord]) -> Response:
+    return JSONResponse(taken(request, records), status_code=202, headers={"Cache-Control": "no-store"})

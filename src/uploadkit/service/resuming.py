@@ -10,6 +10,7 @@ from starlette.responses import Response
 from ..adapters.asgi import Body
 from ..resumable.asgi import request_of
 from ..resumable.protocol import Answer
+from .addresses import prefix
 from .callers import Caller
 from .parts import parts_of
 
@@ -35,8 +36,8 @@ async def capabilities(request: Request) -> Response:
 
 
 def _path(request: Request) -> str:
-    """With that below which an application has mounted the service."""
-    return f"{request.scope.get('root_path', '')}{COLLECTION}"
+    """As it is read: an address is made of it there."""
+    return f"{prefix(request)}{COLLECTION}"
 
 
 def _response(answer: Answer) -> Response:

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from ..records.lifecycle import State
 from ..records.record import UploadRecord
+from .addresses import address
 from .callers import Caller
 from .parts import Parts, parts_of
 from .problems import Refused, not_found
@@ -49,7 +50,7 @@ async def status(request: Request, caller: Caller) -> Response:
     parts = parts_of(request)
     found = await parts.pipeline.astatus(request.path_params["upload"])
     _expect_owner(found.record, caller)
-    return JSONResponse(shown(parts, found), headers=_NOT_KEPT)
+    return JSONResponse(shown(request, found), headers=_NOT_KEPT)
 
 
 async def listing(request: Request, caller: Caller) -> Response:
@@ -68,8 +69,8 @@ async def listing(request: Request, caller: Caller) -> Response:
     if len(found) > limit:
         found = found[:limit]
         words = [("status", str(state)) for state in states] + [("limit", str(limit)), ("after", found[-1].id)]
-        following = f"/uploads?{urlencode(words)}"
-    answer = {"uploads": [listed(record) for record in found], "next": following}
+        following = address(request, f"/uploads?{urlencode(words)}")
+    answer = {"uploads": [listed(request, record) for record in found], "next": following}
     return JSONResponse(answer, headers=_NOT_KEPT)
 
 
@@ -84,7 +85,7 @@ async def batch(request: Request, caller: Caller) -> Response:
         "total": len(found),
         "is_settled": all(record.is_settled for record in found),
         "counts": dict(counts),
-        "uploads": [listed(record) for record in found],
+        "uploads": [listed(request, record) for record in found],
     }
     return JSONResponse(answer, headers=_NOT_KEPT)
 

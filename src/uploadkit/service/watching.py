@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 from ..errors import LedgerFailed, RecordMissing
 from .callers import Caller
 from .hearing import Waiter
-from .parts import Parts, parts_of
+from .parts import parts_of
 from .shown import shown
 from .uploads import owned
 
@@ -48,7 +48,7 @@ async def events(request: Request, caller: Caller) -> Response:
     """
     parts = parts_of(request)
     record = await owned(parts, caller, request.path_params["upload"])
-    return _Stream(parts, caller, record.id, seen=request.headers.get("last-event-id"))
+    return _Stream(request, caller, record.id, seen=request.headers.get("last-event-id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +67,11 @@ class _Stream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, parts: Parts, caller: Caller, upload: str, *, seen: str | None) -> None:
+    def __init__(self, request: Request, caller: Caller, upload: str, *, seen: str | None) -> None:
         super().__init__(headers=_HEADERS)
         del self.headers["content-length"]
-        self._parts = parts
+        self._request = request
+        self._parts = parts_of(request)
         self._caller = caller
         self._upload = upload
         self._seen = seen
@@ -118,7 +119,7 @@ class _Stream(Response):
                 return
 
     async def _look(self) -> _Event:
-        told = shown(self._parts, await self._parts.pipeline.astatus(self._upload))
+        told = shown(self._request, await self._parts.pipeline.astatus(self._upload))
         data = json.dumps(told, separators=(",", ":")).encode("ascii")
         return _Event(hashlib.sha256(data).hexdigest()[:16], data, told["is_settled"])
 

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ...adapters.openapi import describe
+from ..addresses import address
 from ..parts import Parts, parts_of
 from .operations import paths
 from .pieces import HEADERS, form
@@ -28,7 +29,12 @@ async def document(request: Request) -> Response:
     state = request.app.state
     if not hasattr(state, "document"):
         state.document = JSONResponse(contract(parts_of(request))).body
-    return Response(state.document, media_type="application/json")
+    here = f'"servers":[{{"url":"{address(request, "") or "/"}"'.encode()  # which has nothing that JSON would escape
+    return Response(state.document.replace(_SERVERS, here, 1), media_type="application/json")
+
+
+_SERVERS: Final = b'"servers":[{"url":"/"'
+"""Where the service is, in the contract as it is made."""
 
 
 def contract(parts: Parts) -> Json:

@@ -21,6 +21,7 @@ from starlette.responses import Response
 
 from ...storage.contract import SignsUrls
 from ...storage.threads import in_thread
+from ..addresses import address
 from ..parts import Parts, parts_of
 from ..problems import not_found
 from ..ranges import has_it
@@ -32,6 +33,9 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Of what lies beside this module all is given out that has one of these extensions."""
 
+ROOT_IS_HERE: Final = '<html lang="en" data-root="">'
+"""What the addresses of the service begin with. The page cannot tell that by its own: a proxy may have more before."""
+
 RULES_ARE_HERE: Final = '<script type="application/json" id="rules">{}</script>'
 
 
@@ -39,7 +43,10 @@ async def index(request: Request) -> Response:
     """The page itself, with the rules of the form."""
     parts = parts_of(request)
     rules = json.dumps(parts.form.rules(), separators=(",", ":")).replace("<", "\\u003c")
-    page = _read("index.html").body.decode().replace(RULES_ARE_HERE, RULES_ARE_HERE.replace("{}", rules))
+    root = address(request, "")  # which has nothing that HTML would escape
+    page = _read("index.html").body.decode()
+    page = page.replace(ROOT_IS_HERE, ROOT_IS_HERE.replace('""', f'"{root}"'), 1)
+    page = page.replace(RULES_ARE_HERE, RULES_ARE_HERE.replace("{}", rules), 1)
     policy = _policy(await in_thread(_buckets, parts))
     return _given(request, _File.of(page.encode(), "text/html; charset=utf-8"), {"Content-Security-Policy": policy})
 

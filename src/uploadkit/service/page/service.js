@@ -44,9 +44,15 @@ function usual(status) {
   return `the service answered with status ${status}`;
 }
 
-/** A path as the service says it, below the address of this page: it may stand below a prefix. */
+const {root} = document.documentElement.dataset;
+
+/**
+ * A path of the service, or an address as it says one, below the address of this page: it may stand below a prefix. Of
+ * that the service says what an application has mounted it below, and not what a proxy takes off.
+ */
 export function address(path) {
-  return new URL(path.replace(/^\/+/, ""), document.baseURI).href;
+  const below = path.startsWith(`${root}/`) ? path.slice(root.length) : path;
+  return new URL(below.replace(/^\/+/, ""), document.baseURI).href;
 }
 
 function headers(more = {}) {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -18,12 +19,14 @@ from tests.storage.kinds import NamedDiskStorage, put
 
 from uploadkit.errors import QueueFailed, StorageFailed
 from uploadkit.processing.inline import InlineQueue
+from uploadkit.processing.overlap import Overlap
 from uploadkit.processing.pipeline import Pipeline
 from uploadkit.processing.queue import Job
 from uploadkit.processing.upkeep import MOST_FAILURES, Swept, sweep
 from uploadkit.records.ledger import Ledger
 from uploadkit.records.lifecycle import State
 from uploadkit.records.record import WorkerRecord
+from uploadkit.storage.contract import StoredObject
 from uploadkit.storage.disk import DiskStorage
 from uploadkit.testing import FailingStorage
 from uploadkit.uploader import Uploader
@@ -364,6 +367,75 @@ def test_objects_of_nobody_are_counted_and_go_where_that_is_asked_for(site: Site
     assert sorted(swept.names["orphans"]) == [f"media: nobodys/{number}" for number in range(3)]
     assert site.objects() == whose
     assert site.sweep(pipeline, orphans=True).orphans == 0
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["old name known", "old name forgotten"])
+def test_uploads_of_a_storage_that_has_another_name_by_now_are_nobodys_orphans(site: Site, is_known: bool) -> None:
+    """Their records have the old name."""
+    pipeline = site.pipeline(storage=None)
+    pipeline.process("*", Copies())
+    described(site, pipeline, b"one", b"two")
+    whose = keys_of(site.staging)
+    put(site.staging, "nobodys")
+    site.clock.forward(2 * DAY)
+    renamed = DiskStorage(site.folder / "staging", name="renamed")
+    anew = site.pipeline(storage=renamed, storages=[site.staging] if is_known else [])
+    assert set(site.sweep(anew, dry_run=True, orphans=True).names["orphans"]) >= {"renamed: nobodys"}
+    swept = site.sweep(anew, orphans=True)
+    assert (swept.orphans, swept.failures) == (1, 0)
+    assert keys_of(site.staging) == whose
+
+
+@pytest.mark.parametrize("where", ["inner", "outer"])
+def test_uploads_in_a_folder_of_another_storage_are_nobodys_orphans(site: Site, where: str) -> None:
+    """Whether their records name the storage that is the folder, or the one that has it."""
+    outer = DiskStorage(site.folder / "media", name="outer")
+    inner = DiskStorage(site.folder / "media" / "deep" / "inner", name="inner")
+    receiving = {"inner": inner, "outer": outer}[where]
+    pipeline = site.pipeline(storage=None, storages=[outer, inner])
+    pipeline.process("*", Copies())
+    in_inner = Uploader(receiving, pipeline=pipeline, filename=lambda file: f"deep/inner/{file.id}")
+    files = sent(in_inner, b"one", b"two")
+    idle(pipeline)
+    whose = keys_of(outer)
+    put(outer, "nobodys")
+    put(inner, "nobodys")
+    site.clock.forward(2 * DAY)
+    swept = site.sweep(pipeline, orphans=True)
+    assert (swept.orphans, swept.failures) == (2, 0)
+    assert keys_of(outer) == whose
+    assert [pipeline.file(file.id).read() for file in files] == [b"one", b"two"]
+
+
+def test_an_orphan_under_the_key_that_an_upload_has_in_another_storage_goes(site: Site) -> None:
+    """They are two objects: such as what was left of a move from the one to the other."""
+    pipeline = site.pipeline()
+    [upload] = described(site, pipeline, b"hello")
+    key = pipeline.file(upload).key
+    put(site.staging, key)
+    site.clock.forward(2 * DAY)
+    assert site.sweep(pipeline, orphans=True).names["orphans"] == [f"staging: {key}"]
+    assert (keys_of(site.staging), keys_of(site.media)) == ([], [key])
+
+
+def test_orphans_that_another_sweep_removes_meanwhile_hide_no_overlap(site: Site) -> None:
+    """The object by which it is looked for is gone before it is seen in the other storage."""
+
+    class Slow(DiskStorage):
+        def list(self, prefix: str = "") -> Iterator[StoredObject]:
+            inner.delete("0")
+            return super().list(prefix)
+
+    outer = Slow(site.folder / "media", name="outer")
+    inner = DiskStorage(site.folder / "media" / "inner", name="inner")
+    pipeline = site.pipeline(storage=None, storages=[outer, inner])
+    [file] = sent(Uploader(outer, pipeline=pipeline, filename=lambda file: "inner/1"), b"one")
+    idle(pipeline)
+    nobodys = StoredObject(key=put(inner, "0"), size=4, modified=site.clock.now)
+    overlap = Overlap(pipeline, inner, site.clock.now + timedelta(days=1))
+    assert overlap.unknown([nobodys]) == []
+    assert overlap.unknown([inner.stat("1")]) == []
+    assert pipeline.file(file.id).read() == b"one"
 
 
 def test_records_of_what_is_over_are_forgotten_in_the_end(site: Site) -> None:

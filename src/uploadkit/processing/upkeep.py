@@ -25,6 +25,7 @@ from ..records.record import Leftover, UploadRecord, concerning
 from ..records.resumable import Resumable
 from ..storage import event_loop
 from ..storage.contract import ListsObjects, StoredObject, SweepsStaging
+from .overlap import Overlap
 from .pipeline import Pipeline
 from .steps import LEASE_SECONDS
 
@@ -104,7 +105,7 @@ def sweep(
     ends: that is more than the longest upload takes, its handler included. A day, since browsers on slow lines go on
     for hours. One that comes in several requests may rest as long as it says itself (`Resumable.expires_at`). Nothing
     younger is removed, but for what says itself that it is over. `orphans` removes objects of that age which belong to
-    no upload of the ledger: only where nobody else keeps objects in these storages. Without it they are counted, where
+    no upload of the ledger, by whatever name of a storage: only where nobody else keeps objects there. Without it they are counted, where
     a storage can list its objects: that asks for all of them. None does not look for them. With `forget_after_seconds`
     the records of uploads that have failed, or are gone, are forgotten when they have not changed for so long; what
     they have left is removed first.
@@ -331,12 +332,11 @@ def _remove_orphans(work: _Sweep) -> None:
         if not isinstance(storage, ListsObjects):
             continue
         with work.trying("orphans", name):
-            old = (each.key for each in storage.list() if _is_before(each, work.older))
-            while keys := list(islice(old, _KEYS)):
-                known = work.pipeline.ledger.known_keys(name, keys)
-                for key in keys:
-                    if key in known:
-                        continue
+            overlap = Overlap(work.pipeline, storage, work.older)
+            old = (each for each in storage.list() if _is_before(each, work.older))
+            while page := list(islice(old, _KEYS)):
+                known = work.pipeline.ledger.known_keys(name, [each.key for each in page])
+                for key in overlap.unknown([each for each in page if each.key not in known]):
                     with work.trying("orphans", f"{name}: {key}"):
                         if not work.are_orphans_kept:
                             storage.delete(key)

@@ -534,6 +534,12 @@ class Ledger:
                 known.update(connection.execute(found).scalars())
         return known
 
+    def storages(self) -> set[str]:
+        """The names of all storages in which an object lies, or may come to lie, that belongs to an upload."""
+        found = union(*(select(table.c.storage).where(table.c.storage.is_not(None)) for table in (uploads, objects)))
+        with self._database.reading() as connection:
+            return set(connection.execute(found).scalars())
+
     def results(self, upload: str) -> list[Result]:
         """What was done to an upload, in the order in which it was."""
         asked = (
@@ -684,6 +690,7 @@ class Ledger:
     adrop: Final = _twin(drop)
     aleftovers: Final = _twin(leftovers)
     aknown_keys: Final = _twin(known_keys)
+    astorages: Final = _twin(storages)
     aresults: Final = _twin(results)
     aundo: Final = _twin(undo)
     abeat: Final = _twin(beat)

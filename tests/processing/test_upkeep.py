@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -21,6 +21,7 @@ from uploadkit.errors import QueueFailed, StorageFailed
 from uploadkit.processing.inline import InlineQueue
 from uploadkit.processing.overlap import Overlap
 from uploadkit.processing.pipeline import Pipeline
+from uploadkit.processing.processor import JobContext, Quarantined
 from uploadkit.processing.queue import Job
 from uploadkit.processing.upkeep import MOST_FAILURES, Swept, sweep
 from uploadkit.records.ledger import Ledger
@@ -289,6 +290,42 @@ def test_bytes_that_could_not_be_removed_go_with_the_next_sweep(site: Site) -> N
     assert site.sweep().unremoved == 1
     assert (site.objects(), site.ledger.get(upload).key) == ([], None)
     assert site.sweep() == Swept()
+
+
+class Infected:
+    """Finds every upload infected. `then` is called before it says so."""
+
+    name, digest = "scan", "1"
+
+    def __init__(self, then: Callable[[], object] = lambda: None) -> None:
+        self._then = then
+
+    def process(self, job: JobContext) -> None:
+        self._then()
+        raise Quarantined("EICAR")
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_what_was_made_of_an_infected_upload_goes_with_a_later_sweep(site: Site, is_deleted: bool) -> None:
+    """The storage failed when it was found infected, and when it was deleted then."""
+    failing = FailingStorage(site.media, after=0, on="delete")
+    pipeline = site.pipeline(storage=failing)
+    pipeline.process("*", Copies(), Infected())
+    [upload] = described(site, pipeline, b"infected")
+    assert site.ledger.get(upload).state is State.QUARANTINED
+    if is_deleted:
+        with pytest.raises(StorageFailed):
+            site.pipeline(storage=FailingStorage(site.media, after=0, on="delete")).delete(upload)
+    made = len(keys_of(site.media))
+    assert (made, len(site.ledger.results(upload))) == (2, 1)
+    assert site.sweep().unremoved == 0  # somebody may be at it
+    site.clock.forward(3600)
+    assert site.sweep(dry_run=True).names == {"unremoved": [upload]}
+    assert site.sweep().unremoved == 1
+    assert (keys_of(site.media), site.ledger.results(upload)) == ([], [])
+    site.clock.forward(2 * DAY)
+    site.sweep()
+    assert (site.objects(), site.sweep()) == ([], Swept())
 
 
 class Dead(DiskStorage):

@@ -363,6 +363,13 @@ def test_what_is_found_is_what_was_asked_for(ledger: Ledger, clock: Clock) -> No
     assert found(expired_at=clock() + timedelta(seconds=9)) == ["b"]
     assert found(expired_at=clock()) == []
     assert found(limit=2) == ["c", "b"]
+    claim = ledger.claim("c", "copies", "d", seconds=5)
+    assert claim is not None
+    ledger.intend(claim, {"objects": [["media", "made"]]})
+    assert found(has_results=True) == []
+    ledger.finish(claim, {"objects": [["media", "made"]]})
+    assert (found(has_results=True), found(has_results=False)) == (["c"], ["b", "a"])
+    assert ledger.storages() == {"disk", "media"}
     assert ledger.count() == {State.RECEIVING: 2, State.STAGED: 1}
 
 

@@ -64,7 +64,7 @@ class Swept:
     of live uploads included, and of those that rest between their requests. `unended`: uploads that began and never
     ended. `expired`: uploads whose time is over; of one that comes in several requests that is when nothing more has
     come for as long as it is kept.
-    `unremoved`: uploads that were gone before, and whose bytes are only gone now. `unfinished`: steps that were begun
+    `unremoved`: uploads that were gone before, or infected, and whose bytes, or what was made of them, are only gone now. `unfinished`: steps that were begun
     for an upload that is settled by now, of which something was left. `stuck`: uploads that were handed to the queue
     once more. `orphans`: objects that belong to no upload; `are_orphans_kept` is whether they were left where they are.
     `workers`: those that have died without a word. `told`: facts that were told late. `forgotten`: records of uploads
@@ -198,9 +198,15 @@ def unended(pipeline: Pipeline, before: datetime) -> Iterator[UploadRecord]:
 
 
 def unremoved(pipeline: Pipeline, before: datetime) -> Iterator[UploadRecord]:
-    """Those that are gone since then, and still have bytes: an object, or what had arrived of one."""
-    gone = partial(pages, pipeline, state=GONE, changed_before=before)
-    return chain(gone(key_known=True), gone(key_known=False, resumable=True))
+    """Those that are gone since then, and still have bytes: an object, what had arrived of one, or what was made of it.
+    Of an infected one nothing that was made stays either."""
+    settled = partial(pages, pipeline, changed_before=before)
+    return chain(
+        settled(state=GONE, key_known=True),
+        settled(state=GONE, key_known=False, resumable=True),
+        settled(state=GONE, key_known=False, resumable=False, has_results=True),
+        settled(state=State.QUARANTINED, has_results=True),
+    )
 
 
 def unfinishable(pipeline: Pipeline, at: datetime) -> Iterator[UploadRecord]:
@@ -287,7 +293,10 @@ def _remove_unremoved(work: _Sweep) -> None:
     for record in unremoved(work.pipeline, work.settling):
         with work.trying("unremoved", record.id):
             if not work.is_dry:
-                work.pipeline.remove(record)
+                now = work.pipeline.ledger.get(record.id)
+                if now.state is not record.state and now.state not in GONE:  # an infected one is processed again
+                    continue
+                work.pipeline.remove(now)
             work.found("unremoved", record.id)
 
 

@@ -339,6 +339,7 @@ class Ledger:
         key: str | None = None,
         key_known: bool | None = None,
         resumable: bool | None = None,
+        has_results: bool | None = None,
         changed_before: datetime | None = None,
         expired_at: datetime | None = None,
         after: UploadRecord | None = None,
@@ -347,9 +348,9 @@ class Ledger:
         """The records for which all of this holds, the newest first; the next page begins `after` the last record.
 
         `key_known` asks whether a record has any key: one that is gone and has one still has bytes to be removed.
-        `resumable` asks whether `resumables` knows of it: then what has arrived of it may wait in a storage. What is
-        added meanwhile moves no record from one page to another. A text that can be no `batch` has no records: it
-        may come from an address.
+        `resumable` asks whether `resumables` knows of it: then what has arrived of it may wait in a storage.
+        `has_results` asks whether there are `results` of it. What is added meanwhile moves no record from one page to
+        another. A text that can be no `batch` has no records: it may come from an address.
         """
         if batch is not None and not may_be(batch, ID_LENGTH):
             return []
@@ -370,6 +371,9 @@ class Ledger:
         if resumable is not None:
             known = select(resumables.c.upload)  # there are few of them, beside all that is over
             asked = asked.where(uploads.c.id.in_(known) if resumable else uploads.c.id.not_in(known))
+        if has_results is not None:
+            finished = select(done.c.upload).where(done.c.upload == uploads.c.id, done.c.done_at.is_not(None)).exists()
+            asked = asked.where(finished if has_results else ~finished)
         if changed_before is not None:
             asked = asked.where(uploads.c.changed_at < changed_before)
         if expired_at is not None:

@@ -28,7 +28,7 @@ from uploadkit.records.record import UploadRecord
 from uploadkit.storage.disk import DiskStorage
 from uploadkit.storage.memory import MemoryStorage
 from uploadkit.storage.threads import MAX_THREADS
-from uploadkit.testing import FormBuilder, swap_storage
+from uploadkit.testing import FailingStorage, FormBuilder, swap_storage
 from uploadkit.uploader import Uploader
 
 
@@ -394,6 +394,35 @@ def test_a_key_of_the_applications_own_may_be_anothers_by_now(ledger: Ledger, st
     pipeline.remove(ledger.get(old.id))
     assert pipeline.file(new.id).read() == b"new"
     assert ledger.get(old.id).key is None
+
+
+def test_a_file_that_is_deleted_twice_takes_nobody_elses_bytes(ledger: Ledger, staging: DiskStorage) -> None:
+    """Its key is another upload's by then."""
+    pipeline = Pipeline(ledger)
+    upload = Uploader(staging, pipeline=pipeline, filename=lambda file: "ada.txt")
+    [old] = sent(upload, b"old")
+    old.delete()
+    [new] = sent(upload, b"new")
+    old.delete()
+    assert pipeline.file(new.id).read() == b"new"
+    new.delete()
+    assert keys_of(staging) == []
+
+
+def test_what_a_step_has_left_and_cannot_be_removed_does_not_hold_up_the_next_attempt(
+    ledger: Ledger, staging: DiskStorage
+) -> None:
+    """It is claimed only while it is being removed."""
+    [file] = sent(Uploader(staging, pipeline=Pipeline(ledger)), b"hello")
+    claim = ledger.claim(file.id, "copies", "d", seconds=60)
+    assert claim is not None
+    ledger.intend(claim, {"objects": [[staging.name, "made"]]})
+    ledger.give_back(claim)
+    [left] = ledger.leftovers()
+    failing = Pipeline(ledger, storages=[FailingStorage(staging, after=0, on="delete")])
+    with pytest.raises(StorageFailed):
+        failing.clear(left, seconds=3600)
+    assert ledger.claim(file.id, "copies", "d", seconds=60) is not None
 
 
 def test_the_uploader_tells_where_uploads_lie(ledger: Ledger, staging: DiskStorage) -> None:

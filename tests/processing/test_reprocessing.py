@@ -8,6 +8,7 @@ from tests.processing.servers import eventually
 
 from uploadkit.processing.inline import InlineQueue
 from uploadkit.processing.pipeline import Pipeline
+from uploadkit.processing.processor import JobContext, Quarantined
 from uploadkit.processing.reprocessing import Reprocessed, reprocess
 from uploadkit.records.ledger import Ledger
 from uploadkit.records.lifecycle import State
@@ -82,6 +83,18 @@ def test_with_a_queue_the_workers_do_it(ledger: Ledger, media: DiskStorage) -> N
     assert reprocess(new).stale == 1
     assert ledger.get(upload).state is State.PROCESSING
     assert reprocess(new) == Reprocessed(looked=0, stale=0)
+
+
+def test_what_has_no_bytes_is_not_processed(ledger: Ledger, media: DiskStorage) -> None:
+    """An infected upload of which nothing was kept: it could never be completed."""
+
+    def found(job: JobContext) -> None:
+        raise Quarantined("EICAR")
+
+    made = pipeline(ledger, media, Copies(fail=found))
+    [upload] = taken(media, made, b"infected")
+    assert reprocess(made, states=[State.QUARANTINED]) == Reprocessed(looked=0, stale=0)
+    assert ledger.get(upload).state is State.QUARANTINED
 
 
 def test_what_is_gone_is_not_processed(ledger: Ledger, media: DiskStorage) -> None:

@@ -26,7 +26,7 @@ from uploadkit.processing.queue import Job
 from uploadkit.processing.upkeep import MOST_FAILURES, Swept, sweep
 from uploadkit.records.ledger import Ledger
 from uploadkit.records.lifecycle import State
-from uploadkit.records.record import WorkerRecord
+from uploadkit.records.record import UploadRecord, WorkerRecord
 from uploadkit.storage.contract import StoredObject
 from uploadkit.storage.disk import DiskStorage
 from uploadkit.testing import FailingStorage
@@ -278,6 +278,26 @@ def test_uploads_whose_time_is_over_go_with_all_that_was_made_of_them(site: Site
     assert site.objects() == sorted([*status.results["copies"]["keys"], pipeline.file(stays).key])
 
 
+def test_an_upload_that_is_given_more_time_at_that_moment_stays(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at its time and its end."""
+    pipeline = site.pipeline()
+    [upload] = described(site, pipeline, b"hello", expires_at=soon(site))
+    site.clock.forward(2 * 3600)
+    later = soon(site)
+    move = Ledger.move
+
+    def slow(ledger: Ledger, *args: Any, **said: Any) -> UploadRecord:
+        pipeline.describe(upload, expires_at=later)
+        return move(ledger, *args, **said)
+
+    monkeypatch.setattr(Ledger, "move", slow)
+    assert site.sweep(pipeline) == Swept()
+    assert (site.ledger.get(upload).state, site.ledger.get(upload).expires_at) == (State.COMPLETED, later)
+    assert pipeline.file(upload).read() == b"hello"
+
+
 def test_bytes_that_could_not_be_removed_go_with_the_next_sweep(site: Site) -> None:
     """An upload was deleted while its storage failed."""
     [upload] = described(site, site.pipeline(), b"hello")
@@ -364,6 +384,21 @@ def test_uploads_that_the_queue_has_lost_are_handed_to_it_again(site: Site) -> N
     swept = site.sweep(anew)
     assert (swept.stuck, sorted(swept.names["stuck"])) == (2, sorted(uploads))
     assert site.sweep(anew) == Swept()
+
+
+def test_without_a_queue_nobody_is_waited_for(site: Site) -> None:
+    """Another process is at a step, however long: it goes on when that has let go."""
+    [upload] = queued(site, site.pipeline(queue=InlineQueue()), b"hello")
+    copies = Copies()
+    pipeline = site.pipeline()
+    pipeline.process("*", copies)
+    claim = site.ledger.claim(upload, copies.name, copies.digest, seconds=2 * 3600)
+    assert claim is not None
+    site.clock.forward(3600)
+    assert site.sweep(pipeline).stuck == 0
+    site.ledger.give_back(claim)
+    assert site.sweep(pipeline).stuck == 1
+    assert site.ledger.get(upload).state is State.COMPLETED
 
 
 def test_a_queue_that_does_not_answer_is_asked_once(site: Site) -> None:

@@ -22,6 +22,7 @@ from typing import Final, TypedDict, TypeVar, Unpack, cast, overload
 
 from ..errors import (
     FileRefused,
+    LedgerFailed,
     ObjectMissing,
     QueueFailed,
     RecordMissing,
@@ -70,6 +71,8 @@ SOON_SECONDS = 0.1
 
 _PROCESSED = frozenset({State.COMPLETED, State.FAILED})
 """All steps of such an upload were tried: it is rejected no more."""
+
+_NOT_GONE = frozenset(State) - GONE
 
 _log = logging.getLogger("uploadkit.processing")
 
@@ -421,7 +424,7 @@ class Pipeline:
                 self._forwarder.wake()
             self.remove(self.ledger.get(name))
         if isinstance(upload, UploadedFile):  # whose key was the user's own choice, while it was received
-            upload.storage.delete(upload.key)
+            self._delete_gone(upload.storage, upload.key)
 
     async def adelete(self, upload: str | UploadedFile, /, *, reason: str = "deleted") -> None:
         """The async twin of `delete`."""
@@ -494,9 +497,7 @@ class Pipeline:
             for each in leftovers:
                 self.clear(each, seconds=LEASE_SECONDS)
         if record.state in GONE and record.storage is not None and record.key is not None:
-            here = self.ledger.find(storage=record.storage, key=record.key)
-            if all(each.state in GONE for each in here):  # a key of the application's own may be another's by now
-                self._storage(record.storage).delete(record.key)
+            self._delete_gone(self._storage(record.storage), record.key)
             with _passing_over():
                 self.ledger.change(record, storage=None, key=None)
         if record.state in GONE:
@@ -526,7 +527,12 @@ class Pipeline:
         claim = self.ledger.claim(left.upload, left.processor, left.digest, seconds=seconds)
         if claim is None:
             return False
-        self._delete_objects(self.ledger.get(left.upload), objects_of(claim.left))
+        try:
+            self._delete_objects(self.ledger.get(left.upload), objects_of(claim.left))
+        except BaseException:
+            with suppress(LedgerFailed):
+                self.ledger.give_back(claim)  # else whoever makes the step again would wait for its end
+            raise
         self.ledger.drop(claim)
         return True
 
@@ -670,6 +676,11 @@ class Pipeline:
                 event_loop.wait_for(queue.cancel(rule.job(record)))
         except QueueFailed:
             _log.warning("the jobs of upload %s could not be cancelled: they end by themselves", record.id)
+
+    def _delete_gone(self, storage: Storage, key: str) -> None:
+        """The bytes of an upload that is gone. A key of the application's own may be another upload's by now."""
+        if not self.ledger.find(state=_NOT_GONE, storage=storage.name, key=key, limit=1):
+            storage.delete(key)
 
     def _delete_objects(self, record: UploadRecord, objects: Iterable[tuple[str, str]]) -> None:
         """Not where the upload itself lies: a step may have come so far that it does."""

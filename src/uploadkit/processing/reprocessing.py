@@ -44,7 +44,7 @@ def reprocess(
     on_progress: OnProgress = lambda part, count: None,
 ) -> Reprocessed:
     """Has the steps made that are stale, of uploads of the types that `accept` admits, the newest first: at most of so
-    many uploads as `limit` says. What stands is kept until the new one does. A `dry_run` changes nothing.
+    many uploads as `limit` says. Those whose bytes are gone are passed over. What stands is kept until the new one does. A `dry_run` changes nothing.
 
     Where the pipeline has no queue all of it is done before this returns. Blocks; raises `LedgerFailed`, `QueueFailed`:
     an upload that was about to be added is then found by the next sweep. `ValueError` where no upload goes from one of
@@ -57,6 +57,8 @@ def reprocess(
     for record in pages(pipeline, state=frozenset(states)):
         if limit is not None and stale >= limit:
             break
+        if record.key is None or record.size is None:  # its bytes are gone, as those of most infected ones
+            continue
         if admitted is not None and not admitted.admits(record.content_type):
             continue
         looked += 1

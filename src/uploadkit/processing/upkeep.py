@@ -220,9 +220,10 @@ def unfinishable(pipeline: Pipeline, at: datetime) -> Iterator[UploadRecord]:
 
 
 def is_stuck(pipeline: Pipeline, record: UploadRecord) -> bool:
-    """Whether the next step of an upload that is being processed has no job: it was lost. Raises `QueueFailed`."""
+    """Whether the next step of an upload that is being processed has no job: it was lost. Raises `QueueFailed`. Without
+    a queue that is where nobody is at it: else who goes on with it would wait for him."""
     if pipeline.queue is None:
-        return True
+        return not pipeline.ledger.is_claimed(record.id)
     undone = pipeline.rules.undone(record, pipeline.ledger.results(record.id))
     return not undone or event_loop.wait_for(pipeline.queue.progress(undone[0].job(record))) is None
 
@@ -252,10 +253,8 @@ def _expire(work: _Sweep) -> None:
     for record in pages(work.pipeline, state=EXPIRING, expired_at=work.at):
         with work.trying("expired", record.id):
             if not work.is_dry:
-                now = work.pipeline.ledger.get(record.id)
-                if now.expires_at is None or now.expires_at > work.at:  # it was given more time
-                    continue
-                _over(work, now, since=EXPIRING, reason="its time is over", facts=[_deleted(now)])
+                facts = [_deleted(work.pipeline.ledger.get(record.id))]
+                _over(work, record, since=EXPIRING, reason="its time is over", facts=facts, expired_at=work.at)
             work.found("expired", record.id)
 
 
@@ -405,10 +404,18 @@ _PARTS: Final[Sequence[Callable[[_Sweep], None]]] = (
 
 
 def _over(
-    work: _Sweep, record: UploadRecord, *, since: Collection[State], reason: str, facts: Iterable[Fact] = ()
+    work: _Sweep,
+    record: UploadRecord,
+    *,
+    since: Collection[State],
+    reason: str,
+    facts: Iterable[Fact] = (),
+    expired_at: datetime | None = None,
 ) -> None:
     """Where what it leaves cannot be removed now, it is by a later sweep: it is gone, and has a key."""
-    moved = work.pipeline.ledger.move(record.id, State.EXPIRED, since=since, reason=reason, facts=facts)
+    moved = work.pipeline.ledger.move(
+        record.id, State.EXPIRED, since=since, reason=reason, facts=facts, expired_at=expired_at
+    )
     work.pipeline.remove(moved)
 
 

@@ -249,14 +249,16 @@ class Ledger:
         since: Collection[State] | None = None,
         reason: str | None = None,
         facts: Iterable[Fact] = (),
+        expired_at: datetime | None = None,
         **changes: Unpack[Changes],
     ) -> UploadRecord:
         """Takes an upload to `state`, from one of `since`, or from every state from which it may go there.
 
         `changes` are of what is known of it, such as `size=` or `key=`. `facts` are written with the move, or not at
-        all. Raises `UploadChanged` where it is in another state, `RecordMissing` where there is none, `RecordExists`
-        where another upload has the idempotency key that it would have of its owner, and `ValueError` where no upload
-        goes from one of `since` to `state`.
+        all. With `expired_at` it is moved only where its time is over then. Raises `UploadChanged` where it is in
+        another state, or has more time, `RecordMissing` where there is none, `RecordExists` where another upload has
+        the idempotency key that it would have of its owner, and `ValueError` where no upload goes from one of `since`
+        to `state`.
         """
         before = states_before(state)
         if since is not None and not before.issuperset(since):
@@ -270,6 +272,8 @@ class Ledger:
             .values(values | _checked(changes))
             .returning(*_RECORD, uploads.c.previous)
         )
+        if expired_at is not None:
+            moved = moved.where(uploads.c.expires_at <= expired_at)
         with self._database.writing() as connection:
             row = _updated(connection, upload, moved, changes)
             if row is None:
@@ -538,6 +542,13 @@ class Ledger:
                 known.update(connection.execute(found).scalars())
         return known
 
+    def is_claimed(self, upload: str) -> bool:
+        """Whether somebody is at something that is done to an upload."""
+        at_it = done.c.token.is_not(None) & (done.c.claimed_until > self._now())
+        asked = select(select(done.c.upload).where(done.c.upload == upload, done.c.done_at.is_(None), at_it).exists())
+        with self._database.reading() as connection:
+            return bool(connection.execute(asked).scalar_one())
+
     def storages(self) -> set[str]:
         """The names of all storages in which an object lies, or may come to lie, that belongs to an upload."""
         found = union(*(select(table.c.storage).where(table.c.storage.is_not(None)) for table in (uploads, objects)))
@@ -694,6 +705,7 @@ class Ledger:
     adrop: Final = _twin(drop)
     aleftovers: Final = _twin(leftovers)
     aknown_keys: Final = _twin(known_keys)
+    ais_claimed: Final = _twin(is_claimed)
     astorages: Final = _twin(storages)
     aresults: Final = _twin(results)
     aundo: Final = _twin(undo)

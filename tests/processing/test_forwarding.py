@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import threading
@@ -12,12 +13,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.processing.pipelines import sent, sqlite
+from tests.processing.pipelines import sent, sqlite, told
 from tests.processing.servers import ROOT, eventually
 from tests.storage.processes import held_elsewhere, in_a_fork
 
+from uploadkit.events.facts import Fact
 from uploadkit.processing import forwarding
+from uploadkit.processing import pipeline as pipelines
 from uploadkit.processing.forwarding import Forwarder
+from uploadkit.processing.inline import InlineQueue
 from uploadkit.processing.pipeline import Pipeline
 from uploadkit.storage import event_loop
 from uploadkit.storage.memory import MemoryStorage
@@ -276,3 +280,41 @@ def test_who_fails_to_hear_does_not_hold_up_the_end(tmp_path: Path) -> None:
     assert time.monotonic() - began < event_loop.EXIT_SECONDS
     with closing(sqlite(tmp_path)) as ledger:
         assert ledger.untold() == 2
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_subscriber_that_hangs_on_one_fact_keeps_nobody_from_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_async: bool
+) -> None:
+    """In no process. It is begun once in each, and the fact is over when it has heard it after all."""
+    monkeypatch.setattr(pipelines, "FORWARD_SECONDS", 0.05)
+    go_on = threading.Event()
+    late = threading.Timer(SOON, go_on.set)
+    late.start()
+    begun: list[str] = []
+    heard: list[str] = []
+
+    def hear(fact: Fact) -> None:
+        begun.append(fact.upload)
+        if fact.upload == hung.id:
+            go_on.wait()
+        heard.append(fact.upload)
+
+    async def ahear(fact: Fact) -> None:
+        begun.append(fact.upload)
+        while fact.upload == hung.id and not go_on.is_set():
+            await asyncio.sleep(0.001)
+        heard.append(fact.upload)
+
+    with closing(Pipeline(sqlite(tmp_path), queue=InlineQueue())) as pipeline:
+        monkeypatch.setattr(pipeline._forwarder, "wake", lambda: None)
+        pipeline.on("file.uploaded")(ahear if is_async else hear)
+        hung, *others = sent(Uploader(MemoryStorage(name="memory"), pipeline=pipeline), b"one", b"two", b"three")
+        eventually(lambda: pipeline.forward() or len(heard) == 2)
+        assert heard == [each.id for each in others]
+        assert not go_on.is_set()
+        go_on.set()
+        eventually(lambda: hung.id in heard)
+        told(pipeline)
+        assert begun.count(hung.id) == heard.count(hung.id) == 1
+    late.cancel()

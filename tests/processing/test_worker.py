@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ from uploadkit.records.lifecycle import State
 from uploadkit.records.record import Accepted, WorkerRecord
 from uploadkit.storage import event_loop
 from uploadkit.storage.disk import DiskStorage
+from uploadkit.storage.threads import in_own_thread
 from uploadkit.testing import assert_no_leaks
 
 SECONDS = 60
@@ -408,6 +410,30 @@ def test_a_worker_that_is_cancelled_ends_all_it_began(stand: Stand) -> None:
     asyncio.run(asyncio.wait_for(run(), SECONDS))
     assert stand.book.retired == 1
     assert stand.ledger.workers() == []
+
+
+def test_a_subscriber_that_hangs_does_not_keep_the_worker(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fact is told again by another one."""
+    monkeypatch.setattr(worker, "LAST_SECONDS", 0.001)
+    hangs, go_on = threading.Event(), threading.Event()
+
+    async def forward() -> None:
+        hangs.set()
+        await in_own_thread(go_on.wait)
+
+    monkeypatch.setattr(stand, "aforward", forward)
+    stand.is_enough = hangs.is_set
+    late = threading.Timer(SECONDS, go_on.set)
+    late.start()
+
+    async def run() -> None:
+        await work(stand, until=asyncio.Event())
+        assert not go_on.is_set()
+        go_on.set()
+
+    asyncio.run(run())
+    late.cancel()
+    assert stand.book.retired == 1
 
 
 class Starting(InlineQueue):

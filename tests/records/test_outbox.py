@@ -82,6 +82,17 @@ def test_facts_of_one_upload_keep_their_order_and_others_do_not_wait(ledger: Led
     assert told[6:] == [("b", "0"), ("b", "1"), ("b", "2")]
 
 
+def test_what_could_not_be_told_comes_after_what_was_not_tried(ledger: Ledger, clock: Clock) -> None:
+    """It may take long again."""
+    ledger.tell([fact("a"), fact("b")])
+    assert ledger.forward(lambda each: 1 / 0) == 0
+    ledger.tell([fact("c")])
+    clock.forward(1)
+    told: list[str] = []
+    assert ledger.forward(lambda each: told.append(each.upload)) == 3
+    assert told == ["c", "a", "b"]
+
+
 def test_a_fact_that_nobody_can_read_holds_back_its_own_upload_alone(ledger: Ledger, place: Place) -> None:
     """A newer version on another machine may have written it: it stays for that one."""
     ledger.tell([fact("a", "unknown"), fact("a", "next"), fact("b")])

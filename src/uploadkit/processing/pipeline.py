@@ -66,6 +66,9 @@ EVERY = "*"
 FORWARD_SECONDS = 20.0
 """So long one fact may take to be delivered; what a process had taken that has died is told after twice that time."""
 
+MOST_SLOW = 10
+"""So many facts may take longer in one process, each of them a task or a thread, before others wait for them."""
+
 SOON_SECONDS = 0.1
 """How often a request looks whether a step is done that a worker is at."""
 
@@ -147,6 +150,7 @@ class Pipeline:
         self._steps = Steps(ledger, self.storages, storage, self._file)
         self._course = Course(ledger, self.rules, self._steps, self.events, self.remove)
         self._here = InlineQueue(self._handle_here, on_dead=self._course.dead)
+        self._slow: dict[str, asyncio.Task[None]] = {}
         self._forwarder = Forwarder(self.forward, ledger.untold)
         if storage is not None:
             self.rules.add(Rule(processor=Promote(storage)), last=True)
@@ -596,7 +600,27 @@ class Pipeline:
                 _log.exception("upload %s could not be processed at once", upload)
 
     def _deliver(self, fact: Fact) -> None:
-        event_loop.wait_for(self._adeliver(fact))
+        event_loop.wait_for(self._abegin_to_deliver(fact))
+
+    async def _abegin_to_deliver(self, fact: Fact) -> None:
+        """A subscriber that hangs, hangs once in each process, and keeps nobody from other facts: this raises
+        `TimeoutError` when another process may deliver this one anyway, and at once as long as it still hangs."""
+        telling = self._slow.pop(fact.id, None)
+        if telling is None or telling.get_loop() is not asyncio.get_running_loop():  # that was another process's
+            self._slow = {name: task for name, task in self._slow.items() if not task.done()}
+            telling = asyncio.create_task(self._adeliver(fact))
+            try:
+                await asyncio.wait([telling], timeout=2 * FORWARD_SECONDS if len(self._slow) < MOST_SLOW else None)
+            except asyncio.CancelledError:
+                telling.cancel()
+                raise
+        if not telling.done():
+            self._slow[fact.id] = telling
+            raise TimeoutError("a subscriber still has not heard the fact")
+        try:
+            telling.result()
+        finally:
+            del telling  # its error has this frame: they would keep each other
 
     async def _adeliver(self, fact: Fact) -> None:
         if isinstance(fact, FileUploaded):

@@ -44,6 +44,9 @@ START_SECONDS: Final = 30.0
 CALL_SECONDS: Final = 60.0
 """So long one of these may take."""
 
+LAST_SECONDS: Final = 5.0
+"""So long each of them may still take at the end: a thread in which a subscriber hangs does not end at all."""
+
 _log = logging.getLogger("uploadkit.processing")
 
 
@@ -190,7 +193,7 @@ async def _again_and_again(seconds: float, call: Callable[[], Awaitable[object]]
         yield
     finally:
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await asyncio.wait([task], timeout=LAST_SECONDS)
 
 
 async def _tried(call: Callable[[], Awaitable[object]], what: str, *, is_known: bool) -> bool:

@@ -748,9 +748,8 @@ class Ledger:
         )
         with self._database.writing() as connection:
             rows = connection.execute(taken).all()
-        return [
-            _Taken(row.id, row.upload, row.fact, row.attempts, until) for row in sorted(rows, key=lambda row: row.id)
-        ]
+        fresh_first = sorted(rows, key=lambda row: (row.attempts, row.id))  # others may take long again
+        return [_Taken(row.id, row.upload, row.fact, row.attempts, until) for row in fresh_first]
 
     def _deliver(self, taken: _Taken, deliver: Callable[[Fact], object], seconds: float) -> bool:
         try:

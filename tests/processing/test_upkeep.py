@@ -278,9 +278,7 @@ def test_uploads_whose_time_is_over_go_with_all_that_was_made_of_them(site: Site
     assert site.objects() == sorted([*status.results["copies"]["keys"], pipeline.file(stays).key])
 
 
-def test_an_upload_that_is_given_more_time_at_that_moment_stays(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_upload_that_is_given_more_time_at_that_moment_stays(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between the look at its time and its end."""
     pipeline = site.pipeline()
     [upload] = described(site, pipeline, b"hello", expires_at=soon(site))

@@ -44,7 +44,8 @@ def reprocess(
     on_progress: OnProgress = lambda part, count: None,
 ) -> Reprocessed:
     """Has the steps made that are stale, of uploads of the types that `accept` admits, the newest first: at most of so
-    many uploads as `limit` says. Those whose bytes are gone are passed over. What stands is kept until the new one does. A `dry_run` changes nothing.
+    many uploads as `limit` says. Those whose bytes are gone are passed over. What stands is kept until the new one
+    does. A `dry_run` changes nothing.
 
     Where the pipeline has no queue all of it is done before this returns. Blocks; raises `LedgerFailed`, `QueueFailed`:
     an upload that was about to be added is then found by the next sweep. `ValueError` where no upload goes from one of

@@ -64,11 +64,12 @@ class Swept:
     of live uploads included, and of those that rest between their requests. `unended`: uploads that began and never
     ended. `expired`: uploads whose time is over; of one that comes in several requests that is when nothing more has
     come for as long as it is kept.
-    `unremoved`: uploads that were gone before, or infected, and whose bytes, or what was made of them, are only gone now. `unfinished`: steps that were begun
-    for an upload that is settled by now, of which something was left. `stuck`: uploads that were handed to the queue
-    once more. `orphans`: objects that belong to no upload; `are_orphans_kept` is whether they were left where they are.
-    `workers`: those that have died without a word. `told`: facts that were told late. `forgotten`: records of uploads
-    that are over. `failures`: what could not be done, and is tried by the next sweep; the log says what and why.
+    `unremoved`: uploads that were gone before, or infected, and whose bytes, or what was made of them, are only gone
+    now. `unfinished`: steps that were begun for an upload that is settled by now, of which something was left. `stuck`:
+    uploads that were handed to the queue once more. `orphans`: objects that belong to no upload; `are_orphans_kept` is
+    whether they were left where they are. `workers`: those that have died without a word. `told`: facts that were told
+    late. `forgotten`: records of uploads that are over. `failures`: what could not be done, and is tried by the next
+    sweep; the log says what and why.
 
     `names` are those of what was found, by the names above: of uploads their ids, of objects their storage and key. At
     most 1000 of each.
@@ -105,10 +106,10 @@ def sweep(
     ends: that is more than the longest upload takes, its handler included. A day, since browsers on slow lines go on
     for hours. One that comes in several requests may rest as long as it says itself (`Resumable.expires_at`). Nothing
     younger is removed, but for what says itself that it is over. `orphans` removes objects of that age which belong to
-    no upload of the ledger, by whatever name of a storage: only where nobody else keeps objects there. Without it they are counted, where
-    a storage can list its objects: that asks for all of them. None does not look for them. With `forget_after_seconds`
-    the records of uploads that have failed, or are gone, are forgotten when they have not changed for so long; what
-    they have left is removed first.
+    no upload of the ledger, by whatever name of a storage: only where nobody else keeps objects there. Without it they
+    are counted, where a storage can list its objects: that asks for all of them. None does not look for them. With
+    `forget_after_seconds` the records of uploads that have failed, or are gone, are forgotten when they have not
+    changed for so long; what they have left is removed first.
 
     What fails, such as a storage that does not answer, is logged and counted, and the rest is done. Blocks; raises
     `LedgerFailed`, and `ValueError` for times that are negative.

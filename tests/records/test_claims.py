@@ -239,3 +239,15 @@ def test_any_number_of_keys_is_asked_for(ledger: Ledger) -> None:
     known = ledger.known_keys("media", odd | {f"{number:04}" for number in range(5000)})
     assert known == {"0777"} | {f"{number:04}" for number in range(1000, 5000, 2)}
     assert ledger.known_keys("media", []) == ledger.known_keys("media", odd) == set()
+
+
+def test_whether_somebody_is_at_it(ledger: Ledger, clock: Clock) -> None:
+    """Not when the claim is over, was given back, or it is done."""
+    add(ledger, "u")
+    assert not ledger.is_claimed("u")
+    for end in (ledger.give_back, lambda _: clock.forward(60), lambda claim: ledger.finish(claim, {})):
+        claim = ledger.claim("u", "copies", "d", seconds=60)
+        assert claim is not None
+        assert (ledger.is_claimed("u"), ledger.is_claimed("v")) == (True, False)
+        end(claim)
+        assert not ledger.is_claimed("u")

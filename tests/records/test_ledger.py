@@ -373,6 +373,16 @@ def test_what_is_found_is_what_was_asked_for(ledger: Ledger, clock: Clock) -> No
     assert ledger.count() == {State.RECEIVING: 2, State.STAGED: 1}
 
 
+def test_a_move_may_ask_that_the_time_is_over(ledger: Ledger, clock: Clock) -> None:
+    """An upload that was given more time, or has no end, stays as it is."""
+    for upload, expires_at in (("a", clock() + timedelta(seconds=10)), ("b", None)):
+        add(ledger, upload, expires_at=expires_at)
+        with pytest.raises(UploadChanged):
+            ledger.move(upload, State.EXPIRED, expired_at=clock() + timedelta(seconds=9))
+        assert ledger.get(upload).state is State.RECEIVING
+    assert ledger.move("a", State.EXPIRED, expired_at=clock() + timedelta(seconds=10)).state is State.EXPIRED
+
+
 def test_pages_hold_while_records_are_added(ledger: Ledger, clock: Clock) -> None:
     """Each of the records that there were is on one page, also where several are of the same moment."""
     for number in range(25):

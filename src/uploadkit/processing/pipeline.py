@@ -605,9 +605,12 @@ class Pipeline:
     async def _abegin_to_deliver(self, fact: Fact) -> None:
         """A subscriber that hangs, hangs once in each process, and keeps nobody from other facts: this raises
         `TimeoutError` when another process may deliver this one anyway, and at once as long as it still hangs."""
+        loop = asyncio.get_running_loop()  # after a fork the tasks of the parent's are nobody's
         telling = self._slow.pop(fact.id, None)
-        if telling is None or telling.get_loop() is not asyncio.get_running_loop():  # that was another process's
-            self._slow = {name: task for name, task in self._slow.items() if not task.done()}
+        if telling is None or telling.get_loop() is not loop:
+            self._slow = {
+                name: task for name, task in self._slow.items() if not task.done() and task.get_loop() is loop
+            }
             telling = asyncio.create_task(self._adeliver(fact))
             try:
                 await asyncio.wait([telling], timeout=2 * FORWARD_SECONDS if len(self._slow) < MOST_SLOW else None)

@@ -437,6 +437,8 @@ def test_help_needs_no_optional_package() -> None:
     [
         ([], "COMMAND"),
         (["inspct"], "invalid choice: 'inspct'"),
+        (["--bogus"], "usage: uploadkit [-h] [--version] COMMAND"),
+        (["inspect", "--bogus", "a"], "uploadkit inspect: error: unrecognized arguments: --bogus"),
         (["inspect"], "the following arguments are required: FILE"),
         (["inspect", "--accept", ".nope", "a"], "argument --accept: unknown extension '.nope'"),
         (["inspect", "--accept", "*", "a"], "takes every type; leave accept out for that"),

@@ -170,6 +170,14 @@ def test_a_sweep_of_uploads_that_rest(folder: Path) -> None:
     assert media.in_staging() == ["partial-rests"]
 
 
+def test_a_sweep_of_the_longest_time(folder: Path) -> None:
+    """It reaches back a hundred years, where nothing is."""
+    assert run("migrate", "--app", "shop:pipeline").returncode == 0
+    words = ("--older-than", "36500d", "--forget-after", "36500d")
+    done = run("sweep", "--app", "shop:pipeline", *words)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "nothing to do\n", "")
+
+
 def test_two_sweeps_at_once(folder: Path) -> None:
     """Each thing is done by one of them."""
     left_two_days_ago(folder)
@@ -227,7 +235,7 @@ def test_doctor(folder: Path) -> None:
     left = run("doctor", "--app", "shop:pipeline")
     assert left.returncode == 1
     assert "warning  leftovers: 1 uploads whose time is over\n" in left.stdout
-    assert "uploadkit sweep --app MODULE:NAME" in left.stdout
+    assert "uploadkit sweep --app shop:pipeline" in left.stdout
 
 
 def test_migrate(folder: Path) -> None:
@@ -253,6 +261,12 @@ def test_migrate(folder: Path) -> None:
         (["migrate", "--config", "a", "--url", "c"], "one of --app, --config and --url"),
         (["migrate", "--app", "a:b", "--url", "c"], "one of --app, --config and --url"),
         (["sweep", "--app", "a:b", "--older-than", "1"], "'1' is no time, such as 90s, 15m, 12h or 1d"),
+        (["sweep", "--app", "a:b", "--older-than", "99999999999999d"], "is too long: 36500d is the longest time"),
+        (
+            ["sweep", "--app", "a:b", "--forget-after", "999999999d"],
+            "argument --forget-after: '999999999d' is too long",
+        ),
+        (["sweep", "--app", "a:b", "--older-than", "9" * 400 + "s"], "36500d is the longest time"),
         (["reprocess", "--app", "a:b"], "required: --stale"),
         (["reprocess", "--app", "a:b", "--stale", "--state", "done"], "'done' is no state"),
         (["reprocess", "--app", "a:b", "--stale", "--limit", "-1"], "'-1' is no number"),
@@ -343,7 +357,9 @@ def test_the_help_of_each_command_has_examples() -> None:
         assert "status: 0 " in said
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("1.5m", 90), ("2h", 7200), ("1d", 86400)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("1.5m", 90), ("2h", 7200), ("1d", 86400), ("36500d", 3153600000)]
+)
 def test_times_are_written_with_their_unit(text: str, seconds: float) -> None:
     """As people say them."""
     assert duration(text) == seconds

@@ -18,11 +18,20 @@ from tests.processing.servers import eventually
 from tests.service.serving import Served
 
 from uploadkit.cli import main
+from uploadkit.processing.doctor import Finding, Level
 from uploadkit.records.ledger import Ledger
 from uploadkit.service import jobs
 from uploadkit.service.settings import Settings, settings_of, tokens_of
 
 SECONDS = 60
+
+ADVISING = [
+    Finding(name="ledger", level=Level.FAILED, text="no tables", advice="uploadkit migrate --app MODULE:NAME"),
+    Finding(
+        name="workers", level=Level.WARNING, text="none", advice="uploadkit worker --app MODULE:NAME --queues bulk"
+    ),
+    Finding(name="storage", level=Level.WARNING, text="full", advice="make room"),
+]
 
 STEPS = """
 def add(pipeline):
@@ -76,6 +85,25 @@ def test_settings_that_cannot_be_meant(folder: Path, capsys: pytest.CaptureFixtu
     (folder / "uploadkit-data").mkdir()
     (folder / "service.toml").write_text('steps = "nowhere:add"')
     assert told(capsys, "doctor", "--config", "service.toml")[2].startswith("steps is module:function, and")
+
+
+@pytest.mark.parametrize("config", [None, "service.toml"])
+def test_what_the_doctor_advises_is_for_the_service(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, config: str | None
+) -> None:
+    """It has no `--app`, and a worker of its own."""
+    (folder / "service.toml").write_text('data = "uploads"')
+    monkeypatch.setenv("UPLOADKIT_DATA", "uploads")
+    (folder / "uploads").mkdir()
+    words = () if config is None else ("--config", config)
+    after = "" if config is None else f" --config {config}"
+    monkeypatch.setattr("uploadkit.processing.doctor.doctor", lambda pipeline: [*ADVISING])
+    out = told(capsys, "doctor", *words)[1].splitlines()
+    assert [line.strip() for line in out[1::2]] == [
+        f"uploadkit migrate{after}",
+        f"uploadkit serve{after}, or beside it uploadkit worker{after} --queues bulk",
+        "make room",
+    ]
 
 
 # A worker

@@ -7,10 +7,12 @@ import errno
 import fcntl
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -31,6 +33,7 @@ from uploadkit.records.ledger import Ledger
 from uploadkit.records.lifecycle import State
 from uploadkit.records.schema import VERSION_TABLE
 from uploadkit.service.operating import SHARED, SHARED_SIZE
+from uploadkit.service.parts import storages_of
 from uploadkit.service.settings import Settings
 from uploadkit.service.tree import ServeFailed, _Tree, described
 from uploadkit.storage.contract import ObjectInfo
@@ -278,10 +281,10 @@ def test_a_process_that_does_not_live_ends_the_service(served: Served) -> None:
 
 
 def test_a_process_that_cannot_begin_says_why(served: Served) -> None:
-    process = served.start("--steps", "nowhere:steps", wait=False)
+    (served.folder / "ours.py").write_text("def steps(pipeline):\n    raise ValueError('there is no step today')\n")
+    process = served.start("--steps", "ours:steps", wait=False)
     assert process.wait(SECONDS) == 2
-    told = served.log.splitlines()[-1]
-    assert told.startswith("uploadkit: steps is module:function, and 'nowhere:steps' cannot be found: No module named")
+    assert "there is no step today" in served.log.splitlines()[-1]
 
 
 def test_a_process_that_cannot_be_begun_again_ends_the_service(
@@ -391,6 +394,58 @@ def test_settings_that_cannot_be_meant(capsys: pytest.CaptureFixture[str], tmp_p
     with pytest.raises(SystemExit) as ended:
         main(["serve", "--prot", "1"])
     assert ended.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--rate", "often"], "--rate: a rate is like 600/minute"),
+        (["--accept", "nonsense"], "--accept: 'nonsense' is no media type"),
+        (["--storage", "gs://x/y"], "--storage: files lie in s3://bucket"),
+        (["--redis-url", "http://x"], "--redis-url: a URL of Redis or Valkey begins"),
+        (["--database-url", "mysql://h/d"], "--database-url: a ledger is kept in SQLite or PostgreSQL"),
+        (["--tokens-file", "/nowhere"], "tokens_file: /nowhere cannot be read"),
+        (["--authenticate", "nomod:fn"], "authenticate is module:function, and 'nomod:fn' cannot be found"),
+        (["--steps", "nomod:fn"], "steps is module:function, and 'nomod:fn' cannot be found"),
+        (["--redirects"], "redirects: they are to a bucket"),
+    ],
+)
+def test_what_is_wrong_is_told_before_anything_begins(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    words: list[str],
+    told: str,
+) -> None:
+    """Not even the folder is made."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert refusal(capsys, "--port", 0, "--data", tmp_path / "data", *words).startswith(told)
+    assert not (tmp_path / "data").exists()
+
+
+def test_what_a_storage_does_not_take_is_told_with_its_setting(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^storage_options: S3 has no option endpoint; it has endpoint_url"):
+        storages_of(Settings(data=tmp_path, storage="s3://bucket", storage_options={"endpoint": "x"}))
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=f"^storage: DiskStorage needs a folder, and {tmp_path}/file is a file"):
+        storages_of(Settings(data=tmp_path, storage=str(tmp_path / "file")))
+
+
+def test_the_help_has_every_default_and_a_wrong_flag_shows_the_usage_of_serve(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["serve", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "how many web processes; 1 is the default" in told
+    assert "the port, 0 for any that is free; 8000 is the default" in told
+    assert not re.search(r"(None|True|False|\(\)) is the default", told)
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", "--bogus"])
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert told.startswith("usage: uploadkit serve ")
+    assert told.endswith("uploadkit serve: error: unrecognized arguments: --bogus\n")
 
 
 def test_a_ledger_of_a_newer_version(served: Served) -> None:

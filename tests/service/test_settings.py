@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from uploadkit.service.settings import Loaded, Settings, SettingsWrong, settings_of, without_password
+from uploadkit.service.settings import Loaded, Settings, SettingsWrong, check, settings_of, without_password
 
 HASH = "0" * 64
 
@@ -113,6 +115,87 @@ def test_no_time_is_longer_than_dates_are(name: str, text: str) -> None:
     assert complaint(**{name: text})[0].startswith(f"--{name.replace('_', '-')}: ")
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('rate = "0/minute"', "rate: '0/minute' would refuse every request: write \"none\" where there is no limit"),
+        ('rate = "600/minute; 0 per hour"', "would refuse every request"),
+        ('failed_rate = "0/minute"', "failed_rate: '0/minute' would refuse every request"),
+        ('rate = "often"', "rate: a rate is like 600/minute, or 600/minute; 20/second, and not 'often'"),
+        ('max_file_size = "0"', "max_file_size: 0 would refuse every file"),
+        ('max_request_size = "0 MB"', "max_request_size: 0 would refuse every file"),
+        ("accept = []", "accept: it is empty, which would refuse every file"),
+        ('accept = ["nonsense"]', "accept: 'nonsense' is no media type"),
+        ("max_files = true", "max_files: true and false are for switches, and it is none"),
+        ("grace_seconds = false", "grace_seconds: true and false are for switches"),
+        ('storage = "gs://x/y"', "storage: files lie in s3://bucket, in s3://bucket/prefix, or in a folder"),
+        ('storage = "s3://"', "storage: files lie in s3://bucket"),
+        ('storage_options = {key = "a"}', "storage_options: they are of S3, and storage is no s3://bucket"),
+        ('storage = "media"\nstorage_options = {key = "a"}', "storage_options: they are of S3"),
+        ('redis_url = "http://x"', "redis_url: a URL of Redis or Valkey begins with redis://, rediss:// or"),
+        ('redis_url = "postgresql://h/d"', "redis_url: a URL of Redis or Valkey begins"),
+        ('database_url = "mysql://u:pw@h/d"', "database_url: a ledger is kept in SQLite or PostgreSQL, not in mysql"),
+        ('scanner = "localhost"', "scanner: 'localhost' is no address of a clamd"),
+        ('authenticate = "json"', "authenticate: it is written module:function, and not 'json'"),
+        ('authenticate = "json:"', "authenticate: it is written module:function, and not 'json:'"),
+        ('steps = "a b:c"', "steps: it is written module:function, and not 'a b:c'"),
+    ],
+)
+def test_what_would_refuse_everything_or_be_of_no_effect_is_refused(tmp_path: Path, text: str, told: str) -> None:
+    """With the name of its setting, and nothing that is not shown."""
+    [line] = complaint(written(tmp_path, text))
+    assert line.startswith(f"{tmp_path}/service.toml: ")
+    assert told in line
+    assert "pw" not in line
+
+
+def test_what_may_be_none_or_nothing_may_still(tmp_path: Path) -> None:
+    text = 'rate = "none"\nmin_rate = "0"\nstorage = "s3://bucket/a"\nstorage_options = {key = "a"}\njobs = false\n'
+    settings = Settings.load(written(tmp_path, text), accept="none")
+    assert (settings.rate, settings.min_rate, settings.storage_options) == (None, "0", {"key": "a"})
+    assert (settings.accept, settings.jobs) == (None, False)
+    assert Settings(storage_options={}).storage is None
+
+
+def test_a_folder_may_be_below_home(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In TOML no shell has written it out."""
+    environment.setenv("HOME", str(tmp_path))
+    settings = Settings.load(written(tmp_path, 'data = "~/x"\nstorage = "~/y"\ntokens_file = "~/z"\nhost = "~"'))
+    assert (settings.data, settings.storage) == (tmp_path / "x", f"{tmp_path}/y")
+    assert (settings.tokens_file, settings.host) == (tmp_path / "z", "~")
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"authenticate": "nomod:fn"}, "authenticate is module:function, and 'nomod:fn' cannot be found: No module"),
+        ({"authenticate": "json:nothing"}, "authenticate is module:function, and 'json:nothing' cannot be found: mod"),
+        ({"authenticate": "json:__name__"}, "authenticate is module:function, and 'json:__name__' cannot be called"),
+        ({"steps": "broken:steps"}, "steps is module:function, and 'broken:steps' cannot be found: KeyError: 'gone'"),
+        ({"tokens_file": "/nowhere/tokens"}, "tokens_file: /nowhere/tokens cannot be read: [Errno 2] No such file"),
+        ({"redirects": True}, "redirects: they are to a bucket, and storage is no s3://bucket"),
+        ({"redirects": True, "storage": "media"}, "redirects: they are to a bucket"),
+    ],
+)
+def test_what_is_named_and_not_there_is_told(
+    environment: pytest.MonkeyPatch, tmp_path: Path, settings: dict[str, Any], told: str
+) -> None:
+    environment.chdir(tmp_path)
+    environment.setattr(sys, "path", list(sys.path))
+    (tmp_path / "broken.py").write_text("{}['gone']")
+    with pytest.raises(ValueError, match=f"^{re.escape(told)}"):
+        check(Settings(**settings))
+
+
+def test_what_is_named_is_found_in_the_folder_of_the_service(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    environment.chdir(tmp_path)
+    environment.setattr(sys, "path", list(sys.path))
+    (tmp_path / "ours_of_this_test.py").write_text("def owner(request): ...")
+    (tmp_path / "tokens.toml").write_text("")
+    file = tmp_path / "tokens.toml"
+    check(Settings(authenticate="ours_of_this_test:owner", tokens_file=file, redirects=True, storage="s3://bucket"))
+
+
 def test_several_names_may_be_none(tmp_path: Path) -> None:
     assert Settings.load(written(tmp_path, 'hosts = ["a"]'), hosts="").hosts == ()
 
@@ -181,6 +264,7 @@ SECRET = "s3cret-s3cret-s3cret-s3cret-s3cret"
 def test_no_secret_is_shown(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("UPLOADKIT_SECRET", SECRET)
     environment.setenv("UPLOADKIT_METRICS_TOKEN", SECRET)
+    environment.setenv("UPLOADKIT_STORAGE", "s3://bucket")
     environment.setenv("UPLOADKIT_STORAGE_OPTIONS", f'{{"secret": "{SECRET}"}}')
     environment.setenv("DATABASE_URL", f"postgresql://ann:{SECRET}@host/uploads?sslpassword={SECRET}&a=b")
     lines = list(Loaded.of(None, {"redis_url": f"rediss://:{SECRET}@host"}).lines())
@@ -213,9 +297,20 @@ def test_what_is_shown_may_be_written_into_a_file(tmp_path: Path) -> None:
     assert Settings.load(written(tmp_path, "\n".join(said.lines()))) == said.settings
 
 
+TOML = f"""
+port = 1
+storage = "s3://bucket"
+[storage_options]
+a = 1
+[[tokens]]
+owner = "a, b"
+sha256 = "{HASH}"
+"""
+
+
 def test_other_processes_find_the_same_settings(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Whatever the environment, or a file that it names, said beside them."""
-    file = written(tmp_path, f'port = 1\n[storage_options]\na = 1\n[[tokens]]\nowner = "a, b"\nsha256 = "{HASH}"\n')
+    file = written(tmp_path, TOML)
     environment.setenv("UPLOADKIT_CONFIG", str(file))
     environment.setenv("UPLOADKIT_WORKERS", "3")
     environment.setenv("REDIS_URL", "redis://host")

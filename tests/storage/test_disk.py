@@ -103,12 +103,23 @@ def test_a_root_may_be_a_link(tmp_path: Path) -> None:
 
 def test_a_root_that_is_a_file_is_a_failure_without_a_path_in_its_text(tmp_path: Path) -> None:
     """The text of an error may reach the sender: the system's words are in it, the server's paths are not."""
+    disk = DiskStorage(tmp_path / "root")
     (tmp_path / "root").write_bytes(b"")
     with pytest.raises(StorageFailed) as raised:
-        DiskStorage(tmp_path / "root").open("key", INFO)
+        disk.open("key", INFO)
     assert str(raised.value) == "the storage could not open a file: File exists"
     assert isinstance(raised.value.__cause__, FileExistsError)
     assert (raised.value.storage, raised.value.key, raised.value.retryable) == ("disk", "key", False)
+
+
+@pytest.mark.parametrize("root", ["file", "file/below", "link"])
+def test_a_root_that_is_a_file_already_is_refused_when_the_storage_is_made(tmp_path: Path, root: str) -> None:
+    """And not at each upload."""
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "link").symlink_to("file")
+    with pytest.raises(ValueError, match=f"needs a folder, and {tmp_path}/{root.partition('/')[0]} is a file"):
+        DiskStorage(tmp_path / root)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
 
 
 def test_threads_that_open_at_once_prepare_once(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from .app import add_app, load_pipeline
@@ -43,13 +43,24 @@ def _doctor(options: argparse.Namespace) -> int:
     with closing(load_pipeline(options)) as pipeline:
         from ..processing.doctor import doctor
 
-        findings = doctor(pipeline)
+        findings = [replace(each, advice=_meant(each.advice, options)) for each in doctor(pipeline)]
         for finding in findings:
             if options.json:
                 print(json.dumps(asdict(finding)))
             else:
                 _show(finding)
     return max((_STATUS[finding.level] for finding in findings), default=OK)
+
+
+def _meant(advice: str | None, options: argparse.Namespace) -> str | None:
+    """With the words by which other commands find the same pipeline. A service has a worker of its own."""
+    if advice is None:
+        return None
+    if options.app is not None:
+        return advice.replace("MODULE:NAME", options.app)
+    file = "" if options.config is None else f" --config {options.config}"
+    advice = advice.replace(" --app MODULE:NAME", file)
+    return advice.replace("uploadkit worker", f"uploadkit serve{file}, or beside it uploadkit worker")
 
 
 def _show(finding: Finding) -> None:

@@ -49,7 +49,8 @@ def _add_settings(parser: Parser) -> None:
             options["action"] = argparse.BooleanOptionalAction
         else:
             options |= {"choices": setting.choices, "metavar": None if setting.choices else "VALUE"}
-        default = "" if setting.default in (None, (), True, False) else f"; {setting.default} is the default"
+        has_none = setting.kind == "switch" or setting.default in (None, ())
+        default = "" if has_none else f"; {setting.default} is the default"
         settings.add_argument(setting.flag, help=f"{setting.description}{default}".replace("%", "%%"), **options)
 
 

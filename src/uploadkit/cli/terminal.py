@@ -26,7 +26,10 @@ class Parser(argparse.ArgumentParser):
         if self.later is not None:
             later, self.later = self.later, None
             later(self)
-        return super().parse_known_args(*arguments, **named)
+        options, strange = super().parse_known_args(*arguments, **named)
+        if strange:  # said by the command that does not know them, with its own usage
+            self.error(f"unrecognized arguments: {' '.join(strange)}")
+        return options, strange
 
     def error(self, message: str) -> NoReturn:
         super().error(shown(message))
@@ -91,12 +94,19 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _is_duration = re.compile(r"(\d+(?:\.\d+)?)([smhd])").fullmatch
 
 
+MOST_DAYS = 36500
+"""A hundred years. Dates reach back no further than to the year 1."""
+
+
 def duration(text: str) -> float:
     """Seconds, of a text such as "90s", "15m", "12h" or "1d"."""
     found = _is_duration(text)
     if found is None:
         raise ValueError(f"{text!r} is no time, such as 90s, 15m, 12h or 1d")
-    return float(found[1]) * _SECONDS[found[2]]
+    seconds = float(found[1]) * _SECONDS[found[2]]
+    if seconds > MOST_DAYS * _SECONDS["d"]:
+        raise ValueError(f"{text!r} is too long: {MOST_DAYS}d is the longest time")
+    return seconds
 
 
 class Ticker:

@@ -101,6 +101,8 @@ class File:
     def _check_counts(self, max_count: int | None) -> None:
         if max_count is not None and self._needed > max_count:
             raise ValueError(f"field {self.name!r}: min_count {self._needed} is more than max_count {max_count}")
+        if max_count == 0:
+            raise ValueError(f"field {self.name!r}: a max_count of 0 would refuse every file")
 
     def over(self, defaults: Mapping[str, object]) -> File:
         """These rules, and those of `defaults` where this field says nothing."""
@@ -237,6 +239,8 @@ def staging_for(
 def _check_name(name: str) -> None:
     if not isinstance(name, str):
         raise TypeError(f"a field's name is a str, not {name!r}")
+    if not name:
+        raise ValueError("a field has a name, and not an empty one: no form could send it")
 
 
 def _check_count(what: str, count: int | None) -> None:

@@ -52,7 +52,7 @@ class Database:
     """Connects when it is first used. In SQLite it makes the ledger's tables itself, and brings them up to date."""
 
     def __init__(self, url: str, *, wait_seconds: float) -> None:
-        parsed = _parsed(url)
+        parsed = parsed_url(url)
         self.is_sqlite: bool = parsed.get_backend_name() == "sqlite"
         self._engine = _engine(parsed, wait_seconds)
         self._writer = self._engine.execution_options(writes=True)
@@ -153,7 +153,8 @@ class Database:
         self._is_current = True
 
 
-def _parsed(url: str) -> URL:
+def parsed_url(url: str) -> URL:
+    """That of a ledger. Raises `ValueError`, which does not show it."""
     try:
         parsed = make_url(url)
     except exc.ArgumentError as error:

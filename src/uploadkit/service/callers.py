@@ -23,7 +23,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection, Request
 
 from .problems import Refused
-from .settings import Settings, TokenRule, tokens_of
+from .settings import Settings, TokenRule, tokens_in, tokens_of
 from .turns import Turns
 
 __all__ = ["ANYBODY", "Authenticate", "Caller", "Callers"]
@@ -111,10 +111,7 @@ class _Tokens:
         self._look_at = 0.0
         if file is not None:
             self._seen = _looks(file)
-            try:
-                self._read = tokens_of(file.read_text("utf-8"))
-            except (OSError, ValueError) as error:
-                raise ValueError(f"tokens_file: {file} cannot be read: {error}") from error
+            self._read = tokens_in(file)
             self._look_at = time.monotonic() + LOOKED_AT_SECONDS
 
     def owner(self, token: str | None) -> str | None:

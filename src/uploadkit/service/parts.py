@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from starlette.requests import HTTPConnection, Request
 
@@ -33,7 +32,7 @@ from .hearing import Watch, tell_others
 from .links import Links
 from .operating import Numbers, Readiness
 from .problems import not_found
-from .settings import Settings
+from .settings import Settings, named
 from .turns import Turns
 from .words import said
 
@@ -132,7 +131,12 @@ def storages_of(settings: Settings) -> tuple[Storage, Storage, Storage]:
 
 
 def _three(make: Callable[[str], Storage]) -> tuple[Storage, Storage, Storage]:
-    return make("staging"), make("files"), make("quarantine")
+    try:
+        return make("staging"), make("files"), make("quarantine")
+    except TypeError as error:  # of options alone
+        raise ValueError(f"storage_options: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"storage: {error}") from error
 
 
 def redis_url_of(settings: Settings) -> str:
@@ -152,18 +156,6 @@ def _counts_at(settings: Settings, pipeline: Pipeline) -> str | None:
     if pipeline.queue is None or settings.workers == 1:
         return settings.redis_url
     return redis_url_of(settings)
-
-
-def named(name: str, setting: str) -> Callable[..., Any]:
-    """What `module:attribute` names. Raises `ValueError`, which names the setting."""
-    module, _, attribute = name.partition(":")
-    try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"{setting} is module:function, and {name!r} cannot be found: {error}") from error
-    if not callable(found):
-        raise ValueError(f"{setting} is module:function, and {name!r} cannot be called")
-    return cast("Callable[..., Any]", found)
 
 
 def _form(settings: Settings, pipeline: Pipeline) -> Spec[Submission]:

@@ -9,15 +9,18 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from importlib import import_module
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias, get_args
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias, cast, get_args
 
 try:
+    from limits import RateLimitItem, parse_many
     from pydantic import (
         AliasChoices,
         AwareDatetime,
@@ -39,6 +42,8 @@ except ModuleNotFoundError as _missing:
         "uploadkit.service needs the extra `service`: pip install 'pyuploadkit[service]'", name=_missing.name
     ) from _missing
 
+from ..content.scanning import ClamAV
+from ..policy.accept import Accept
 from ..policy.limits import parse_size
 
 __all__ = [
@@ -116,6 +121,42 @@ def tokens_of(text: str) -> tuple[TokenRule, ...]:
     if tables.keys() - {"tokens"} or not isinstance(tables.get("tokens", []), list):
         raise ValueError("there are tables [[tokens]] here, and nothing else")
     return tuple(_rule(number, table) for number, table in enumerate(tables.get("tokens", []), 1))
+
+
+def tokens_in(file: Path) -> tuple[TokenRule, ...]:
+    """Those of a file of this name. Raises `ValueError`, as `tokens_of`."""
+    try:
+        return tokens_of(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"tokens_file: {file} cannot be read: {error}") from error
+
+
+def rates_of(text: str | None) -> Sequence[RateLimitItem]:
+    """Of what is like "600/minute; 20/second"; without it there are none. Raises `ValueError`."""
+    try:
+        rates = [] if text is None else parse_many(text)
+    except ValueError:
+        raise ValueError(f"a rate is like 600/minute, or 600/minute; 20/second, and not {text!r}") from None
+    if not all(rate.amount for rate in rates):
+        raise ValueError(f'{text!r} would refuse every request: write "none" where there is no limit')
+    return rates
+
+
+def named(name: str, setting: str) -> Callable[..., Any]:
+    """What `module:attribute` names; modules of the current folder come first. Raises `ValueError`, which names the
+    setting."""
+    module, _, attribute = name.partition(":")
+    here = os.getcwd()
+    if sys.path[:1] != [here]:
+        sys.path.insert(0, here)
+    try:
+        found = getattr(import_module(module), attribute)
+    except Exception as error:  # also whatever the module itself raises
+        told = error if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: {error}"
+        raise ValueError(f"{setting} is module:function, and {name!r} cannot be found: {told}") from error
+    if not callable(found):
+        raise ValueError(f"{setting} is module:function, and {name!r} cannot be called")
+    return cast("Callable[..., Any]", found)
 
 
 def _rule(number: int, table: object) -> TokenRule:
@@ -251,6 +292,8 @@ class Settings(BaseSettings):
         field = cls.model_fields[info.field_name or ""]
         if value == "" and field.default != ():  # it would be no setting in the environment of other processes
             raise ValueError('it is empty: leave it out, or write "none" where that may be')
+        if isinstance(value, bool) and field.annotation is not bool:  # as a number it would be 1, or 0
+            raise ValueError("true and false are for switches, and it is none")
         is_optional = type(None) in get_args(field.annotation)
         return None if value == "none" and is_optional else value
 
@@ -262,9 +305,77 @@ class Settings(BaseSettings):
 
     @field_validator("max_file_size", "max_request_size", "min_rate", "quota_size")
     @classmethod
-    def _is_size(cls, value: str | None) -> str | None:
+    def _is_size(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and parse_size(value) == 0 and info.field_name in ("max_file_size", "max_request_size"):
+            raise ValueError("0 would refuse every file")
+        return value
+
+    @field_validator("data", "tokens_file", "storage")
+    @classmethod
+    def _may_be_below_home(cls, value: Path | str | None) -> Path | str | None:
+        """A shell knows what `~` is, and a file of TOML does not."""
+        if value is None:
+            return None
+        found = os.path.expanduser(value)
+        return Path(found) if isinstance(value, Path) else found
+
+    @field_validator("storage")
+    @classmethod
+    def _is_place(cls, value: str | None) -> str | None:
+        if value is not None and "://" in value and not _BUCKET.match(value):
+            raise ValueError("files lie in s3://bucket, in s3://bucket/prefix, or in a folder")
+        return value
+
+    @field_validator("storage_options")
+    @classmethod
+    def _are_of_s3(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if value and "storage" in info.data and not _is_on_s3(info.data["storage"]):
+            raise ValueError("they are of S3, and storage is no s3://bucket")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("a URL of Redis or Valkey begins with redis://, rediss:// or unix://")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_database(cls, value: str | None) -> str | None:
         if value is not None:
-            parse_size(value)
+            from ..records.database import parsed_url  # SQLAlchemy
+
+            parsed_url(value)
+        return value
+
+    @field_validator("scanner")
+    @classmethod
+    def _is_scanner(cls, value: str | None) -> str | None:
+        if value is not None:
+            ClamAV(value)
+        return value
+
+    @field_validator("steps", "authenticate")
+    @classmethod
+    def _is_name(cls, value: str | None) -> str | None:
+        if value is not None and not _FUNCTION.fullmatch(value):
+            raise ValueError(f"it is written module:function, and not {value!r}")
+        return value
+
+    @field_validator("accept")
+    @classmethod
+    def _are_types(cls, values: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if values is not None:
+            if not values:
+                raise ValueError("it is empty, which would refuse every file: leave it out for the usual types")
+            Accept.of(list(values))
+        return values
+
+    @field_validator("rate", "failed_rate")
+    @classmethod
+    def _are_rates(cls, value: str | None) -> str | None:
+        rates_of(value)
         return value
 
     @field_validator("old_secrets")
@@ -323,6 +434,19 @@ class Settings(BaseSettings):
             if value != setting.default:
                 environment[setting.variables[0]] = _as_text(value)
         return environment
+
+
+def check(settings: Settings) -> None:
+    """Whether what they name is there, and of use: what `serve` looks at before anything begins. Not in `Settings`: an
+    application may bring another pipeline, and a worker asks for no tokens. Raises `ValueError`, which names the
+    setting."""
+    if settings.redirects and not _is_on_s3(settings.storage):
+        raise ValueError("redirects: they are to a bucket, and storage is no s3://bucket")
+    if settings.tokens_file is not None:
+        tokens_in(settings.tokens_file)
+    for setting in ("authenticate", "steps"):
+        if (name := getattr(settings, setting)) is not None:
+            named(name, setting)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -469,5 +593,11 @@ def _as_toml(value: object) -> str:
     return json.dumps("none" if value is None else without_password(str(value)), ensure_ascii=False)
 
 
+def _is_on_s3(storage: str | None) -> bool:
+    return storage is not None and "://" in storage
+
+
+_BUCKET = re.compile(r"s3a?://[^/]")
+_FUNCTION = re.compile(r"\w+(\.\w+)*:\w+")
 _NAME = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]", re.IGNORECASE)
 _ORIGIN = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")

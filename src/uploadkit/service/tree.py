@@ -27,7 +27,7 @@ from typing import Any, Final
 from ..processing.valkey import ValkeyServer
 from .channel import END, ENDING, FAILED, LAST_SECONDS, READY
 from .lines import configure
-from .settings import Settings, without_password
+from .settings import Settings, check, without_password
 
 if sys.platform != "win32":
     import fcntl
@@ -54,6 +54,10 @@ def serve(settings: Settings, *, say: Callable[[str], object]) -> int:
     and what it uses, as soon as it does. Raises `ServeFailed`."""
     if sys.platform == "win32":
         raise ServeFailed("uploadkit serve needs Linux or macOS")
+    try:
+        check(settings)
+    except ValueError as error:
+        raise ServeFailed(str(error)) from error
     with ExitStack() as stack:
         lock = stack.enter_context(_held(settings.data))
         listening = stack.enter_context(_bound(settings))

@@ -11,18 +11,18 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from heapq import heappop, heappush
 from typing import Final, Protocol, TypeVar
 
-from limits import RateLimitItem, parse_many
+from limits import RateLimitItem
 from limits.aio.storage import RedisStorage, Storage
 from limits.aio.strategies import FixedWindowRateLimiter
 from limits.errors import StorageError
 
 from .problems import Refused
-from .settings import Settings
+from .settings import Settings, rates_of
 
 __all__ = ["Counted", "Turns"]
 
@@ -51,9 +51,9 @@ class Turns:
     """Those of one process; requests are counted for all processes where there is a `redis_url`."""
 
     def __init__(self, settings: Settings, *, redis_url: str | None) -> None:
-        """Connects to nothing yet. Raises `ValueError` for a rate that is none."""
-        self._rates = _rates(settings.rate, "rate")
-        self._failed_rates = _rates(settings.failed_rate, "failed_rate")
+        """Connects to nothing yet."""
+        self._rates = rates_of(settings.rate)
+        self._failed_rates = rates_of(settings.failed_rate)
         self._most = settings.uploads_at_once
         self._counts = _Counts(redis_url)
         self._uploading: Counter[str] = Counter()
@@ -220,13 +220,6 @@ def _redis(url: str) -> RedisStorage:
     return RedisStorage(
         scheme + url, implementation="redispy", wrap_exceptions=True, key_prefix="uploadkit:turns", **bounds
     )
-
-
-def _rates(text: str | None, setting: str) -> Sequence[RateLimitItem]:
-    try:
-        return () if text is None else parse_many(text)
-    except ValueError:
-        raise ValueError(f"{setting} is like 600/minute, or 600/minute; 20/second, and not {text!r}") from None
 
 
 def _failed(address: str) -> str:

@@ -98,6 +98,11 @@ def test_options_that_would_not_be_heeded_are_refused(options: dict[str, Any]) -
         S3Storage("s3://bucket", options=options)
 
 
+def test_an_option_that_is_none_is_named() -> None:
+    with pytest.raises(TypeError, match=r"^S3 has no option endpoint; it has endpoint_url, key, secret"):
+        S3Storage("s3://bucket", options={"endpoint": "https://s3.example.org", "key": "k", "secret": "s"})
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

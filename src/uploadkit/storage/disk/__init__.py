@@ -88,7 +88,7 @@ class DiskStorage:
         stale_seconds: float = STALE_SECONDS,
         name: str = "disk",
     ) -> None:
-        """Raises `RuntimeError` on Windows."""
+        """Raises `RuntimeError` on Windows, `ValueError` where `root` can be no folder."""
         if sys.platform == "win32":
             raise RuntimeError("DiskStorage needs Linux or macOS: Windows has neither flock nor openat")
         if stale_seconds <= 0:
@@ -97,6 +97,9 @@ class DiskStorage:
         self.durable = durable
         self.stale_seconds = stale_seconds
         self._root: str = os.path.abspath(os.fspath(root))  # a later chdir changes nothing
+        there = next(filter(os.path.exists, (self._root, *map(str, Path(self._root).parents))))
+        if not os.path.isdir(there):
+            raise ValueError(f"DiskStorage needs a folder, and {there} is a file")
         self._nameless = False
         self._prepared_by: int | None = None  # a process's id: a fork's copy has to prepare for itself
         self._preparing: dict[int, threading.Lock] = {}  # by process: a fork's copy of a held lock stays held

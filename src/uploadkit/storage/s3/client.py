@@ -332,7 +332,11 @@ def _is_on_aws(filesystem: Any) -> bool:
     from botocore.exceptions import BotoCoreError
 
     AioConfig(**filesystem.config_kwargs)
-    session = filesystem.session or AioSession(**filesystem.kwargs)
+    try:
+        session = filesystem.session or AioSession(**filesystem.kwargs)
+    except TypeError as error:  # what s3fs does not know it hands on
+        unknown = ", ".join(filesystem.kwargs)
+        raise TypeError(f"S3 has no option {unknown}; it has endpoint_url, key, secret and client_kwargs") from error
     try:
         profile = session.get_scoped_config()
     except BotoCoreError as error:

@@ -581,6 +581,19 @@ def shortened(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def clean(text: str) -> str:
+    """As every database, and every stream, takes it: no NUL, no half of a character."""
+    return str(text).replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
+
+
+def text_of(error: BaseException) -> str:
+    """What an error says, clean. Whatever class it is of, this raises nothing."""
+    try:
+        return clean(str(error))
+    except Exception:
+        return "(it cannot be said)"
+
+
 def _title(status: int) -> str:
     if status in _TITLES:
         return _TITLES[status]

@@ -159,6 +159,37 @@ def test_a_sender_is_told_the_reason_where_it_is_his(
     assert (status.as_json()["state"], status.as_json()["reason"]) == (state, reason)
 
 
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (OSError("no\0\udcff"), State.FAILED),
+        (FileRefused("no\0\udcff", field="file", filter="ugly"), State.REJECTED),
+        (Quarantined("no\0\udcff"), State.QUARANTINED),
+    ],
+    ids=["fails", "refuses", "finds"],
+)
+def test_whatever_an_error_says_its_upload_ends(
+    ledger: Ledger, staging: DiskStorage, error: Exception, state: State
+) -> None:
+    """After as many attempts as were declared, also where no database takes its text."""
+    attempts: list[int] = []
+
+    def fail(job: JobContext) -> None:
+        attempts.append(job.attempt)
+        raise error
+
+    pipeline = Pipeline(ledger)
+    heard = Heard(pipeline)
+    pipeline.process("*", Copies(fail=fail), **options(attempts=1))
+    [file] = sent(Uploader(staging, pipeline=pipeline), b"hello")
+    told(pipeline)
+    record = ledger.get(file.id)
+    assert record.state is state
+    assert "no\\0\\udcff" in (record.reason or "")
+    assert attempts == [1]
+    assert len(heard.names()) == 2
+
+
 def test_a_refusal_rejects_the_upload_and_removes_it(ledger: Ledger, staging: DiskStorage) -> None:
     """With all that was made before; there is no other attempt."""
 

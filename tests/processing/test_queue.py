@@ -12,7 +12,18 @@ from tests.processing.test_contract import nothing
 
 from uploadkit.policy.media_types import EXTENSIONS
 from uploadkit.processing.attempt import REASON_LENGTH, Attempt, Ended, How
-from uploadkit.processing.queue import CONCURRENCY, MAX_DEATHS, Backoff, DeadJob, Later, Progress, Running, queue_for
+from uploadkit.processing.queue import (
+    CONCURRENCY,
+    MAX_DEATHS,
+    Backoff,
+    DeadJob,
+    Failed,
+    GivenUp,
+    Later,
+    Progress,
+    Running,
+    queue_for,
+)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +123,44 @@ def test_a_long_reason_is_cut() -> None:
 
     ended = asyncio.run(attempt().run(handler, None))
     assert (ended.how, len(ended.reason)) == (How.AGAIN, REASON_LENGTH)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [("bad\0byte", "bad\\0byte"), ("no x\udcff.txt", "no x\\udcff.txt")], ids=["NUL", "half"]
+)
+def test_a_reason_is_one_that_every_database_takes(text: str, reason: str) -> None:
+    """Whatever the error says: else nobody could be told, however often the job is begun again."""
+
+    async def handler(running: Running) -> None:
+        raise Failed(text)
+
+    assert asyncio.run(attempt().run(handler, None)).reason == reason
+
+
+def test_an_error_that_says_nothing_is_a_failed_attempt() -> None:
+    """Though it raises where it is asked."""
+
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise LookupError("no words")
+
+    async def handler(running: Running) -> None:
+        raise Mute
+
+    ended = asyncio.run(attempt().run(handler, None))
+    assert (ended.how, ended.reason) == (How.AGAIN, "Mute: (it cannot be said)")
+
+
+def test_a_job_that_nobody_can_be_told_of_ends_all_the_same() -> None:
+    """What is no passing failure would be raised each time, and the job begun without end."""
+
+    async def handler(running: Running) -> None:
+        raise GivenUp("no picture")
+
+    async def on_dead(dead: DeadJob) -> None:
+        raise ValueError("never")
+
+    assert asyncio.run(attempt().run(handler, on_dead)) == Ended(how=How.DEAD, reason="GivenUp: no picture")
 
 
 def test_an_attempt_that_was_cancelled_before_is_not_made() -> None:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from ..errors import ServiceError, text_of
 from .queue import MAX_DEATHS, DeadJob, Failed, GivenUp, Handler, Job, Later, OnDead, Progress
 
 REASON_LENGTH = 500
@@ -134,7 +135,7 @@ class Attempt:
             return Ended(how=self._asked)
         _log.warning("attempt %d of %d at job %s failed", self.attempt, self.job.attempts, self.job.id, exc_info=error)
         name = "" if isinstance(error, Failed) else f"{type(error).__name__}: "
-        reason = f"{name}{error}"[:REASON_LENGTH]
+        reason = f"{name}{text_of(error)}"[:REASON_LENGTH]
         if not again:
             return await self._died(reason, on_dead)
         return Ended(how=How.AGAIN, reason=reason, seconds=self.job.backoff.wait(self.attempt))
@@ -144,7 +145,9 @@ class Attempt:
             dead = DeadJob(job=self.job, reason=reason, attempts=self.attempt, key=self._key)
             try:
                 await on_dead(dead)
-            except Exception:
+            except (ServiceError, OSError):  # which may pass
                 _log.exception("job %s failed for good, and nobody could be told: it is begun again", self.job.id)
                 return Ended(how=How.BACK, seconds=self.job.backoff.wait(self.attempt))
+            except Exception:
+                _log.exception("job %s failed for good, and nobody can be told", self.job.id)
         return Ended(how=How.DEAD, reason=reason)

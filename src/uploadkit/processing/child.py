@@ -26,7 +26,7 @@ from typing import Any, Final
 from .. import errors
 from ..content.child import address_space, limit
 from ..content.sandbox import LENGTH, MESSAGE_SIZE
-from ..errors import UploadError
+from ..errors import UploadError, clean, text_of
 from ..events.facts import as_json
 from ..records.ledger import Claim
 from .app import load_app, log_to_stderr
@@ -144,7 +144,7 @@ def _answered(pipeline: Any, call: Mapping[str, Any], parent: _Parent, grown_fro
 
 def _attempted(pipeline: Any, call: Mapping[str, Any], parent: _Parent) -> dict[str, Any]:
     def tell(percent: int, note: str | None = None) -> None:
-        parent.send({"progress": [call["call"], int(percent), None if note is None else _clean(note)[:TEXT_LENGTH]]})
+        parent.send({"progress": [call["call"], int(percent), None if note is None else clean(note)[:TEXT_LENGTH]]})
 
     number = call["call"]
     claim = Claim(**call["claim"])
@@ -209,19 +209,11 @@ def _described(error: BaseException) -> dict[str, Any]:
             kept = {name: value for name, value in facts.items() if _is_json(value)}
             return {"error": {"type": known[0], "text": _text_of(error), "facts": kept}}
     trace = "".join(traceback.format_exception(error))
-    return {"raised": {"type": type(error).__name__, "text": _text_of(error), "trace": _clean(trace)[-TRACE_LENGTH:]}}
+    return {"raised": {"type": type(error).__name__, "text": _text_of(error), "trace": clean(trace)[-TRACE_LENGTH:]}}
 
 
 def _text_of(error: BaseException) -> str:
-    try:
-        return _clean(str(error))[:TEXT_LENGTH]
-    except Exception:
-        return "(it cannot be said)"
-
-
-def _clean(text: str) -> str:
-    """As every database, and every stream, takes it: no NUL, no half of a character."""
-    return str(text).replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
+    return text_of(error)[:TEXT_LENGTH]
 
 
 def _is_json(value: object) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Unpack
 
-from ..errors import RecordMissing, SenderError, UploadChanged
+from ..errors import RecordMissing, SenderError, UploadChanged, clean, text_of
 from ..events.bus import Events
 from ..events.facts import Fact, FileFailed, FileProcessed, FileProgressed, FileRejected, FileScanned
 from ..records.ledger import Changes, Ledger
@@ -113,13 +113,16 @@ class Course:
         except UploadChanged:  # it is gone, or somebody else makes the step
             return "cancelled"
         except SenderError as error:
-            fact = FileRejected(**of, code=error.code, reason=str(error))
-            await self._end(record.id, State.REJECTED, reason=str(error), facts=[fact])
+            fact = FileRejected(**of, code=error.code, reason=text_of(error))
+            await self._end(record.id, State.REJECTED, reason=text_of(error), facts=[fact])
             return "refused"
         except Quarantined as found:
-            scanned = FileScanned(**of, outcome="infected", signature=found.signature)
+            signature = None if found.signature is None else clean(found.signature)
+            scanned = FileScanned(**of, outcome="infected", signature=signature)
             storage, key = found.moved or (None, None)
-            await self._end(record.id, State.QUARANTINED, reason=str(found), facts=[scanned], storage=storage, key=key)
+            await self._end(
+                record.id, State.QUARANTINED, reason=text_of(found), facts=[scanned], storage=storage, key=key
+            )
             return "quarantined"
         return "done"
 

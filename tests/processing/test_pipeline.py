@@ -21,8 +21,9 @@ from uploadkit.processing.inline import InlineQueue
 from uploadkit.processing.pipeline import Pipeline
 from uploadkit.processing.processor import JobContext, Quarantined
 from uploadkit.processing.processors import Variants
-from uploadkit.processing.queue import Priority
-from uploadkit.records.ledger import Ledger
+from uploadkit.processing.queue import DeadJob, Later, Priority
+from uploadkit.promotion import copy_file
+from uploadkit.records.ledger import Claim, Ledger
 from uploadkit.records.lifecycle import State
 from uploadkit.records.record import UploadRecord
 from uploadkit.storage.disk import DiskStorage
@@ -169,9 +170,10 @@ def test_a_sender_is_told_the_reason_where_it_is_his(
     ids=["fails", "refuses", "finds"],
 )
 def test_whatever_an_error_says_its_upload_ends(
-    ledger: Ledger, staging: DiskStorage, error: Exception, state: State
+    ledger: Ledger, staging: DiskStorage, error: Exception, state: State, caplog: pytest.LogCaptureFixture
 ) -> None:
     """After as many attempts as were declared, also where no database takes its text."""
+    caplog.set_level("CRITICAL", "uploadkit.processing")  # half a character cannot be reported from a test
     attempts: list[int] = []
 
     def fail(job: JobContext) -> None:
@@ -665,3 +667,107 @@ def test_a_ledger_that_fails_at_the_end_of_a_step_does_not_hold_up_the_next_atte
     assert pipeline.status(file.id).state is State.COMPLETED
     assert time.monotonic() - began < 5
     assert len(keys_of(staging)) == 3
+
+
+VERDICTS = {
+    "refuses": FileRefused("file 'file' is ugly", field="file", filter="ugly"),
+    "finds": Quarantined("Eicar"),
+    "fails": OSError("cut off"),
+}
+
+
+@pytest.mark.parametrize("error", VERDICTS.values(), ids=VERDICTS)
+def test_what_a_late_attempt_says_takes_nothing_from_a_completed_upload(
+    ledger: Ledger, staging: DiskStorage, error: Exception
+) -> None:
+    """Its claim was lost, and another attempt has made what it was to make."""
+    late, other = Pipeline(ledger), Pipeline(ledger, storages=[staging])
+
+    def lose(job: JobContext) -> None:
+        ledger.release()  # as when it was not renewed for long
+        other.advance(job.record.id)
+        raise error
+
+    late.process("*", Copies("first"), Copies("second", fail=lose), **options(attempts=1))
+    other.process("*", Copies("first"), Copies("second"))
+    [file] = sent(Uploader(staging, pipeline=late), b"hello")
+    status = late.status(file.id)
+    assert status.state is State.COMPLETED
+    made = [key for name in ("first", "second") for key in status.results[name]["keys"]]
+    assert keys_of(staging) == sorted([file.key, *made])
+    assert ledger.leftovers() == []
+
+
+@pytest.mark.parametrize("error", VERDICTS.values(), ids=VERDICTS)
+def test_a_late_attempt_does_not_end_an_upload_that_another_one_has(
+    ledger: Ledger, staging: DiskStorage, error: Exception
+) -> None:
+    """A verdict counts under the claim, or not at all."""
+    claims: list[Claim | None] = []
+
+    def lose(job: JobContext) -> None:
+        ledger.release()
+        claims.append(ledger.claim(job.record.id, copies.name, copies.digest, seconds=60))
+        raise error
+
+    pipeline, copies = Pipeline(ledger), Copies(fail=lose)
+    pipeline.process("*", copies, **options(attempts=1))
+    [file] = sent(Uploader(staging, pipeline=pipeline), b"hello")
+    assert ledger.get(file.id).state is State.PROCESSING
+    assert keys_of(staging) == [file.key]
+    [claim] = claims
+    assert claim is not None
+    ledger.finish(claim, {"results": {}, "objects": []})
+    pipeline.advance(file.id)
+    assert ledger.get(file.id).state is State.COMPLETED
+
+
+def test_an_upload_does_not_fail_by_a_step_that_another_attempt_makes_or_has_made(
+    ledger: Ledger, staging: DiskStorage
+) -> None:
+    """Whoever gives it up is late: while somebody is at it, it is asked again later."""
+    pipeline = Pipeline(ledger, queue=InlineQueue())
+    pipeline.process("*", Copies())
+    [file] = sent(Uploader(staging, pipeline=pipeline), b"hello")
+    pipeline.advance(file.id)
+    [rule] = pipeline.rules
+    job = rule.job(ledger.get(file.id))
+    dead = DeadJob(job=job, reason="too late", attempts=3, key="1")
+    claim = ledger.claim(file.id, job.processor, job.digest, seconds=60)
+    assert claim is not None
+    with pytest.raises(Later):
+        asyncio.run(pipeline._course.dead(dead))
+    ledger.finish(claim, {"results": {}, "objects": []})
+    asyncio.run(pipeline._course.dead(dead))
+    assert ledger.get(file.id).state is State.PROCESSING
+
+
+def test_nobody_begins_a_scan_before_the_quarantine_is_written_down(
+    ledger: Ledger, staging: DiskStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would remove the copy there that the record is about to name."""
+    kept, claims = MemoryStorage(name="quarantine"), list[Claim | None]()
+
+    class Finds:
+        name, digest, storages = "scan", "1", (kept,)
+
+        def process(self, job: JobContext) -> None:
+            job.intend((kept, "infected"))
+            job.intend((job.file.storage, job.file.key), shared=True)
+            copy_file(job.file, to=kept, key="infected")
+            raise Quarantined("Eicar", moved=(kept.name, "infected"))
+
+    async def amove(upload: str, state: State, **more: Any) -> UploadRecord:
+        if state is State.QUARANTINED:
+            claims.append(ledger.claim(upload, "scan", "1", seconds=60))
+        return await Ledger.amove(ledger, upload, state, **more)
+
+    monkeypatch.setattr(ledger, "amove", amove)
+    pipeline = Pipeline(ledger)
+    pipeline.process("*", Finds())
+    [file] = sent(Uploader(staging, pipeline=pipeline), b"hello")
+    record = ledger.get(file.id)
+    assert claims == [None]
+    assert (record.state, record.storage, record.key) == (State.QUARANTINED, "quarantine", "infected")
+    assert (keys_of(kept), keys_of(staging)) == (["infected"], [])
+    assert ledger.leftovers() == []

@@ -128,8 +128,9 @@ def test_a_long_reason_is_cut() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"), [("bad\0byte", "bad\\0byte"), ("no x\udcff.txt", "no x\\udcff.txt")], ids=["NUL", "half"]
 )
-def test_a_reason_is_one_that_every_database_takes(text: str, reason: str) -> None:
+def test_a_reason_is_one_that_every_database_takes(text: str, reason: str, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever the error says: else nobody could be told, however often the job is begun again."""
+    caplog.set_level("CRITICAL", "uploadkit.processing")  # half a character cannot be reported from a test
 
     async def handler(running: Running) -> None:
         raise Failed(text)
@@ -161,6 +162,18 @@ def test_a_job_that_nobody_can_be_told_of_ends_all_the_same() -> None:
         raise ValueError("never")
 
     assert asyncio.run(attempt().run(handler, on_dead)) == Ended(how=How.DEAD, reason="GivenUp: no picture")
+
+
+def test_a_death_may_be_put_off() -> None:
+    """Where somebody else may be doing what this one could not."""
+
+    async def handler(running: Running) -> None:
+        raise GivenUp("no picture")
+
+    async def on_dead(dead: DeadJob) -> None:
+        raise Later(7)
+
+    assert asyncio.run(attempt().run(handler, on_dead)) == Ended(how=How.BACK, seconds=7)
 
 
 def test_an_attempt_that_was_cancelled_before_is_not_made() -> None:

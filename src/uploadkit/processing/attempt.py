@@ -145,6 +145,8 @@ class Attempt:
             dead = DeadJob(job=self.job, reason=reason, attempts=self.attempt, key=self._key)
             try:
                 await on_dead(dead)
+            except Later as later:
+                return self._put_off(later.seconds)
             except (ServiceError, OSError):  # which may pass
                 _log.exception("job %s failed for good, and nobody could be told: it is begun again", self.job.id)
                 return Ended(how=How.BACK, seconds=self.job.backoff.wait(self.attempt))

@@ -7,22 +7,25 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Unpack
+from functools import partial
 
 from ..errors import RecordMissing, SenderError, UploadChanged, clean, text_of
 from ..events.bus import Events
-from ..events.facts import Fact, FileFailed, FileProcessed, FileProgressed, FileRejected, FileScanned
-from ..records.ledger import Changes, Ledger
-from ..records.lifecycle import State
+from ..events.facts import FileFailed, FileProcessed, FileProgressed, FileRejected, FileScanned
+from ..records.ledger import Ledger
+from ..records.lifecycle import GONE, State
 from ..records.record import Concerning, UploadRecord, concerning
 from ..storage.threads import in_thread
 from .observing import Observer, Outcome, observing
 from .processor import Quarantined
 from .queue import DeadJob, Queue, Running
 from .rules import Rule, Rules
-from .steps import Steps
+from .steps import Steps, Verdict
 
 ALIVE = frozenset({State.STAGED, State.PROCESSING})
+
+ENDED = GONE | {State.QUARANTINED}
+"""States in which nothing stays of what was made of an upload."""
 
 _log = logging.getLogger("uploadkit.processing")
 
@@ -86,17 +89,20 @@ class Course:
         await self.advance(job.upload, queue)
 
     async def dead(self, dead: DeadJob) -> None:
-        """A step was given up: so is the upload."""
+        """A step was given up: so is the upload, unless the step is done by now. Raises `Elsewhere` where somebody else
+        is at it."""
+        job = dead.job
         with suppress(UploadChanged, RecordMissing):
-            record = await self._ledger.aget(dead.job.upload)
-            fact = FileFailed(
-                **concerning(record),
-                processor=dead.job.processor,
-                reason=dead.reason,
-                attempts=dead.attempts,
-            )
-            reason = f"{dead.job.processor}: {dead.reason}"
-            await self._ledger.amove(record.id, State.FAILED, since=ALIVE, reason=reason, facts=[fact])
+            async with self._steps.given_up(job.upload, job.processor, job.digest) as is_undone:
+                if not is_undone:
+                    _log.warning("job %s has failed, and what it was to do is done", job.id)
+                    return
+                record = await self._ledger.aget(job.upload)
+                fact = FileFailed(
+                    **concerning(record), processor=job.processor, reason=dead.reason, attempts=dead.attempts
+                )
+                reason = f"{job.processor}: {dead.reason}"
+                await self._ledger.amove(record.id, State.FAILED, since=ALIVE, reason=reason, facts=[fact])
 
     async def _made(self, rule: Rule, record: UploadRecord, running: Running) -> Outcome:
         """The upload goes on where it is "done". Raises what is a failed attempt."""
@@ -109,30 +115,36 @@ class Course:
                 steal=running.deaths > 0,
                 tell=self._teller(rule, of, running),
                 is_cancelled=lambda: running.is_cancelled,
+                end=partial(self._end, of),
             )
         except UploadChanged:  # it is gone, or somebody else makes the step
             return "cancelled"
-        except SenderError as error:
-            fact = FileRejected(**of, code=error.code, reason=text_of(error))
-            await self._end(record.id, State.REJECTED, reason=text_of(error), facts=[fact])
-            return "refused"
-        except Quarantined as found:
-            signature = None if found.signature is None else clean(found.signature)
-            scanned = FileScanned(**of, outcome="infected", signature=signature)
-            storage, key = found.moved or (None, None)
-            await self._end(
-                record.id, State.QUARANTINED, reason=text_of(found), facts=[scanned], storage=storage, key=key
-            )
-            return "quarantined"
+        except (SenderError, Quarantined) as verdict:
+            with suppress(RecordMissing):
+                record = await self._ledger.aget(record.id)
+                if record.state in ENDED:
+                    await in_thread(self._remove, record)
+            return "quarantined" if isinstance(verdict, Quarantined) else "refused"
         return "done"
 
-    async def _end(
-        self, upload: str, state: State, *, reason: str, facts: list[Fact], **changes: Unpack[Changes]
-    ) -> None:
-        with suppress(RecordMissing):
-            with suppress(UploadChanged):
-                await self._ledger.amove(upload, state, since=ALIVE, reason=reason, facts=facts, **changes)
-            await in_thread(self._remove, await self._ledger.aget(upload))
+    async def _end(self, of: Concerning, verdict: Verdict) -> None:
+        """Raises `UploadChanged` where the upload is not alive any more, and `RecordMissing`."""
+        upload, reason = of["upload"], text_of(verdict)
+        if isinstance(verdict, Quarantined):
+            signature = None if verdict.signature is None else clean(verdict.signature)
+            storage, key = verdict.moved or (None, None)
+            await self._ledger.amove(
+                upload,
+                State.QUARANTINED,
+                since=ALIVE,
+                reason=reason,
+                facts=[FileScanned(**of, outcome="infected", signature=signature)],
+                storage=storage,
+                key=key,
+            )
+        else:
+            fact = FileRejected(**of, code=verdict.code, reason=reason)
+            await self._ledger.amove(upload, State.REJECTED, since=ALIVE, reason=reason, facts=[fact])
 
     def _teller(self, rule: Rule, of: Concerning, running: Running) -> Callable[[int, str | None], None]:
         """Tells progress to the queue and to subscribers, from any thread; where it cannot be told, that is no

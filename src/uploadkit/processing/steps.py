@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeAlias
 
-from ..errors import LedgerFailed, RecordMissing, UploadChanged
+from ..errors import LedgerFailed, RecordMissing, SenderError, UploadChanged
 from ..events.facts import Fact
 from ..records.ledger import Claim, Ledger
 from ..records.record import UploadRecord
@@ -42,6 +42,9 @@ class Elsewhere(Later):
 Apart: TypeAlias = Callable[[Rule, Claim, JobContext], Awaitable[None]]
 """Has a step made in another process, which fills the context."""
 
+Verdict: TypeAlias = SenderError | Quarantined
+"""What a processor raises that ends the upload, and no attempt only."""
+
 
 class Steps:
     """Makes steps. `storages` are those that the pipeline knows, `target` is where what is made goes (None: beside the
@@ -69,11 +72,14 @@ class Steps:
         steal: bool,
         tell: Callable[[int, str | None], None],
         is_cancelled: Callable[[], bool],
+        end: Callable[[Verdict], Awaitable[None]],
     ) -> None:
         """Returns when it was done, by this call or another. With `steal` whoever has claimed it has died.
 
-        Raises `Elsewhere` where somebody else is at it, `UploadChanged` where the upload is gone or the claim was lost,
-        and what the processor raises: whatever is raised, nothing is left of what it had made.
+        A verdict is for `end`, which writes it into the upload's record, and is raised then: what was announced goes
+        with the rest of the upload. Raises `Elsewhere` where somebody else is at it, `UploadChanged` where the upload
+        is gone or the claim was lost, whatever the processor raises then, and else what the processor raises: nothing
+        is left of what it had made.
         """
         name, digest = rule.processor.name, rule.processor.digest
         claim = await self._ledger.aclaim(record.id, name, digest, seconds=LEASE_SECONDS, steal=steal)
@@ -93,16 +99,29 @@ class Steps:
                 raise
             try:
                 await self._call(rule, claim, job)
-            except Quarantined as found:  # what was announced goes when the upload's record says so, its bytes too
-                if found.moved is None:
-                    await in_thread(job.intend, (job.file.storage, job.file.key), shared=True)
-                await self._ledger.agive_back(claim)
+            except (SenderError, Quarantined) as verdict:
+                await self._judge(claim, job, verdict, end)
                 raise
-            except BaseException:
-                await self._undo(claim, job)
+            except BaseException as error:
+                await self._undo(claim, job, error)
                 raise
             await self._finish(claim, job)
         await self._remove_stale(record.id, name, digest)
+
+    @asynccontextmanager
+    async def given_up(self, upload: str, processor: str, digest: str) -> AsyncIterator[bool]:
+        """Nobody makes the step while the block runs: whether it is still to be made. Raises `Elsewhere` where somebody
+        is at it, and `RecordMissing`."""
+        claim = await self._ledger.aclaim(upload, processor, digest, seconds=LEASE_SECONDS)
+        if claim is None:
+            if not await self._is_done(upload, processor, digest):
+                raise Elsewhere(LATER_SECONDS)
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            await (self._ledger.adrop(claim) if claim.attempts == 1 else self._ledger.agive_back(claim))
 
     def context(
         self,
@@ -142,6 +161,22 @@ class Steps:
         async with asyncio.timeout(rule.seconds):
             await in_own_thread(_process, rule.processor, job)
 
+    async def _judge(
+        self, claim: Claim, job: JobContext, verdict: Verdict, end: Callable[[Verdict], Awaitable[None]]
+    ) -> None:
+        """A verdict counts under the claim, or not at all. What was announced goes when the upload's record says so,
+        its bytes too: until then nobody else begins."""
+        try:
+            await self._ledger.aextend(claim, seconds=LEASE_SECONDS)
+            if isinstance(verdict, Quarantined) and verdict.moved is None:
+                await in_thread(job.intend, (job.file.storage, job.file.key), shared=True)
+            await end(verdict)
+        except BaseException as error:
+            await self._undo(claim, job, error)
+            raise
+        with suppress(LedgerFailed):  # it goes later
+            await self._ledger.agive_back(claim)
+
     async def _finish(self, claim: Claim, job: JobContext) -> None:
         """What was shared goes before: with the end of the claim nobody would know of it any more."""
         told, facts = told_of(job.results, job.objects), list[Fact](job.facts)
@@ -154,23 +189,28 @@ class Steps:
             with suppress(LedgerFailed):
                 await self._ledger.agive_back(claim)
             raise
-        except BaseException:
-            await self._undo(claim, job)
+        except BaseException as error:
+            await self._undo(claim, job, error)
             raise
         if cancelled is not None:
             raise cancelled
 
-    async def _undo(self, claim: Claim, job: JobContext) -> None:
-        """An attempt came to nothing. What is shared is left to whoever has taken the claim over. What cannot be
-        removed now was announced, and is removed by the next one."""
+    async def _undo(self, claim: Claim, job: JobContext, error: BaseException) -> None:
+        """An attempt came to nothing, by this error. What is shared is left to whoever has taken the claim over: then
+        the error is nobody's concern, and this raises `UploadChanged`. What cannot be removed now was announced, and is
+        removed by the next one."""
         try:
             await self._remove(claim.upload, job.objects)
             try:
                 await self._ledger.aextend(claim, seconds=LEASE_SECONDS)
-            except UploadChanged:
+            except UploadChanged as lost:
+                if isinstance(error, Exception):  # and no cancellation
+                    raise lost from error
                 return
             await self._remove(claim.upload, job.shared)
             await self._ledger.adrop(claim)
+        except UploadChanged:
+            raise
         except Exception:
             _log.warning("what was made of upload %s in vain stays for now", claim.upload, exc_info=True)
             with suppress(LedgerFailed):

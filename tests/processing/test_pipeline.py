@@ -22,6 +22,7 @@ from uploadkit.processing.pipeline import Pipeline
 from uploadkit.processing.processor import JobContext, Quarantined
 from uploadkit.processing.processors import Variants
 from uploadkit.processing.queue import DeadJob, Later, Priority
+from uploadkit.processing.steps import Verdict
 from uploadkit.promotion import copy_file
 from uploadkit.records.ledger import Claim, Ledger
 from uploadkit.records.lifecycle import State
@@ -771,3 +772,89 @@ def test_nobody_begins_a_scan_before_the_quarantine_is_written_down(
     assert (record.state, record.storage, record.key) == (State.QUARANTINED, "quarantine", "infected")
     assert (keys_of(kept), keys_of(staging)) == (["infected"], [])
     assert ledger.leftovers() == []
+
+
+def waiting(ledger: Ledger, staging: DiskStorage, processor: Copies) -> tuple[Pipeline, str]:
+    """An upload whose step nobody has begun."""
+    pipeline = Pipeline(ledger, queue=InlineQueue())
+    pipeline.process("*", processor)
+    [file] = sent(Uploader(staging, pipeline=pipeline), b"hello")
+    pipeline.advance(file.id)
+    return pipeline, file.id
+
+
+async def make(pipeline: Pipeline, upload: str, *, steal: bool = False) -> None:
+    """One attempt at the first step, whatever the queue thinks of it."""
+    [rule, *_] = pipeline.rules
+
+    async def end(verdict: Verdict) -> None:
+        pytest.fail(f"it has ended: {verdict}")
+
+    await pipeline._steps.make(
+        rule,
+        await pipeline.ledger.aget(upload),
+        attempt=1,
+        steal=steal,
+        tell=lambda percent, note: None,
+        is_cancelled=lambda: False,
+        end=end,
+    )
+
+
+def test_what_was_made_stays_where_a_cancellation_comes_while_the_ledgers_answer_is_lost(
+    ledger: Ledger, staging: DiskStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have been written down that it is made, and it was."""
+    pipeline, upload = waiting(ledger, staging, Copies())
+    finish = ledger.finish
+
+    async def main() -> None:
+        loop, making = asyncio.get_running_loop(), asyncio.create_task(make(pipeline, upload))
+
+        def finish_unheard(*arguments: Any, **more: Any) -> None:
+            finish(*arguments, **more)
+            loop.call_soon_threadsafe(making.cancel)
+            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result(10)
+            raise LedgerFailed("the connection was lost", retryable=True)
+
+        monkeypatch.setattr(ledger, "finish", finish_unheard)
+        with pytest.raises(asyncio.CancelledError):
+            await making
+
+    asyncio.run(main())
+    [result] = ledger.results(upload)
+    assert sorted([ledger.get(upload).key or "", *result.told["results"]["keys"]]) == keys_of(staging)
+
+
+def test_who_comes_after_one_that_was_overtaken_knows_of_it(ledger: Ledger, staging: DiskStorage) -> None:
+    """Also when another attempt has failed meanwhile: the slow one may still write under the first key."""
+    seen: list[bool] = []
+
+    def fail_once(job: JobContext) -> None:
+        seen.append(job.is_first)
+        if len(seen) == 1:
+            raise OSError("not yet")
+
+    copies = Copies(fail=fail_once)
+    pipeline, upload = waiting(ledger, staging, copies)
+    assert ledger.claim(upload, copies.name, copies.digest, seconds=60) is not None  # the slow one's
+    with pytest.raises(OSError, match="not yet"):
+        asyncio.run(make(pipeline, upload, steal=True))
+    asyncio.run(make(pipeline, upload))
+    assert seen == [False, False]
+    assert len(keys_of(staging)) == 3
+
+
+def test_of_an_upload_that_is_gone_an_attempt_leaves_nothing(ledger: Ledger, staging: DiskStorage) -> None:
+    """Not its claim either, though others had it before."""
+
+    def delete(job: JobContext) -> None:
+        pipeline.delete(job.record.id)
+        raise OSError("it is gone")
+
+    copies = Copies(fail=delete)
+    pipeline, upload = waiting(ledger, staging, copies)
+    assert ledger.claim(upload, copies.name, copies.digest, seconds=60) is not None
+    with pytest.raises(OSError, match="it is gone"):
+        asyncio.run(make(pipeline, upload, steal=True))
+    assert (ledger.leftovers(), keys_of(staging)) == ([], [])

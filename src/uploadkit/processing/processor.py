@@ -64,10 +64,10 @@ class JobContext:
     """What a processor has while it works on an upload. Calls block, and may be made in any thread; `aprogress` and
     `astore` are for async functions.
 
-    `attempt` is from 1. `is_first` says that nobody has claimed this work before, or that nothing was left of it: a key
-    that does not change from attempt to attempt is this one's alone. `storage` is where what is made of the upload
-    goes. `results` is what was added, `objects` and
-    `shared` what was announced by `intend`. `facts` are told when the work is finished, in the same transaction.
+    `attempt` is from 1. `is_first` says that nobody has claimed this work before who may still be at it: a key that
+    does not change from attempt to attempt is this one's alone. `storage` is where what is made of the upload goes.
+    `results` is what was added, `objects` and `shared` what was announced by `intend`. `facts` are told when the work is
+    finished, in the same transaction.
     """
 
     def __init__(

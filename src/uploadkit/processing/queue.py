@@ -221,7 +221,7 @@ class DeadJob:
 
 OnDead: TypeAlias = Callable[[DeadJob], Awaitable[None]]
 """Is told of a job that has failed for good, before the queue puts it aside. Where it raises a `ServiceError` or an
-`OSError`, which may pass, the job is begun once more later, so that nobody misses it. So it is after `Later`. Any other error is
+`OSError`, which may pass, or `Later`, the job is begun once more later, so that nobody misses it. Any other error is
 logged."""
 
 

@@ -185,12 +185,14 @@ class Steps:
                 await self._ledger.aextend(claim, seconds=LEASE_SECONDS)  # else they are another's
                 await self._remove(claim.upload, job.shared)
             _, cancelled = await Work(self._ledger.finish, claim, told, facts=facts).finish()
-        except LedgerFailed:  # nobody knows whether it is finished: where it is not, the next one removes what it made
+        except BaseException as error:
+            # Nobody knows then whether it is finished, also where a cancellation came in the same moment: where it is
+            # not, the next one removes what it made.
+            if not isinstance(error, LedgerFailed) and not isinstance(error.__cause__, LedgerFailed):
+                await self._undo(claim, job, error)
+                raise
             with suppress(LedgerFailed):
                 await self._ledger.agive_back(claim)
-            raise
-        except BaseException as error:
-            await self._undo(claim, job, error)
             raise
         if cancelled is not None:
             raise cancelled
@@ -208,13 +210,23 @@ class Steps:
                     raise lost from error
                 return
             await self._remove(claim.upload, job.shared)
-            await self._ledger.adrop(claim)
+            await self._let_go(claim)
         except UploadChanged:
             raise
         except Exception:
             _log.warning("what was made of upload %s in vain stays for now", claim.upload, exc_info=True)
             with suppress(LedgerFailed):
                 await self._ledger.agive_back(claim)  # else the next attempt would wait for its end
+
+    async def _let_go(self, claim: Claim) -> None:
+        """Nothing is left of it. Where others have claimed it before, whoever comes next is to know: one of them may
+        still be at it, only slow."""
+        if claim.attempts > 1:
+            with suppress(UploadChanged):  # it is gone: nobody comes next
+                await self._ledger.aintend(claim, told_of({}, ()))
+                await self._ledger.agive_back(claim)
+                return
+        await self._ledger.adrop(claim)
 
     async def _remove(self, upload: str, objects: Iterable[Made | tuple[str, str]]) -> None:
         """Not where the upload itself lies: a step may have been about to move it there, or away from there."""

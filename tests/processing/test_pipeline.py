@@ -5,31 +5,41 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
-from tests.processing.pipelines import Copies, Heard, keys_of, options, sent, told
+from tests.processing.pipelines import NO_WAIT, Copies, Heard, keys_of, options, sent, told
+from tests.storage.kinds import put
 
 from uploadkit.content.variants import cover
-from uploadkit.errors import FileRefused, LedgerFailed, RecordExists, RecordMissing, StorageFailed, UploadChanged
+from uploadkit.errors import (
+    FileRefused,
+    LedgerFailed,
+    QueueFailed,
+    RecordExists,
+    RecordMissing,
+    StorageFailed,
+    UploadChanged,
+)
 from uploadkit.events.facts import Fact
 from uploadkit.intake.blocking import receive
 from uploadkit.policy.filters import IncomingFile
+from uploadkit.processing import steps
 from uploadkit.processing.inline import InlineQueue
 from uploadkit.processing.pipeline import Pipeline
 from uploadkit.processing.processor import JobContext, Quarantined
 from uploadkit.processing.processors import Variants
-from uploadkit.processing.queue import DeadJob, Later, Priority
-from uploadkit.processing.steps import Verdict
+from uploadkit.processing.queue import DeadJob, Job, Later, Priority
+from uploadkit.processing.steps import LATER_SECONDS, Verdict
 from uploadkit.promotion import copy_file
 from uploadkit.records.ledger import Claim, Ledger
 from uploadkit.records.lifecycle import State
 from uploadkit.records.record import UploadRecord
 from uploadkit.storage.disk import DiskStorage
 from uploadkit.storage.memory import MemoryStorage
-from uploadkit.storage.threads import MAX_THREADS
+from uploadkit.storage.threads import MAX_THREADS, in_thread
 from uploadkit.testing import FailingStorage, FormBuilder, swap_storage
 from uploadkit.uploader import Uploader
 
@@ -276,14 +286,14 @@ def test_a_request_goes_on_soon_after_a_worker_that_was_faster(
     [file] = sent(Uploader(staging, pipeline=pipeline), b"hello")
     held = ledger.claim(file.id, copies.name, copies.digest, seconds=60)
     assert held is not None
-    aclaim = ledger.aclaim
+    claim = ledger.claim
 
-    async def the_other_gives_up(*arguments: Any, **more: Any) -> Any:
-        if (claim := await aclaim(*arguments, **more)) is None:
-            await ledger.agive_back(held)
-        return claim
+    def the_other_gives_up(*arguments: Any, **more: Any) -> Any:
+        if (claimed := claim(*arguments, **more)) is None:
+            ledger.give_back(held)
+        return claimed
 
-    monkeypatch.setattr(ledger, "aclaim", the_other_gives_up)
+    monkeypatch.setattr(ledger, "claim", the_other_gives_up)
     began = time.monotonic()
     assert pipeline.run(file).state is State.COMPLETED
     assert time.monotonic() - began < 3
@@ -774,10 +784,10 @@ def test_nobody_begins_a_scan_before_the_quarantine_is_written_down(
     assert ledger.leftovers() == []
 
 
-def waiting(ledger: Ledger, staging: DiskStorage, processor: Copies) -> tuple[Pipeline, str]:
+def waiting(ledger: Ledger, staging: DiskStorage, processor: Copies, **more: Any) -> tuple[Pipeline, str]:
     """An upload whose step nobody has begun."""
     pipeline = Pipeline(ledger, queue=InlineQueue())
-    pipeline.process("*", processor)
+    pipeline.process("*", processor, **options(**more))
     [file] = sent(Uploader(staging, pipeline=pipeline), b"hello")
     pipeline.advance(file.id)
     return pipeline, file.id
@@ -858,3 +868,152 @@ def test_of_an_upload_that_is_gone_an_attempt_leaves_nothing(ledger: Ledger, sta
     with pytest.raises(OSError, match="it is gone"):
         asyncio.run(make(pipeline, upload, steal=True))
     assert (ledger.leftovers(), keys_of(staging)) == ([], [])
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_what_is_stale_is_removed_by_another_attempt_or_holds_nothing_up(
+    ledger: Ledger, staging: DiskStorage, attempts: int
+) -> None:
+    """The step itself is made by then, and is not made again."""
+    copies = Copies()
+    pipeline, upload = waiting(ledger, staging, copies, attempts=attempts)
+    put(staging, "stale", b"hello")
+    claim = ledger.claim(upload, copies.name, "another", seconds=60)
+    assert claim is not None
+    ledger.finish(claim, {"results": {}, "objects": [[staging.name, "stale"]]})
+    delete, failures = staging.delete, [StorageFailed("not now", storage="staging")]
+
+    def delete_later(key: str) -> None:
+        if failures:
+            raise failures.pop()
+        delete(key)
+
+    staging.delete = delete_later  # type: ignore[method-assign]
+    with nullcontext() if attempts == 1 else pytest.raises(StorageFailed):
+        asyncio.run(make(pipeline, upload))
+    assert "stale" in keys_of(staging)
+    asyncio.run(make(pipeline, upload))
+    assert "stale" not in keys_of(staging)
+    assert [result.digest for result in ledger.results(upload)] == [copies.digest]
+    assert copies.made == 1
+
+
+@pytest.mark.parametrize("error", [QueueFailed(retryable=True), LedgerFailed("busy", retryable=True)], ids=repr)
+def test_a_step_that_is_made_has_not_failed_where_the_next_one_cannot_be_begun(
+    ledger: Ledger, staging: DiskStorage, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """That is put off, however few attempts there are."""
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    pipeline = Pipeline(ledger)
+    here, failures = pipeline._here, [error]
+    here._sleep = sleep
+    add = here.aadd
+
+    async def aadd(*jobs: Job) -> None:
+        if jobs[0].processor == "second" and failures:
+            raise failures.pop()
+        await add(*jobs)
+
+    monkeypatch.setattr(here, "aadd", aadd)
+    first = Copies("first")
+    pipeline.process("*", first, Copies("second"), **options(attempts=1))
+    [file] = sent(Uploader(staging, pipeline=pipeline), b"hello")
+    assert (pipeline.status(file.id).state, first.made, failures) == (State.COMPLETED, 1, [])
+    assert waits == [LATER_SECONDS]
+
+
+def test_an_error_of_the_ledgers_that_means_something_else_is_a_failed_attempt(
+    ledger: Ledger, staging: DiskStorage
+) -> None:
+    """The upload is there, and nobody else is at it: somebody is to hear why it does not go on."""
+    pipeline = Pipeline(ledger)
+    attempts: list[int] = []
+
+    @pipeline.process("*", attempts=2, backoff=NO_WAIT)
+    def again(record: UploadRecord, job: JobContext) -> None:
+        attempts.append(job.attempt)
+        pipeline.retry(record.id)
+
+    [file] = sent(Uploader(staging, pipeline=pipeline), b"hello")
+    record = ledger.get(file.id)
+    assert (record.state, attempts) == (State.FAILED, [1, 2])
+    assert (record.reason or "").startswith("again: UploadChanged: the upload is processing")
+
+
+def test_an_upload_without_bytes_fails_where_it_is_to_be_processed_again(ledger: Ledger, staging: DiskStorage) -> None:
+    """A scan has had them removed."""
+
+    def find(job: JobContext) -> None:
+        raise Quarantined("Eicar")
+
+    pipeline = Pipeline(ledger)
+    pipeline.process("*", Copies(fail=find), **options(attempts=1))
+    [file] = sent(Uploader(staging, pipeline=pipeline), b"hello")
+    ledger.move(file.id, State.PROCESSING)
+    pipeline.advance(file.id)
+    record = ledger.get(file.id)
+    assert record.state is State.FAILED
+    assert "has no bytes" in (record.reason or "")
+
+
+def test_a_cancellation_leaves_no_claim(ledger: Ledger, staging: DiskStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it comes while the step is being claimed."""
+    pipeline, upload = waiting(ledger, staging, Copies())
+    claim = ledger.claim
+
+    async def main() -> None:
+        loop, making = asyncio.get_running_loop(), asyncio.create_task(make(pipeline, upload))
+
+        def claim_slowly(*arguments: Any, **more: Any) -> Claim | None:
+            claimed = claim(*arguments, **more)
+            loop.call_soon_threadsafe(making.cancel)
+            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result(10)
+            return claimed
+
+        monkeypatch.setattr(ledger, "claim", claim_slowly)
+        monkeypatch.setattr(ledger, "aclaim", lambda *given, **more: in_thread(claim_slowly, *given, **more))
+        with pytest.raises(asyncio.CancelledError):
+            await making
+        monkeypatch.undo()
+        await make(pipeline, upload)
+
+    asyncio.run(main())
+    assert len(ledger.results(upload)) == 1
+
+
+def test_a_cancellation_is_heard_while_a_claim_is_renewed(
+    ledger: Ledger, staging: DiskStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the end of a step the renewal is waited for, and no more than that."""
+    pipeline, upload = waiting(ledger, staging, Copies())
+    claim = ledger.claim(upload, "copies", "d", seconds=60)
+    assert claim is not None
+    monkeypatch.setattr(steps, "RENEW_SECONDS", 0)
+
+    async def main() -> None:
+        loop, began, go_on = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+        def wait() -> None:
+            loop.call_soon_threadsafe(began.set)
+            go_on.wait(10)
+
+        monkeypatch.setattr(ledger, "aextend", lambda *given, **more: in_thread(wait))
+
+        async def held() -> None:
+            async with pipeline._steps._held(claim):
+                await began.wait()
+
+        holding = asyncio.create_task(held())
+        await began.wait()
+        await asyncio.sleep(0)  # and now it waits for the renewal
+        holding.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await holding
+
+    asyncio.run(main())

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 
-from ..errors import RecordMissing, SenderError, UploadChanged, clean, text_of
+from ..errors import LedgerFailed, QueueFailed, RecordMissing, SenderError, UploadChanged, clean, text_of
 from ..events.bus import Events
 from ..events.facts import FileFailed, FileProcessed, FileProgressed, FileRejected, FileScanned
 from ..records.ledger import Ledger
@@ -18,9 +18,9 @@ from ..records.record import Concerning, UploadRecord, concerning
 from ..storage.threads import in_thread
 from .observing import Observer, Outcome, observing
 from .processor import Quarantined
-from .queue import DeadJob, Queue, Running
+from .queue import DeadJob, Later, Queue, Running
 from .rules import Rule, Rules
-from .steps import Steps, Verdict
+from .steps import LATER_SECONDS, Steps, Verdict
 
 ALIVE = frozenset({State.STAGED, State.PROCESSING})
 
@@ -86,7 +86,13 @@ class Course:
                 ending.outcome = await self._made(rule, record, running)
             if ending.outcome != "done":
                 return
-        await self.advance(job.upload, queue)
+        try:
+            await self.advance(job.upload, queue)
+        except (QueueFailed, LedgerFailed) as error:  # of the next step, and no failure of this one
+            if not error.retryable:
+                raise
+            _log.warning("upload %s does not go on yet: %s", job.upload, error)
+            raise Later(LATER_SECONDS) from error
 
     async def dead(self, dead: DeadJob) -> None:
         """A step was given up: so is the upload, unless the step is done by now. Raises `Elsewhere` where somebody else
@@ -117,8 +123,10 @@ class Course:
                 is_cancelled=lambda: running.is_cancelled,
                 end=partial(self._end, of),
             )
-        except UploadChanged:  # it is gone, or somebody else makes the step
-            return "cancelled"
+        except UploadChanged as error:
+            if error.state is not None and await self._is_alive(record.id):
+                raise  # it means something else
+            return "cancelled"  # it is gone, or somebody else makes the step
         except (SenderError, Quarantined) as verdict:
             with suppress(RecordMissing):
                 record = await self._ledger.aget(record.id)
@@ -126,6 +134,12 @@ class Course:
                     await in_thread(self._remove, record)
             return "quarantined" if isinstance(verdict, Quarantined) else "refused"
         return "done"
+
+    async def _is_alive(self, upload: str) -> bool:
+        try:
+            return (await self._ledger.aget(upload)).state in ALIVE
+        except RecordMissing:
+            return False
 
     async def _end(self, of: Concerning, verdict: Verdict) -> None:
         """Raises `UploadChanged` where the upload is not alive any more, and `RecordMissing`."""

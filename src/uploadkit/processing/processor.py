@@ -66,8 +66,8 @@ class JobContext:
 
     `attempt` is from 1. `is_first` says that nobody has claimed this work before who may still be at it: a key that
     does not change from attempt to attempt is this one's alone. `storage` is where what is made of the upload goes.
-    `results` is what was added, `objects` and `shared` what was announced by `intend`. `facts` are told when the work is
-    finished, in the same transaction.
+    `results` is what was added, `objects` and `shared` what was announced by `intend`. `facts` are told when the work
+    is finished, in the same transaction.
     """
 
     def __init__(

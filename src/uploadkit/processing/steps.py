@@ -82,10 +82,11 @@ class Steps:
         is left of what it had made.
         """
         name, digest = rule.processor.name, rule.processor.digest
-        claim = await self._ledger.aclaim(record.id, name, digest, seconds=LEASE_SECONDS, steal=steal)
+        claim = await self._claim(record.id, name, digest, steal=steal)
         if claim is None:
             if not await self._is_done(record.id, name, digest):
                 raise Elsewhere(LATER_SECONDS)
+            await self._remove_stale(rule, record.id, attempt=attempt)  # whoever has made it may have failed there
             return
         async with self._held(claim) as is_lost:
             try:
@@ -106,13 +107,13 @@ class Steps:
                 await self._undo(claim, job, error)
                 raise
             await self._finish(claim, job)
-        await self._remove_stale(record.id, name, digest)
+        await self._remove_stale(rule, record.id, attempt=attempt)
 
     @asynccontextmanager
     async def given_up(self, upload: str, processor: str, digest: str) -> AsyncIterator[bool]:
         """Nobody makes the step while the block runs: whether it is still to be made. Raises `Elsewhere` where somebody
         is at it, and `RecordMissing`."""
-        claim = await self._ledger.aclaim(upload, processor, digest, seconds=LEASE_SECONDS)
+        claim = await self._claim(upload, processor, digest, steal=False)
         if claim is None:
             if not await self._is_done(upload, processor, digest):
                 raise Elsewhere(LATER_SECONDS)
@@ -152,6 +153,16 @@ class Steps:
             tell=tell,
             is_cancelled=is_cancelled,
         )
+
+    async def _claim(self, upload: str, processor: str, digest: str, *, steal: bool) -> Claim | None:
+        """Cancelled, it leaves none, which the next attempt would have to wait for."""
+        work = Work(self._ledger.claim, upload, processor, digest, seconds=LEASE_SECONDS, steal=steal)
+        claim, cancelled = await work.finish()
+        if cancelled is not None:
+            if claim is not None:
+                await self._ledger.agive_back(claim)
+            raise cancelled
+        return claim
 
     async def _call(self, rule: Rule, claim: Claim, job: JobContext) -> None:
         if rule.is_apart and self.apart is not None:
@@ -242,12 +253,18 @@ class Steps:
             if (place.name, key) != lies:
                 await in_thread(place.delete, key)
 
-    async def _remove_stale(self, upload: str, processor: str, digest: str) -> None:
-        """What the same processor had made under another digest."""
-        for result in await self._ledger.aresults(upload):
-            if result.processor == processor and result.digest != digest:
-                await self._remove(upload, objects_of(result.told))
-                await self._ledger.aundo(result)
+    async def _remove_stale(self, rule: Rule, upload: str, *, attempt: int) -> None:
+        """What the same processor had made under another digest. What cannot be removed is another attempt's, and in
+        the end holds nothing up: it goes with the upload."""
+        try:
+            for result in await self._ledger.aresults(upload):
+                if result.processor == rule.processor.name and result.digest != rule.processor.digest:
+                    await self._remove(upload, objects_of(result.told))
+                    await self._ledger.aundo(result)
+        except Exception:
+            if attempt < rule.attempts:
+                raise
+            _log.warning("what was made of upload %s by other rules stays", upload, exc_info=True)
 
     async def _is_done(self, upload: str, processor: str, digest: str) -> bool:
         results = await self._ledger.aresults(upload)
@@ -262,8 +279,7 @@ class Steps:
             yield is_lost
         finally:
             renewing.cancel()
-            with suppress(asyncio.CancelledError):
-                await renewing
+            await asyncio.gather(renewing, return_exceptions=True)  # raises where it is this that is cancelled
 
     async def _renew(self, claim: Claim, is_lost: asyncio.Event) -> None:
         while not is_lost.is_set():

@@ -104,6 +104,14 @@ def intend_and_die(job: JobContext) -> None:
 
 
 @known
+def share(job: JobContext) -> None:
+    job.intend((job.storage, "new"))
+    job.intend((job.file.storage, job.file.key), shared=True)
+    if job.attempt > 1:
+        os._exit(3)
+
+
+@known
 def fail(job: JobContext) -> None:
     raise KeyError("a mistake in a function")
 

@@ -6,14 +6,17 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.processing import children_app
 from tests.processing.servers import eventually
 
 from uploadkit import FileRefused
 from uploadkit.events.facts import FileScanned
+from uploadkit.processing import worker
 from uploadkit.processing.children import Children, FunctionFailed, Outcome
 from uploadkit.processing.processor import Quarantined
 from uploadkit.processing.queue import GivenUp, Later
@@ -77,10 +80,10 @@ def test_what_a_function_tells_comes_back() -> None:
         told.append((percent, note))
 
     async def body(children: Children) -> None:
-        outcome = await called(children, "store", tell=tell, announce=announced.append)
+        outcome = await called(children, "store", tell=tell, announce=lambda *places: announced.append(places))
         key = outcome.results["key"]
         assert outcome.objects == [("memory", key)]
-        assert announced == [[("memory", key)]]
+        assert announced == [([("memory", key)], [])]
         [fact] = outcome.facts
         assert isinstance(fact, FileScanned)
         assert fact.outcome == "clean"
@@ -273,10 +276,33 @@ def test_what_was_about_to_be_made_is_known_when_its_process_is_gone() -> None:
 
     async def body(children: Children) -> None:
         with pytest.raises(FunctionFailed):
-            await called(children, "intend_and_die", announce=announced.append)
-        [[(storage, key)]] = announced
+            await called(children, "intend_and_die", announce=lambda *places: announced.append(places))
+        [([(storage, key)], [])] = announced
         assert storage == "memory"
         assert key.endswith(".png")
+
+    with_children(body)
+
+
+@pytest.mark.parametrize("attempt", [1, 2], ids=["done", "died"])
+def test_what_an_attempt_shares_is_the_workers_to_remove(attempt: int) -> None:
+    """It is told apart from what is this attempt's alone, also where the process has died."""
+    storages = children_app.pipeline.storages
+    storage = storages["memory"]
+
+    async def body(children: Children) -> None:
+        of = claim("share")
+        [rule] = [each for each in children_app.pipeline.rules if each.processor.name == "share"]
+        job = children_app.pipeline.context(
+            children_app.pipeline.ledger.get(of.upload),
+            of,
+            attempt=attempt,
+            tell=lambda percent, note: None,
+            is_cancelled=lambda: False,
+        )
+        with pytest.raises(FunctionFailed) if attempt == 2 else nullcontext():
+            await worker._in(children, storages)(rule, of, job)
+        assert (job.objects, job.shared) == ([(storage, "new")], [(storage, "a.txt")])
 
     with_children(body)
 

@@ -159,7 +159,7 @@ def _attempted(pipeline: Any, call: Mapping[str, Any], parent: _Parent) -> dict[
 
     def announce(made: Sequence[Made]) -> None:
         """To the worker first, which removes them where this process does not come to its end."""
-        parent.send({"made": [number, _places(made)]})
+        parent.send({"made": [number, _places(job.objects), _places(job.shared)]})
         intend(made)
 
     job._intend = announce
@@ -167,6 +167,7 @@ def _attempted(pipeline: Any, call: Mapping[str, Any], parent: _Parent) -> dict[
     done = {
         "results": job.results,
         "objects": _places(job.objects),
+        "shared": _places(job.shared),
         "facts": [as_json(fact) for fact in job.facts],
     }
     try:

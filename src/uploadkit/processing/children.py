@@ -41,9 +41,9 @@ Reason: TypeAlias = Literal["raised", "time", "memory", "exit", "signal", "start
 Tell: TypeAlias = Callable[[int, str | None], Awaitable[object]]
 """Is told how far an attempt has come, from 0 to 100, and in words. What is too fast for it is left out."""
 
-Announce: TypeAlias = Callable[[Sequence[tuple[str, str]]], object]
+Announce: TypeAlias = Callable[[Sequence[tuple[str, str]], Sequence[tuple[str, str]]], object]
 """Is told of all objects that an attempt has made, or is about to make, before it does: by the names of their storages
-and their keys."""
+and their keys. First those that are its own, then those that it shares with other attempts."""
 
 CALLS: Final = 200
 """After so many a child is replaced: what functions leak stays small."""
@@ -70,11 +70,12 @@ _log = logging.getLogger("uploadkit.processing")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a processor has told in a child: its results, the objects it has made, by their storages' names and their
-    keys, and facts."""
+    """What a processor has told in a child: its results, the objects it has made, those that it shares with other
+    attempts, both by their storages' names and their keys, and facts."""
 
     results: Mapping[str, Any]
     objects: Sequence[tuple[str, str]]
+    shared: Sequence[tuple[str, str]]
     facts: Sequence[Fact]
 
 
@@ -373,9 +374,9 @@ class _Child:
                     case {"progress": [call, int(percent), str() | None as note]}:
                         if attempt is not None and call == self.calls:  # not of a thread that an earlier one has left
                             attempt.put(percent, note)
-                    case {"made": [call, list(made)]}:
+                    case {"made": [call, list(objects), list(shared)]}:
                         if attempt is not None and call == self.calls:
-                            attempt.made(made)
+                            attempt.made(objects, shared)
                     case dict():
                         return message
                     case _:
@@ -410,9 +411,9 @@ class _Attempt:
         if self.progress is not None and 0 <= percent <= 100:
             self.progress.put(percent, note)
 
-    def made(self, made: list[Any]) -> None:
+    def made(self, objects: list[Any], shared: list[Any]) -> None:
         if self.announce is not None:
-            self.announce(_places(made))
+            self.announce(_places(objects), _places(shared))
 
     async def told(self) -> None:
         if self.progress is not None:
@@ -486,10 +487,13 @@ def _places(made: list[Any]) -> list[tuple[str, str]]:
 
 def _outcome(answer: Mapping[str, Any], memory: int | None) -> Outcome:
     match answer:
-        case {"done": {"results": dict(results), "objects": list(objects), "facts": list(facts)}}:
+        case {
+            "done": {"results": dict(results), "objects": list(objects), "shared": list(shared), "facts": list(facts)}
+        }:
             return Outcome(
                 results=results,
                 objects=_places(objects),
+                shared=_places(shared),
                 facts=[from_json(fact) for fact in facts],
             )
         case {"ended": "memory"}:

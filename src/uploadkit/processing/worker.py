@@ -148,8 +148,9 @@ async def _answering(queue: Queue | None, queues: Sequence[str], until: asyncio.
 
 def _in(children: Children, storages: Mapping[str, Storage]) -> Apart:
     async def apart(rule: Rule, claim: Claim, job: JobContext, /) -> None:
-        def announce(made: Sequence[tuple[str, str]]) -> None:
-            job.objects[:] = [(storages[storage], key) for storage, key in made]
+        def announce(objects: Sequence[tuple[str, str]], shared: Sequence[tuple[str, str]]) -> None:
+            job.objects[:] = [(storages[storage], key) for storage, key in objects]
+            job.shared[:] = [(storages[storage], key) for storage, key in shared]
 
         outcome = await children.call(
             claim,
@@ -160,7 +161,7 @@ def _in(children: Children, storages: Mapping[str, Storage]) -> Apart:
             announce=announce,
             is_cancelled=lambda: job.is_cancelled,
         )
-        announce(outcome.objects)
+        announce(outcome.objects, outcome.shared)
         job.add(outcome.results)
         job.facts.extend(outcome.facts)
 

@@ -232,14 +232,15 @@ class Desk:
         self.announced = []
 
     def _fail(self, token: int, job: JobContext, storages: Mapping[str, Storage]) -> None:
-        """Where it holds the claim to the end, it is then as if there had never been one."""
+        """Where it holds the claim to the end, and nobody had it before, it is then as if there had never been one."""
         self._remove([(storage.name, key) for storage, key in job.objects], storages)
         if self._is_held(token):
             self._remove([(storage.name, key) for storage, key in job.shared], storages)
         if self._is_held(token):
             self.announced = []
             self.token += 1
-            self.claims = 0
+            if self.claims == 1:
+                self.claims = 0
 
     def _remove(self, made: Sequence[tuple[str, str]], storages: Mapping[str, Storage]) -> None:
         for name, key in made:

@@ -28,7 +28,7 @@ async def document(request: Request) -> Response:
     """The contract of this service, as JSON. It is made once: anybody may ask for it, as often as he likes."""
     state = request.app.state
     if not hasattr(state, "document"):
-        state.document = JSONResponse(contract(parts_of(request))).body
+        state.document = bytes(JSONResponse(contract(parts_of(request))).body)
     here = f'"servers":[{{"url":"{address(request, "") or "/"}"'.encode()  # which has nothing that JSON would escape
     return Response(state.document.replace(_SERVERS, here, 1), media_type="application/json")
 

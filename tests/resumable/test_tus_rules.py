@@ -202,7 +202,9 @@ class Uploads(RuleBasedStateMachine):
         known = [self.known[location] for location in locations]
         answer = self.place.talk.put_together(*locations)
         whole = b"".join(each.data for each in known)
-        if any(each.is_gone for each in known):
+        if len(set(locations)) != len(locations):
+            assert answer.status == 400
+        elif any(each.is_gone for each in known):
             assert answer.status == 410
         elif any(not each.is_piece or len(each.data) != each.length for each in known):
             assert answer.status == 400

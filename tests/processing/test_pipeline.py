@@ -31,7 +31,7 @@ from uploadkit.processing.inline import InlineQueue
 from uploadkit.processing.pipeline import Pipeline
 from uploadkit.processing.processor import JobContext, Quarantined
 from uploadkit.processing.processors import Variants
-from uploadkit.processing.queue import Job, Priority
+from uploadkit.processing.queue import DeadJob, Job, Later, Priority
 from uploadkit.processing.steps import LATER_SECONDS, Verdict
 from uploadkit.promotion import copy_file
 from uploadkit.records.ledger import Claim, Ledger
@@ -731,6 +731,26 @@ def test_a_late_attempt_does_not_end_an_upload_that_another_one_has(
     ledger.finish(claim, {"results": {}, "objects": []})
     pipeline.advance(file.id)
     assert ledger.get(file.id).state is State.COMPLETED
+
+
+def test_an_upload_does_not_fail_by_a_step_that_another_attempt_makes_or_has_made(
+    ledger: Ledger, staging: DiskStorage
+) -> None:
+    """Whoever gives it up is late: while somebody is at it, it is asked again later."""
+    pipeline = Pipeline(ledger, queue=InlineQueue())
+    pipeline.process("*", Copies())
+    [file] = sent(Uploader(staging, pipeline=pipeline), b"hello")
+    pipeline.advance(file.id)
+    [rule] = pipeline.rules
+    job = rule.job(ledger.get(file.id))
+    dead = DeadJob(job=job, reason="too late", attempts=3, key="1")
+    claim = ledger.claim(file.id, job.processor, job.digest, seconds=60)
+    assert claim is not None
+    with pytest.raises(Later):
+        asyncio.run(pipeline._course.dead(dead))
+    ledger.finish(claim, {"results": {}, "objects": []})
+    asyncio.run(pipeline._course.dead(dead))
+    assert ledger.get(file.id).state is State.PROCESSING
 
 
 def test_nobody_begins_a_scan_before_the_quarantine_is_written_down(

@@ -3,6 +3,7 @@ pipeline needs beside one."""
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from uploadkit.processing.inline import InlineQueue
 from uploadkit.processing.pipeline import Pipeline
 from uploadkit.processing.queue import Queue
 from uploadkit.records.ledger import Ledger
+from uploadkit.storage import event_loop
 from uploadkit.storage.disk import DiskStorage
 
 MakeQueue: TypeAlias = Callable[[], Queue]
@@ -122,7 +124,16 @@ def pipelines_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Ledger]]:
     yield ledgers
     for pipeline in made:
         pipeline._forwarder.stop()
+    event_loop.wait_for(_none_goes_on())
     for pipeline in made:
         pipeline.close()
     for ledger in ledgers:
         ledger.close()
+
+
+async def _none_goes_on() -> None:
+    """A pipeline without a queue takes the place of a request that has died, in the background."""
+    tasks = [task for task in asyncio.all_tasks() if "_run_here" in repr(task.get_coro())]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -36,7 +36,7 @@ from .visiting import (
     slowed,
     wait_for,
 )
-from .wire import Wire
+from .wire import HEADS, Wire
 
 if TYPE_CHECKING:
     from playwright.sync_api import FileChooser, Page, Request, Route
@@ -267,7 +267,7 @@ def test_a_large_file_of_an_unlikely_type_is_sent_when_somebody_says_so(
     doubted = wait_for(page, "setup.exe", "doubted")
     why = "Files of the type .exe are not taken here. You may send it all the same."
     assert doubted.locator(".why").inner_text() == why
-    assert wire.passed == before
+    assert wire.passed - before < HEADS
     doubted.get_by_role("button", name="Send anyway setup.exe").click()
     refused = wait_for(page, "setup.exe", "refused")
     assert "portable-executable" in refused.locator(".why").inner_text()
@@ -280,7 +280,7 @@ def test_a_file_that_is_too_large_is_not_sent(page: Page, server: Server, wire: 
     choose(page, tmp_path / "film.mp4")
     refused = wait_for(page, "film.mp4", "refused")
     assert refused.locator(".why").inner_text() == "The file has 20 MB, of 20 MB at most. Send a smaller file."
-    assert wire.passed == before
+    assert wire.passed - before < HEADS
     assert "20 MB a file at most." in page.locator("#allowed").inner_text()
 
 

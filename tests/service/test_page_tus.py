@@ -34,7 +34,7 @@ from .visiting import (
     sideways,
     wait_for,
 )
-from .wire import Wire
+from .wire import HEADS, Wire
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Request, Route
@@ -45,7 +45,6 @@ SERVICE = uvicorn("tests.service.whole:app", "--factory", adapter="starlette")
 SETTINGS = {"UPLOADKIT_DATA": "data", "UPLOADKIT_MAX_FILE_SIZE": "400 MB", "UPLOADKIT_RATE": "100000/minute"}
 SIZE = 20_000_000
 SLOW = 6_000_000  # bytes a second: slow enough to be cut in the middle
-HEADS = 100_000  # bytes that requests have besides a file
 BUFFERED = 6_000_000  # bytes that are on their way, at most, when a line is cut: they are sent once more
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from types import TracebackType
 
 CHUNK = 16_384
+HEADS = 100_000  # bytes, at most, that a page asks with beside the files: a browser may ask for more than the page does
 
 
 class Wire:

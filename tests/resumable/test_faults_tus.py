@@ -306,19 +306,20 @@ def put_together(place: Place, client: Persistent, pieces: list[str]) -> None:
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-@pytest.mark.parametrize("fails", ["accept", "check", "delete"])
+@pytest.mark.parametrize("fails", ["accept", "answer", "check", "delete"])
 def test_pieces_stay_until_what_they_are_put_together_to_is_accepted(tmp_path: Path, driver: str, fails: str) -> None:
-    """The ledger or a scanner does not answer: nothing that was put together stays, and the same request puts them
-    together again. Where a piece cannot be used up it expires like any other one."""
+    """The ledger or a scanner does not answer: nothing that was put together stays, also where the ledger has accepted
+    it and could not say so, and the same request puts them together again. Where a piece cannot be used up it expires
+    like any other one."""
     check = FailingOnce(CheckFailed("no", filter="scan", reason="no answer") if fails == "check" else None)
     with place_in(tmp_path, driver=driver, owner="ann", quota=Quota(bytes=len(DATA)), single={"check": check}) as place:
         pieces = [place.talk.upload(data, upload_concat="partial") for data in (DATA[:12000], DATA[12000:])]
         calls = FailingOnce(None if fails == "check" else LedgerFailed("no", retryable=True))
         with pytest.MonkeyPatch.context() as patched:
             if fails != "check":
-                asked = place.ledger if fails == "accept" else place.pipeline
-                for name in ("accept", "aaccept") if fails == "accept" else (fails,):
-                    patched.setattr(asked, name, calls.before(getattr(asked, name)))
+                asked, name = (place.pipeline, "delete") if fails == "delete" else (place.ledger, "accept")
+                failing_once = calls.behind if fails == "answer" else calls.before
+                patched.setattr(asked, name, failing_once(getattr(asked, name)))
             answer = place.talk.put_together(*pieces)
             assert answer.status == (201 if fails == "delete" else 503)
             if answer.status == 503:
@@ -343,7 +344,7 @@ def pieces_in(place: Place) -> set[str]:
 
 
 class FailingOnce:
-    """Raises an error once: as a check of what is staged, or before something else is called."""
+    """Raises an error once: as a check of what is staged, or before or behind something else that is called."""
 
     def __init__(self, error: BaseException | None) -> None:
         self.error = error
@@ -362,6 +363,18 @@ class FailingOnce:
             if error is not None:
                 raise error
             return call(*args, **options)
+
+        return called
+
+    def behind(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """A call of which the first answer is lost."""
+
+        def called(*args: Any, **options: Any) -> Any:
+            answer = call(*args, **options)
+            error, self.error = self.error, None
+            if error is not None:
+                raise error
+            return answer
 
         return called
 

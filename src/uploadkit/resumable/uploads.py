@@ -8,7 +8,7 @@ its first bytes and when all have come, as it judges the file of a form: see `po
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -48,7 +48,6 @@ from ..intake.steps import (
     Open,
     Refuse,
     Stage,
-    Step,
     Steps,
     Write,
     releasing,
@@ -265,13 +264,10 @@ class ResumableUploads:
         yield Do(self._look, (upload, owner))  # nobody who may not ask waits, or has others interrupted
         wait_seconds, on_wanted = self._wait_seconds, interrupt or _nothing
         held = yield from taking(self._ledger, upload, wait_seconds=wait_seconds, on_wanted=on_wanted)
-        try:
-            work: Work = yield Do(self._open, (upload, owner, held))
-        except GeneratorExit:
-            raise
-        except BaseException:
-            yield Do(held.release, (), settles=True)
-            raise
+        return (yield from undoing(self._opened(upload, owner, held), lambda _: held.release()))
+
+    def _opened(self, upload: str, owner: str | None, held: Held) -> Steps[Work]:
+        work: Work = yield Do(self._open, (upload, owner, held))
         return work
 
     def _add(self, adding: _Adding, work: Work) -> Steps[None]:
@@ -426,19 +422,16 @@ class ResumableUploads:
             bound(aaccept, submission.files, quota=quota, **said),
         )
 
-    def _verified(self, checksum: Checksum, body: Source) -> Generator[Step, Any, Source]:
+    def _verified(self, checksum: Checksum, body: Source) -> Steps[Source]:
         """All of a body, when it is what was sent: before that nothing of it is added to the upload."""
         spool = Spool(checksum)
-        try:
-            while (chunk := (yield from body.read())) is not None:
-                yield Write(spool, chunk)
-            yield Keep(spool)
-            spool.check()
-        except GeneratorExit:
-            raise
-        except BaseException:
-            yield Do(spool.close, (), settles=True)
-            raise
+        return (yield from undoing(self._spooled(spool, body), lambda _: spool.close()))
+
+    def _spooled(self, spool: Spool, body: Source) -> Steps[Source]:
+        while (chunk := (yield from body.read())) is not None:
+            yield Write(spool, chunk)
+        yield Keep(spool)
+        spool.check()
         return Spooled(spool)
 
     def _put_together(
@@ -454,19 +447,12 @@ class ResumableUploads:
         size = sum(work.size for work in works.values())
         announced = yield Do(self._policy.checked, (replace(announced, length=size, is_put_together=True),))
         standing: Standing = yield Do(self._begin, (announced, owner))
-        using = self._at(standing.upload, owner, None, bound(self._use, [works[piece] for piece in pieces]))
-        return (yield from undoing(using, bound(self._reject, standing.upload)))
+        used = [works[piece] for piece in pieces]
+        using = self._at(standing.upload, owner, None, bound(self._use, used))
+        return (yield from undoing(using, bound(self._take_apart, standing.upload, used)))
 
     def _use(self, pieces: Sequence[Work], work: Work) -> Steps[None]:
-        try:
-            for piece in pieces:
-                yield Do(self._extend, (work, piece))
-            yield Do(work.partial.keep)
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            yield Do(self._refuse, (work, error), settles=True)
-            raise
+        yield from undoing(self._extended(work, pieces), bound(self._refuse, work))
         used_up = Do(self._use_up, (pieces, work), settles=True)
         try:
             yield from self._ended(work)
@@ -477,6 +463,11 @@ class ResumableUploads:
                 yield used_up
             raise
         yield used_up
+
+    def _extended(self, work: Work, pieces: Sequence[Work]) -> Steps[None]:
+        for piece in pieces:
+            yield Do(self._extend, (work, piece))
+        yield Do(work.partial.keep)
 
     def _give_up(self, work: Work) -> Steps[None]:
         yield Do(self._delete, (work, "given up"), settles=True)
@@ -581,6 +572,12 @@ class ResumableUploads:
     def _reject(self, upload: str, error: BaseException) -> None:
         """Nothing came of it; of one that was accepted something did."""
         self.pipeline.refuse([upload], error, since={State.RECEIVING})
+
+    def _take_apart(self, upload: str, pieces: Sequence[Work], error: BaseException) -> None:
+        """While its pieces are there they are put together again, to another upload, also where it was accepted and
+        nobody could say so. When they are used up it stays."""
+        if not any(piece.is_over for piece in pieces):
+            self.pipeline.refuse([upload], error)
 
     def _commit(self, work: Work, landing: Landing) -> StoredObject:
         """Under a key that no other upload has. Where nothing more was to come, what lies there was copied from staging

@@ -1,15 +1,23 @@
-"""A storage in memory that clients may send to, and that keeps the rules which a form was signed with."""
+"""A storage in memory that clients may send to, and that keeps the rules which a form was signed with; and a pipeline
+over it."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import BinaryIO
+from dataclasses import dataclass, field, replace
+from typing import Any, BinaryIO
 
 from uploadkit.errors import ObjectMissing
+from uploadkit.policy.accept import IMAGES
+from uploadkit.processing.owned import Owned
+from uploadkit.processing.pipeline import Pipeline
+from uploadkit.records.ledger import Ledger
+from uploadkit.records.record import Quota, UploadRecord
+from uploadkit.resumable.direct import DirectUploads
 from uploadkit.storage.contract import Buffer, ObjectInfo, SignedPost, StoredObject, StoredPart
 from uploadkit.storage.memory import MemoryStorage
+from uploadkit.uploader import Uploader
 
 
 class ClientRefused(Exception):
@@ -144,3 +152,45 @@ class Seen:
             from uploadkit.errors import FileRefused
 
             raise FileRefused("it has a virus", filter="seen")
+
+
+@dataclass(eq=False)
+class Place:
+    """A bucket, a ledger, and a pipeline over both, which has a step that counts."""
+
+    pipeline: Pipeline
+    bucket: Bucket
+    done: list[str] = field(default_factory=list)
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.pipeline.ledger
+
+    def direct(self, *, owner: str | None = "ann", quota: Quota | None = None, size: int = 0, **rules: Any) -> Any:
+        """Those of an owner. Images, where no other rule is given."""
+        wanted: dict[str, Any] = rules or {"accept": IMAGES}
+        spec = Uploader(self.bucket, pipeline=self.pipeline).single("photo", **wanted)
+        if owner is not None:
+            register = Owned(self.pipeline, owner=owner, quota=quota, expected_size=size)
+            spec = replace(spec, register=register)
+        return DirectUploads(spec, digest=True)
+
+    def send(self, direct: DirectUploads, data: bytes, name: str = "me.png", **said: Any) -> str:
+        """A file, as a client sends it that says how large it is; returns the token."""
+        form = direct.begin(name, None, len(data), **said)
+        self.bucket.post(form.url, form.fields, data)
+        return form.token
+
+    def record(self, upload: str) -> UploadRecord:
+        return self.ledger.get(upload)
+
+    def left(self) -> dict[str, object]:
+        """What is somewhere, but for records and what they name."""
+        named = {record.key for record in self.ledger.find()}
+        found = {
+            "orphans": [key for key in self.bucket.objects if key not in named],
+            "sent": list(self.bucket.sent),
+            "parts": list(self.bucket.parts),
+            "rows": [record.id for record in self.ledger.find(resumable=True)],
+        }
+        return {name: each for name, each in found.items() if each}

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Protocol
 
 import pytest
+from tests.resumable.bucket import Bucket, Place
 
+from uploadkit.processing.pipeline import Pipeline
+from uploadkit.records.ledger import Ledger
+from uploadkit.records.record import UploadRecord
 from uploadkit.resumable.direct import DirectUploads
 from uploadkit.uploads import UploadedFile
 
@@ -25,3 +32,16 @@ def by_afinish(direct: DirectUploads, token: str) -> UploadedFile:
 def finish(request: pytest.FixtureRequest) -> Finish:
     drive: Finish = request.param
     return drive
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    with closing(Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as ledger:
+        made = Place(Pipeline(ledger, storages=[]), Bucket())
+
+        @made.pipeline.process("*")
+        def count(upload: UploadRecord, job: object) -> None:
+            made.done.append(upload.id)
+
+        yield made
+        made.pipeline.close()

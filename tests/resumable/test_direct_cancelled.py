@@ -6,18 +6,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing
+from collections.abc import Awaitable, Callable
 from itertools import count
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
 from tests.intake.called import turns
 from tests.intake.test_cancellation import CancelledAt
-from tests.resumable.bucket import Bucket
+from tests.resumable.bucket import Bucket, Place
 from tests.resumable.test_direct import direct_to, send
-from tests.resumable.test_remembered import Place
 
 from uploadkit.errors import (
     CheckFailed,
@@ -32,10 +29,8 @@ from uploadkit.errors import (
 )
 from uploadkit.policy.accept import IMAGES
 from uploadkit.policy.filters import IncomingFile
-from uploadkit.processing.pipeline import Pipeline
-from uploadkit.records.ledger import Ledger
 from uploadkit.records.lifecycle import State
-from uploadkit.records.record import Quota, UploadRecord
+from uploadkit.records.record import Quota
 from uploadkit.resumable.direct import DirectUploads
 from uploadkit.testing import sample
 from uploadkit.uploads import UploadedFile
@@ -160,19 +155,6 @@ COURSES = [
     *(good, named, refused, too_much, check_fails, storage_fails, ledger_fails),
     *(deleted_by_a_check, deleted_by_a_filter),
 ]
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    with closing(Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as ledger:
-        made = Place(Pipeline(ledger, storages=[]), Bucket())
-
-        @made.pipeline.process("*")
-        def count(upload: UploadRecord, job: object) -> None:
-            made.done.append(upload.id)
-
-        yield made
-        made.pipeline.close()
 
 
 @pytest.mark.parametrize("further", FURTHER, ids=str)

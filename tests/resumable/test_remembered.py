@@ -6,15 +6,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.resumable.bucket import Bucket, Seen
+from tests.resumable.bucket import Place, Seen
 from tests.resumable.conftest import Finish
 
 from uploadkit.errors import (
@@ -36,12 +35,9 @@ from uploadkit.errors import (
 from uploadkit.intake.blocking import receive
 from uploadkit.policy.accept import IMAGES
 from uploadkit.policy.filters import IncomingFile
-from uploadkit.processing.owned import Owned
-from uploadkit.processing.pipeline import Pipeline
 from uploadkit.processing.upkeep import sweep
-from uploadkit.records.ledger import Ledger
 from uploadkit.records.lifecycle import State
-from uploadkit.records.record import Quota, UploadRecord
+from uploadkit.records.record import Quota
 from uploadkit.resumable.direct import MIN_PART_SIZE, DirectUploads
 from uploadkit.storage.memory import MemoryStorage
 from uploadkit.testing import FormBuilder, sample
@@ -51,61 +47,6 @@ from uploadkit.uploads import UploadedFile
 PNG = sample("image/png")
 JPEG = sample("image/jpeg")
 DAY = 86400
-
-
-@dataclass(eq=False)
-class Place:
-    """A bucket, a ledger, and a pipeline over both, which has a step that counts."""
-
-    pipeline: Pipeline
-    bucket: Bucket
-    done: list[str] = field(default_factory=list)
-
-    @property
-    def ledger(self) -> Ledger:
-        return self.pipeline.ledger
-
-    def direct(self, *, owner: str | None = "ann", quota: Quota | None = None, size: int = 0, **rules: Any) -> Any:
-        """Those of an owner. Images, where no other rule is given."""
-        wanted: dict[str, Any] = rules or {"accept": IMAGES}
-        spec = Uploader(self.bucket, pipeline=self.pipeline).single("photo", **wanted)
-        if owner is not None:
-            register = Owned(self.pipeline, owner=owner, quota=quota, expected_size=size)
-            spec = replace(spec, register=register)
-        return DirectUploads(spec, digest=True)
-
-    def send(self, direct: DirectUploads, data: bytes, name: str = "me.png", **said: Any) -> str:
-        """A file, as a client sends it that says how large it is; returns the token."""
-        form = direct.begin(name, None, len(data), **said)
-        self.bucket.post(form.url, form.fields, data)
-        return form.token
-
-    def record(self, upload: str) -> UploadRecord:
-        return self.ledger.get(upload)
-
-    def left(self) -> dict[str, object]:
-        """What is somewhere, but for records and what they name."""
-        named = {record.key for record in self.ledger.find()}
-        found = {
-            "orphans": [key for key in self.bucket.objects if key not in named],
-            "sent": list(self.bucket.sent),
-            "parts": list(self.bucket.parts),
-            "rows": [record.id for record in self.ledger.find(resumable=True)],
-        }
-        return {name: each for name, each in found.items() if each}
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    with closing(Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as ledger:
-        made = Place(Pipeline(ledger, storages=[]), Bucket())
-
-        @made.pipeline.process("*")
-        def count(upload: UploadRecord, job: object) -> None:
-            made.done.append(upload.id)
-
-        yield made
-        made.pipeline.close()
 
 
 # What is meant

@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import os
 import threading
-import weakref
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar, overload
 
 from ..storage import event_loop
+from ..storage.forking import in_child
 from ..storage.threads import in_own_thread
 from .facts import (
     FACTS,
@@ -62,7 +61,7 @@ class Events:
     def __init__(self) -> None:
         self._subscribers: tuple[_Subscriber, ...] = ()
         self._lock = threading.Lock()
-        _all.add(self)
+        in_child(self, Events._forget_parent)
 
     @overload
     def on(self, /, *, retried: bool = ...) -> Subscribing[Fact]: ...
@@ -105,6 +104,9 @@ class Events:
         """Subscribes it no longer, to anything. No error where it was not."""
         with self._lock:
             self._subscribers = tuple(each for each in self._subscribers if each.call != subscriber)
+
+    def _forget_parent(self) -> None:
+        self._lock = threading.Lock()
 
     def publish(self, fact: Fact) -> None:
         """Tells a fact to all that have subscribed to it, and returns when they have heard it.
@@ -202,16 +204,3 @@ def _raise(failed: Iterable[Exception | None]) -> None:
     errors = [error for error in failed if error is not None]
     if errors:
         raise ExceptionGroup("subscribers failed to hear a fact", errors)
-
-
-_all: weakref.WeakSet[Events] = weakref.WeakSet()
-
-
-def _forget_parent() -> None:
-    """After a fork the child has none of its parent's threads, and nobody to release the locks."""
-    for events in tuple(_all):
-        events._lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_parent)

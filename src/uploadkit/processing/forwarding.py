@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
-import weakref
 from collections.abc import Callable
 
 from ..errors import LedgerFailed
 from ..storage import event_loop
+from ..storage.forking import in_child
 
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 30.0
@@ -31,7 +30,7 @@ class Forwarder:
         self._forward = forward
         self._untold = untold
         self._begin()
-        _forwarders.add(self)
+        in_child(self, Forwarder._begin)
 
     @property
     def is_running(self) -> bool:
@@ -115,16 +114,3 @@ class _Run(threading.Thread):
         super().__init__(target=tell, args=[self], name=f"{event_loop.THREAD_NAME}-forward", daemon=True)
         self.is_asked = True
         self.ends = False
-
-
-_forwarders: weakref.WeakSet[Forwarder] = weakref.WeakSet()
-
-
-def _forget_parent() -> None:
-    """After a fork the child has none of its parent's threads, and nobody to release the locks."""
-    for forwarder in tuple(_forwarders):
-        forwarder._begin()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_parent)

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 import threading
 import time
-import weakref
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 
+from ..storage.forking import in_child
 from .attempt import Attempt, How
 from .queue import CONCURRENCY, KEPT_COMPLETED, KEPT_FAILED, Counts, DeadJob, Handler, Job, OnDead, Progress
 
@@ -45,7 +44,7 @@ class InlineQueue:
         self._entries: dict[tuple[str, str], _Entry] = {}  # those that have not ended, by queue and id
         self._completed: Counter[str] = Counter()
         self._dead: dict[str, deque[DeadJob]] = {}
-        _queues.add(self)
+        in_child(self, InlineQueue._forget_parent)
 
     def add(self, *jobs: Job) -> None:
         if self._hands is None:
@@ -255,15 +254,3 @@ def _run(coroutine: Coroutine[object, object, None]) -> None:
     else:
         coroutine.close()
         raise RuntimeError("add() would block the event loop: await aadd() there")
-
-
-_queues: weakref.WeakSet[InlineQueue] = weakref.WeakSet()
-
-
-def _forget_parent() -> None:
-    for queue in tuple(_queues):
-        queue._forget_parent()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_parent)

@@ -338,6 +338,18 @@ def test_pieces_stay_until_what_they_are_put_together_to_is_accepted(tmp_path: P
             assert place.ledger.usage("ann").bytes == len(DATA)
 
 
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_where_nobody_was_told_of_an_upload_nothing_is_left_of_it(tmp_path: Path, driver: str) -> None:
+    """All of it came with the request that began it, and the ledger has accepted it and could not say so."""
+    with place_in(tmp_path, driver=driver) as place:
+        answer = FailingOnce(LedgerFailed("no", retryable=True))
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(place.ledger, "accept", answer.behind(place.ledger.accept))
+            assert place.talk.create(len(DATA), DATA).status == 503
+        place.expect_nothing()
+        assert {record.state for record in place.records()} == {State.REJECTED}
+
+
 def pieces_in(place: Place) -> set[str]:
     """Where the uploads are of which something waits."""
     return {"/files/" + name.rpartition("partial-")[2] for name in partials(place.left())}

@@ -570,8 +570,12 @@ class ResumableUploads:
         self._reject(work.record.id, error)
 
     def _reject(self, upload: str, error: BaseException) -> None:
-        """Nothing came of it; of one that was accepted something did."""
-        self.pipeline.refuse([upload], error, since={State.RECEIVING})
+        """Nothing came of it, and its client is told so, also where it was accepted and only an answer got lost. A
+        request that is broken off when it was accepted is told nothing, and it stays."""
+        if isinstance(error, Exception):
+            self.pipeline.refuse([upload], error)
+        else:
+            self.pipeline.refuse([upload], error, since={State.RECEIVING})
 
     def _take_apart(self, upload: str, pieces: Sequence[Work], error: BaseException) -> None:
         """While its pieces are there they are put together again, to another upload, also where it was accepted and

@@ -25,6 +25,8 @@ class Wire:
         self._threads: list[threading.Thread] = []
         self._is_cut = False
         self.loses_answers = False  # those to uploads end on their way, when the service has done what it was asked
+        self.may_lose = threading.Event()  # and wait there for this
+        self.may_lose.set()
         self.bytes_per_second: int | None = None  # on the way to the service, of each connection
         self.passed = 0
 
@@ -53,6 +55,7 @@ class Wire:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         _end(self._listener)
+        self.may_lose.set()
         self.cut()
         for thread in self._threads:
             thread.join(10)
@@ -90,6 +93,7 @@ class Wire:
         with suppress(OSError):
             while chunk := source.recv(CHUNK):
                 if is_answer and self.loses_answers and asked.is_upload:
+                    self.may_lose.wait(30)
                     break
                 if not is_answer:
                     asked.see(chunk)

@@ -314,7 +314,10 @@ def test_an_upload_that_is_cancelled_after_its_answer_was_lost_leaves_nothing(
     opened(page, wire)
     page.evaluate("Math.random = () => 1")  # the longest wait
     wire.loses_answers = True
+    wire.may_lose.clear()
     choose(page, photo("regretted.jpg"))
+    card(page, "regretted.jpg").get_by_text("waiting for the answer").wait_for()
+    wire.may_lose.set()
     page.locator('.card[data-tone="wait"]').wait_for()
     wire.loses_answers = False
     page.get_by_role("button", name="Cancel regretted.jpg").click()

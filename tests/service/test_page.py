@@ -263,17 +263,30 @@ def test_a_refused_type_shows_its_reason(page: Page, server: Server, tmp_path: P
     assert ledger(server, "staged", "processing", "completed") == []
 
 
+def posted(page: Page) -> list[str]:
+    """The addresses that it sends something to from now on."""
+    addresses: list[str] = []
+
+    def note(request: Request) -> None:
+        if request.method != "GET":
+            addresses.append(request.url)
+
+    page.on("request", note)
+    return addresses
+
+
 def test_a_large_file_of_an_unlikely_type_is_sent_when_somebody_says_so(
     page: Page, server: Server, wire: Wire, tmp_path: Path
 ) -> None:
     """A browser would send all of it before it reads that it is refused. What counts is what the service says."""
     opened(page, wire)
-    before = wire.passed
+    before, posts = wire.passed, posted(page)
     (tmp_path / "setup.exe").write_bytes(PROGRAM + bytes(1_500_000))
     choose(page, tmp_path / "setup.exe")
     doubted = wait_for(page, "setup.exe", "doubted")
     why = "Files of the type .exe are not taken here. You may send it all the same."
     assert doubted.locator(".why").inner_text() == why
+    assert posts == []
     assert wire.passed - before < HEADS
     doubted.get_by_role("button", name="Send anyway setup.exe").click()
     refused = wait_for(page, "setup.exe", "refused")
@@ -282,11 +295,12 @@ def test_a_large_file_of_an_unlikely_type_is_sent_when_somebody_says_so(
 
 def test_a_file_that_is_too_large_is_not_sent(page: Page, server: Server, wire: Wire, tmp_path: Path) -> None:
     opened(page, wire)
-    before = wire.passed
+    before, posts = wire.passed, posted(page)
     (tmp_path / "film.mp4").write_bytes(bytes(20_000_001))
     choose(page, tmp_path / "film.mp4")
     refused = wait_for(page, "film.mp4", "refused")
     assert refused.locator(".why").inner_text() == "The file has 20 MB, of 20 MB at most. Send a smaller file."
+    assert posts == []
     assert wire.passed - before < HEADS
     assert "20 MB a file at most." in page.locator("#allowed").inner_text()
 

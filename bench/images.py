@@ -221,7 +221,7 @@ def waits(source: IO[bytes], rounds: int) -> tuple[float, float]:
                 seconds = time.monotonic() - start
             with computing():
                 end = time.monotonic() + seconds
-                beside.append(p99(pinged(port, lambda end=end: time.monotonic() > end)))  # type: ignore[misc]  # a lambda
+                beside.append(p99(pinged(port, lambda end=end: time.monotonic() > end)))  # type: ignore[misc]  # no type is found for its `end`
     return statistics.median(beside), statistics.median(while_processing)
 
 

@@ -36,6 +36,7 @@ def finish(request: pytest.FixtureRequest) -> Finish:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
+    """Has an empty bucket, and a step that writes down what it is done for."""
     with closing(Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as ledger:
         made = Place(Pipeline(ledger, storages=[]), Bucket())
 

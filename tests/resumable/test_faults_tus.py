@@ -363,17 +363,13 @@ class FailingOnce:
 
     def examine(self, file: IncomingFile, opened: BinaryIO) -> None:
         """See `StagedCheck`."""
-        error, self.error = self.error, None
-        if error is not None:
-            raise error
+        self._fail()
 
     def before(self, call: Callable[..., Any]) -> Callable[..., Any]:
         """A call that raises the first time, and then does what it did."""
 
         def called(*args: Any, **options: Any) -> Any:
-            error, self.error = self.error, None
-            if error is not None:
-                raise error
+            self._fail()
             return call(*args, **options)
 
         return called
@@ -383,12 +379,15 @@ class FailingOnce:
 
         def called(*args: Any, **options: Any) -> Any:
             answer = call(*args, **options)
-            error, self.error = self.error, None
-            if error is not None:
-                raise error
+            self._fail()
             return answer
 
         return called
+
+    def _fail(self) -> None:
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
 
 
 def test_a_verdict_uses_pieces_up(tmp_path: Path) -> None:

@@ -105,9 +105,6 @@ class Events:
         with self._lock:
             self._subscribers = tuple(each for each in self._subscribers if each.call != subscriber)
 
-    def _forget_parent(self) -> None:
-        self._lock = threading.Lock()
-
     def publish(self, fact: Fact) -> None:
         """Tells a fact to all that have subscribed to it, and returns when they have heard it.
 
@@ -133,6 +130,9 @@ class Events:
         told = (heard_by(each.call, fact) for each in subscribers)
         outcomes = await asyncio.gather(*told, return_exceptions=True)
         _raise(_failure(each, fact, outcome) for each, outcome in zip(subscribers, outcomes, strict=True))
+
+    def _forget_parent(self) -> None:
+        self._lock = threading.Lock()
 
     def _of(self, fact: Fact) -> list[_Subscriber]:
         return [each for each in self._subscribers if isinstance(fact, each.kind)]
